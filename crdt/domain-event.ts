@@ -1,0 +1,27 @@
+import type { FileLock } from './lock.ts'
+import type { MachineId, ProjectId, SessionId, TaskId } from './ids.ts'
+import type { Session } from './session.ts'
+import type { Task } from './task.ts'
+
+/**
+ * What happened in the mesh, told on every node, whichever node did it. Dialects map all of them. Session output is
+ * not here: it flows only to those who attach.
+ */
+export type DomainEvent =
+  | { readonly type: 'task.created' | 'task.updated'; readonly projectId: ProjectId; readonly task: Task }
+  | { readonly type: 'task.deleted'; readonly projectId: ProjectId; readonly taskId: TaskId }
+  | { readonly type: 'task.claimed'; readonly projectId: ProjectId; readonly task: Task; readonly instanceId: string }
+  | { readonly type: 'task.released'; readonly projectId: ProjectId; readonly task: Task; readonly reason: string }
+  | { readonly type: 'task.completed'; readonly projectId: ProjectId; readonly task: Task; readonly summary: string }
+  | { readonly type: 'file.locked'; readonly projectId: ProjectId; readonly lock: FileLock }
+  | { readonly type: 'file.unlocked'; readonly projectId: ProjectId; readonly path: string }
+  | { readonly type: 'project.created' | 'project.updated' | 'project.deleted'; readonly projectId: ProjectId }
+  | {
+      readonly type: 'session.created' | 'session.updated' | 'session.ended'
+      readonly sessionId: SessionId
+      readonly session: Session
+    }
+  | { readonly type: 'machine.changed'; readonly machineId: MachineId }
+  | { readonly type: 'members.changed' }
+
+export type DomainEventType = DomainEvent['type']

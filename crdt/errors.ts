@@ -1,0 +1,89 @@
+/** Every way a domain operation can fail. Each dialect maps all of them (a new one does not compile until it does). */
+export const DOMAIN_ERRORS = {
+  invalid_input: { message: 'The given data was invalid.', retry: 'never' },
+  unauthenticated: { message: 'A valid token is needed.', retry: 'never' },
+  invalid_credentials: { message: 'The e-mail address or the password is wrong.', retry: 'never' },
+  forbidden: { message: 'This token may not do that.', retry: 'never' },
+  registration_closed: {
+    message: 'Registration is closed on this mesh. Ask its owner for an invitation (`rookery user invite`).',
+    retry: 'never',
+  },
+  setup_code_required: {
+    message: 'The first user needs the setup code that `rookery up` printed (`rookery status` shows it again).',
+    retry: 'never',
+  },
+  email_taken: { message: 'A user with this e-mail address exists.', retry: 'never' },
+  user_not_found: { message: 'No user has this id.', retry: 'never' },
+  token_not_found: { message: 'No token has this id.', retry: 'never' },
+  machine_not_found: { message: 'No machine has this id.', retry: 'never' },
+  machine_offline: { message: 'The machine is offline.', retry: 'backoff' },
+  machine_refused: { message: "The machine's own policy refuses this.", retry: 'never' },
+  session_not_found: { message: 'No session has this id.', retry: 'never' },
+  session_ended: { message: 'The session has ended.', retry: 'never' },
+  session_limit: { message: 'The machine runs as many sessions as it allows.', retry: 'backoff' },
+  session_failed: { message: 'The session could not be started.', retry: 'never' },
+  project_not_found: { message: 'No project has this id.', retry: 'never' },
+  project_exists: { message: 'A project has this path on this machine.', retry: 'never' },
+  task_not_found: { message: 'No task has this id.', retry: 'never' },
+  task_claimed: { message: 'Another instance has claimed this task.', retry: 'after_expiry' },
+  task_closed: { message: 'This task is completed.', retry: 'never' },
+  task_blocked: { message: 'This task depends on tasks that are not completed.', retry: 'backoff' },
+  task_not_claimed_by_caller: { message: 'This task is not claimed by this instance.', retry: 'never' },
+  no_task_available: { message: 'No task is free to be claimed.', retry: 'backoff' },
+  lock_held: { message: 'Another instance holds a lock on this path.', retry: 'after_expiry' },
+  lock_not_held_by_caller: { message: 'This instance does not hold a lock on this path.', retry: 'never' },
+  quorum_unreachable: { message: 'Too few voters answered in time.', retry: 'backoff' },
+  member_not_found: { message: 'No member has this peer id or name.', retry: 'never' },
+  ticket_invalid: { message: 'This is not a ticket of a Rookery mesh.', retry: 'never' },
+  ticket_expired: { message: 'This ticket has expired. Ask for a new one (`rookery invite`).', retry: 'never' },
+  ticket_used: { message: 'This ticket has been used. Ask for a new one (`rookery invite`).', retry: 'never' },
+  ticket_other_mesh: { message: 'The inviter belongs to another mesh than the ticket says.', retry: 'never' },
+  inviter_unreachable: { message: 'The node that made this ticket cannot be reached.', retry: 'backoff' },
+  mesh_not_empty: {
+    message:
+      'This data directory already belongs to a mesh with members, users or projects. Leave it first (`rookery leave`) or use another --data-dir.',
+    retry: 'never',
+  },
+  rate_limited: { message: 'Too many requests.', retry: 'backoff' },
+  too_large: { message: 'The request is larger than the limit.', retry: 'never' },
+  limit_reached: { message: 'A limit of this mesh is reached.', retry: 'never' },
+  storage_failed: {
+    message: 'The change could not be written to disk; nothing was changed. Free some space and try again.',
+    retry: 'backoff',
+  },
+  superseded: { message: 'A newer holder has taken over; this change was not applied.', retry: 'never' },
+  cancelled: { message: 'The request was cancelled.', retry: 'backoff' },
+  internal: { message: 'Something went wrong inside. The log of the node says more.', retry: 'backoff' },
+} as const satisfies Record<string, { message: string; retry: 'never' | 'backoff' | 'after_expiry' }>
+
+export type DomainErrorCode = keyof typeof DOMAIN_ERRORS
+
+/** Facts about a refusal that a person or program can act on. All are safe to show to the caller. */
+export type ErrorDetails = {
+  /** Field name → what is wrong with it and how to mend it (only with `invalid_input`). */
+  readonly fields?: Readonly<Record<string, readonly string[]>>
+  /** Who holds the lease, and until when (ISO 8601), with `task_claimed` and `lock_held`. */
+  readonly holder?: { readonly instanceId: string; readonly reason?: string; readonly expiresAt?: string }
+  /** Names of the voters that did not answer, with `quorum_unreachable`. */
+  readonly missingVoters?: readonly string[]
+  readonly retryAfterMs?: number
+}
+
+export type DomainError = {
+  readonly code: DomainErrorCode
+  readonly message: string
+  readonly details?: ErrorDetails
+}
+
+/** Builds a domain error; `message` replaces the catalogue's sentence where more is known. */
+export function domainError(
+  code: DomainErrorCode,
+  extra: { message?: string; details?: ErrorDetails } = {},
+): DomainError {
+  const { message = DOMAIN_ERRORS[code].message, details } = extra
+  return details === undefined ? { code, message } : { code, message, details }
+}
+
+/** `invalid_input` for one field. */
+export const invalidField = (field: string, problem: string): DomainError =>
+  domainError('invalid_input', { details: { fields: { [field]: [problem] } } })

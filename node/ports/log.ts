@@ -1,0 +1,7 @@
+/** Structured log. Never pass secrets; the adapter redacts known names as a second line of defence. */
+export interface Log {
+  debug(fields: object, message: string): void
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}

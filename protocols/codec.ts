@@ -1,0 +1,57 @@
+import { decode, encode, rfc8949EncodeOptions } from 'cborg'
+import type { z } from 'zod'
+
+/**
+ * The one wire and storage encoding: deterministic CBOR (RFC 8949 section 4.2). Two encodings of one value do not
+ * exist, so a hash of the bytes names the value. Properties that are `undefined` are left out.
+ */
+export function encodeCanonical(value: unknown): Uint8Array {
+  return encode(value, { ...rfc8949EncodeOptions, ignoreUndefinedProperties: true })
+}
+
+export class MalformedError extends Error {
+  override readonly name = 'MalformedError'
+}
+
+/**
+ * Parses untrusted bytes: size, well-formedness, canonical form, then the schema.
+ * @throws MalformedError and nothing else, whatever the bytes.
+ */
+export function decodeCanonical<T extends z.ZodType>(schema: T, bytes: Uint8Array, bytesMax: number): z.infer<T> {
+  if (bytes.byteLength > bytesMax) throw new MalformedError(`${bytes.byteLength} bytes, at most ${bytesMax} allowed`)
+  let value: unknown
+  try {
+    value = decode(bytes, DECODE_OPTIONS)
+    if (!equalBytes(encodeCanonical(value), bytes)) throw new MalformedError('not in canonical form')
+  } catch (cause) {
+    throw cause instanceof MalformedError ? cause : new MalformedError('not CBOR', { cause })
+  }
+  const parsed = schema.safeParse(value)
+  if (!parsed.success)
+    throw new MalformedError(parsed.error.issues[0]?.message ?? 'wrong shape', { cause: parsed.error })
+  return parsed.data
+}
+
+const DECODE_OPTIONS = {
+  strict: true,
+  allowIndefinite: false,
+  allowUndefined: false,
+  allowInfinity: false,
+  allowNaN: false,
+  allowBigInt: false,
+  rejectDuplicateMapKeys: true,
+} as const
+
+export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.byteLength !== b.byteLength) return false
+  for (let i = 0; i < a.byteLength; i++) if (a[i] !== b[i]) return false
+  return true
+}
+
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
+
+export function toHex(bytes: Uint8Array): string {
+  let hex = ''
+  for (const byte of bytes) hex += HEX[byte]
+  return hex
+}

@@ -1,0 +1,37 @@
+import { z } from 'zod'
+import type { PeerId } from '../crdt/ids.ts'
+import { encodeCanonical } from './codec.ts'
+
+/** Primitives passed in from outside, so that the same decisions run on real keys and in the simulator. */
+export interface Crypto {
+  sha256(data: Uint8Array): Uint8Array
+  /** Ed25519 by the key that the peer id is made of. False, never an exception, for anything malformed. */
+  verify(signer: PeerId, message: Uint8Array, signature: Uint8Array): boolean
+  /** Ed25519 by a raw 32-byte public key (invite keys). False, never an exception, for anything malformed. */
+  verifyRaw(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean
+}
+
+export interface Signer {
+  readonly peer: PeerId
+  sign(message: Uint8Array): Uint8Array
+}
+
+/** What a signature is for; one signed thing can never pass as another. */
+export type SignatureTag =
+  | 'rookery/log/1'
+  | 'rookery/env/1'
+  | 'rookery/presence/1'
+  | 'rookery/join/1'
+  | 'rookery/invite/1'
+  | `rookery/lease/1/${string}`
+
+/** The bytes that are signed: H(tag) followed by H(canonical body). */
+export function signingBytes(crypto: Crypto, tag: SignatureTag, body: unknown): Uint8Array {
+  const bytes = new Uint8Array(64)
+  bytes.set(crypto.sha256(new TextEncoder().encode(tag)), 0)
+  bytes.set(crypto.sha256(encodeCanonical(body)), 32)
+  return bytes
+}
+
+export const Signature = z.instanceof(Uint8Array).refine((bytes) => bytes.byteLength === 64, 'must be 64 bytes')
+export const Hash = z.instanceof(Uint8Array).refine((bytes) => bytes.byteLength === 32, 'must be 32 bytes')

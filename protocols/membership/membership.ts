@@ -1,0 +1,42 @@
+import type { Capability } from '../../crdt/capability.ts'
+import type { DocId, MeshId, PeerId } from '../../crdt/ids.ts'
+import type { Config } from '../lease/messages.ts'
+
+/** Where a removed author's feed of one document ends: envelopes beyond it are void. */
+export type FeedCut = { readonly seq: number; readonly hash: Uint8Array }
+
+export type Member = {
+  readonly peer: PeerId
+  readonly name: string
+  /** X25519 public key for sealed secrets. */
+  readonly boxKey: Uint8Array
+  readonly capabilities: ReadonlySet<Capability>
+  /** Smaller is more senior: the founder is 0. Settles mutual removal. */
+  readonly seniority: number
+}
+
+/** What the membership log says, as a pure function of its set of records: the order of arrival never matters. */
+export type Membership = {
+  readonly mesh: MeshId
+  readonly founder: PeerId
+  readonly members: ReadonlyMap<PeerId, Member>
+  /** Former members, with the end of each of their feeds; a document that is not named ends before its first envelope. */
+  readonly removed: ReadonlyMap<PeerId, ReadonlyMap<DocId, FeedCut>>
+  /** Invites that can still be used, by the hex hash of their record. */
+  readonly invites: ReadonlyMap<string, OpenInvite>
+  /** Voter set of epoch 1, signed by the founder. */
+  readonly leaseConfig: Config | undefined
+  /** Records nobody refers to yet, in byte order: the parents of the next record. */
+  readonly heads: readonly Uint8Array[]
+}
+
+export type OpenInvite = {
+  readonly id: string
+  readonly inviter: PeerId
+  readonly inviteKey: Uint8Array
+  readonly capabilities: readonly Capability[]
+  readonly expiresAtMs: number
+}
+
+export const hasCapability = (membership: Membership, peer: PeerId, capability: Capability): boolean =>
+  membership.members.get(peer)?.capabilities.has(capability) ?? false
