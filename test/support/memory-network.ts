@@ -143,12 +143,12 @@ class MemoryChannel implements Channel {
 
   async close(): Promise<void> {
     this.#end('closed')
-    this.#other?.#end('closed')
+    if (this.#other) this.#other.#end('closed')
   }
 
   abort(reason: Error): void {
     this.#end(reason)
-    this.#other?.#end(new Error('aborted by the other side'))
+    if (this.#other) this.#other.#end(new Error('aborted by the other side'))
   }
 
   #end(how: Error | 'closed'): void {
