@@ -10,12 +10,20 @@ import type {
   SessionStatus,
 } from '../../crdt/session.ts'
 
+export { VIEWER_WINDOW_BYTES } from '../../protocols/session-stream.ts'
+
 /** What a viewer of a terminal gets, in order. `seq` counts the bytes of output before this chunk. */
 export type SessionOutput =
   | { readonly type: 'output'; readonly seq: number; readonly bytes: Uint8Array }
   /** Bytes `from`..`to` are gone from the ring: the viewer was too slow or came too late. */
   | { readonly type: 'gap'; readonly from: number; readonly to: number }
+  /** The program is gone and all its output has been given. The last item. */
   | { readonly type: 'exit'; readonly exitCode: number | null; readonly signal: string | null }
+  /**
+   * The viewer was cut off while the session goes on: it acknowledged nothing for 10 s while output waited (`slow`), or
+   * the machine is out of reach (`offline`). The last item.
+   */
+  | { readonly type: 'end'; readonly reason: 'slow' | 'offline' }
 
 /** An attached viewer. Output flows only as fast as it is acknowledged: at most `VIEWER_WINDOW_BYTES` are in flight. */
 export type SessionViewer = {
@@ -44,6 +52,3 @@ export type SessionService = {
   /** `fromSeq` undefined: from the oldest byte still in the ring. */
   attach(actor: Actor, id: string, options: { fromSeq?: number; signal: AbortSignal }): Promise<Result<SessionViewer>>
 }
-
-/** Bytes of output a viewer may have unacknowledged; bounds every buffer between the PTY and the browser. */
-export const VIEWER_WINDOW_BYTES = 512 * 1024
