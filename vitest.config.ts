@@ -1,11 +1,14 @@
 import { defineConfig } from 'vitest/config'
+import { ClosingLineReporter } from './test/support/closing-line-reporter.ts'
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
+    include: ['test/{unit,contract,conformance,integration,e2e}/**/*.test.ts'],
     // A deadline here only guards against a hang.
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    // Real nodes, terminals and a browser share the two cores that the suite is made for.
     maxWorkers: 2,
+    reporters: ['default', new ClosingLineReporter()],
   },
 })

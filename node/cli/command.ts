@@ -1,0 +1,69 @@
+import { join, resolve } from 'node:path'
+import { Command, InvalidArgumentError } from 'commander'
+import { callNode, NodeNotRunningError } from './control-client.ts'
+import type { ControlMethodName } from './control-methods.ts'
+import { defaultDataDir } from './config.ts'
+import { CommandFailure, EXIT, failureOf } from './exit.ts'
+
+export type CommonOptions = { readonly dataDir: string; readonly json?: boolean }
+
+/** A subcommand with what all of them share: `--data-dir`, `--json`, `--help`. */
+export function command(name: string, description: string): Command {
+  return new Command(name)
+    .description(description)
+    .option('--data-dir <directory>', 'data directory of the node', defaultDataDir(process.env))
+    .option('--json', 'print one JSON value on the last line of standard output')
+    .helpOption('-h, --help', 'show this help')
+    .showHelpAfterError('(add --help for what can be said here)')
+}
+
+export const controlSocket = (options: CommonOptions): string => join(resolve(options.dataDir), 'control.sock')
+
+/**
+ * Asks the running node and returns its answer.
+ * @throws CommandFailure with exit code 3 when no node runs, else as `exitCodeOf` says.
+ */
+export async function ask<T>(options: CommonOptions, method: ControlMethodName, input: object = {}): Promise<T> {
+  try {
+    const result = await callNode(controlSocket(options), method, input)
+    if (result.ok) return result.value as T
+    throw failureOf(result.error)
+  } catch (error) {
+    if (error instanceof NodeNotRunningError)
+      throw new CommandFailure(error.message, EXIT.notRunning, { code: 'node_not_running' })
+    throw error
+  }
+}
+
+/** Prints the answer: JSON when asked for, else the lines for a person. */
+export function print(options: CommonOptions, value: unknown, lines: () => readonly string[]): void {
+  if (options.json) process.stdout.write(`${JSON.stringify(value)}\n`)
+  else for (const line of lines()) process.stdout.write(`${line}\n`)
+}
+
+/** Columns padded to their widest cell. */
+export function table(rows: readonly (readonly string[])[]): string[] {
+  const widths = rows.reduce<number[]>((max, row) => row.map((cell, i) => Math.max(max[i] ?? 0, cell.length)), [])
+  return rows.map((row) =>
+    row
+      .map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i] ?? 0)))
+      .join('  ')
+      .trimEnd(),
+  )
+}
+
+const UNITS_MS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+
+/** `90s`, `15m`, `24h`, `7d` in milliseconds. */
+export function parseDuration(text: string): number {
+  const match = /^([0-9]{1,6})([smhd])$/.exec(text)
+  const unit = match?.[2]
+  if (!match || (unit !== 's' && unit !== 'm' && unit !== 'h' && unit !== 'd'))
+    throw new InvalidArgumentError('Give a number and a unit, like 90s, 15m, 24h or 7d.')
+  return Number(match[1]) * UNITS_MS[unit]
+}
+
+export function parseWhole(text: string): number {
+  if (!/^[0-9]{1,15}$/.test(text)) throw new InvalidArgumentError('Give a whole number.')
+  return Number(text)
+}

@@ -1,0 +1,187 @@
+import { access, constants, readFile, stat } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { delimiter, join, resolve } from 'node:path'
+import type { Command } from 'commander'
+import { command, controlSocket, print, type CommonOptions } from '../command.ts'
+import { loadConfig, type Config } from '../config.ts'
+import { callNode } from '../control-client.ts'
+import { EXIT } from '../exit.ts'
+
+/** One thing that was looked at. `remedy` says what to do unless all is well. */
+export type Finding = {
+  readonly check: string
+  readonly state: 'ok' | 'warning' | 'problem'
+  readonly found: string
+  readonly remedy: string | null
+}
+
+export function doctorCommand(): Command {
+  return command('doctor', 'examine this machine and say what to mend').action(async (options: CommonOptions) => {
+    const findings = await examine(resolve(options.dataDir))
+    print(options, { findings }, () =>
+      findings.flatMap((f) => [
+        `${MARKS[f.state]} ${f.check}: ${f.found}`,
+        ...(f.remedy === null ? [] : [`    → ${f.remedy}`]),
+      ]),
+    )
+    if (findings.some(({ state }) => state === 'problem')) process.exitCode = EXIT.refused
+  })
+}
+
+const MARKS = { ok: '✓', warning: '!', problem: '✗' } as const
+
+export async function examine(dataDir: string): Promise<readonly Finding[]> {
+  const config = await loadConfig(dataDir, process.env, {}).catch((error: unknown) => error)
+  const isLoaded = typeof config === 'object' && config !== null && 'config' in config
+  const configuration: Finding = isLoaded
+    ? good('configuration', 'valid')
+    : bad(
+        'configuration',
+        config instanceof Error ? config.message : String(config),
+        'Mend the file or the flag it names.',
+      )
+  const running = await isRunning(dataDir)
+  return [
+    checkNode(),
+    ...(await checkNativeModules()),
+    configuration,
+    ...(await checkDataDirectory(dataDir)),
+    running ? good('node', 'running') : warn('node', 'not running', 'Start it with `rookery up`.'),
+    ...(isLoaded && !running ? [await checkPort((config as { config: Config }).config)] : []),
+    checkClock(),
+    ...(await checkAgents()),
+    ...(await checkInotify()),
+  ]
+}
+
+const good = (check: string, found: string): Finding => ({ check, state: 'ok', found, remedy: null })
+const warn = (check: string, found: string, remedy: string): Finding => ({ check, state: 'warning', found, remedy })
+const bad = (check: string, found: string, remedy: string): Finding => ({ check, state: 'problem', found, remedy })
+
+const NODE_MAJOR_MIN = 24
+
+function checkNode(): Finding {
+  const major = Number(process.versions.node.split('.')[0])
+  return major >= NODE_MAJOR_MIN
+    ? good('Node.js', process.version)
+    : bad(
+        'Node.js',
+        process.version,
+        'Run `npm ci` in the clone (it brings Node 24) and start through scripts/rookery.',
+      )
+}
+
+async function checkNativeModules(): Promise<Finding[]> {
+  const modules = {
+    level: () => import('level'),
+    'node-pty': () => import('@lydell/node-pty'),
+    argon2: () => import('@node-rs/argon2'),
+  }
+  return await Promise.all(
+    Object.entries(modules).map(async ([name, load]) => {
+      try {
+        await load()
+        return good(`native module ${name}`, 'loads')
+      } catch (error) {
+        const why = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error)
+        return bad(
+          `native module ${name}`,
+          why,
+          'Run `npm ci` again on this machine; native modules do not move between platforms.',
+        )
+      }
+    }),
+  )
+}
+
+async function checkDataDirectory(dataDir: string): Promise<Finding[]> {
+  const facts = await stat(dataDir).catch(() => undefined)
+  if (!facts) return [warn('data directory', `${dataDir} does not exist yet`, '`rookery up` creates it.')]
+  const mode = facts.mode & 0o777
+  const modeFinding =
+    (mode & 0o077) === 0
+      ? good('data directory', `${dataDir}, mode ${mode.toString(8)}`)
+      : bad(
+          'data directory',
+          `${dataDir} has mode ${mode.toString(8)}: others can read the keys`,
+          `chmod 700 '${dataDir}'`,
+        )
+  const writable = await access(dataDir, constants.W_OK).then(
+    () => true,
+    () => false,
+  )
+  return writable
+    ? [modeFinding]
+    : [modeFinding, bad('data directory', 'not writable', `Make ${dataDir} writable for this user.`)]
+}
+
+const isRunning = (dataDir: string): Promise<boolean> =>
+  callNode(controlSocket({ dataDir }), 'mesh.status', {}).then(
+    () => true,
+    () => false,
+  )
+
+async function checkPort({ http: { host, port }, gateway }: Config): Promise<Finding> {
+  if (!gateway || port === 0) return good('gateway port', gateway ? 'chosen at start' : 'no gateway')
+  const problem = await new Promise<string | undefined>((done) => {
+    const probe = createServer()
+    probe.once('error', (error) => done(error.message))
+    probe.listen(port, host, () => probe.close(() => done(undefined)))
+  })
+  return problem === undefined
+    ? good('gateway port', `${host}:${port} is free`)
+    : bad('gateway port', problem, `Choose another with --http ${host}:<port>, or end what uses it.`)
+}
+
+/** Leases need no right wall clock; certificates, tickets and tokens that expire do. */
+const YEAR_OF_THIS_PROGRAM = 2026
+
+function checkClock(): Finding {
+  const now = new Date()
+  return now.getUTCFullYear() >= YEAR_OF_THIS_PROGRAM
+    ? good('clock', now.toISOString())
+    : bad(
+        'clock',
+        now.toISOString(),
+        'Set the clock (for instance `timedatectl set-ntp true`): tickets and tokens expire by it.',
+      )
+}
+
+const AGENTS = ['claude', 'codex', 'opencode', 'gemini'] as const
+
+async function checkAgents(): Promise<Finding[]> {
+  const directories = (process.env.PATH ?? '').split(delimiter).filter((directory) => directory !== '')
+  const find = async (name: string): Promise<string | undefined> => {
+    for (const directory of directories) {
+      const path = join(directory, name)
+      if (
+        await access(path, constants.X_OK).then(
+          () => true,
+          () => false,
+        )
+      )
+        return path
+    }
+    return undefined
+  }
+  const found = await Promise.all(AGENTS.map(async (name) => [name, await find(name)] as const))
+  const present = found.filter(([, path]) => path !== undefined)
+  return present.length === 0
+    ? [warn('agent CLIs', 'none found on PATH', `Install one (${AGENTS.join(', ')}); shells work without.`)]
+    : present.map(([name, path]) => good(`agent CLI ${name}`, path ?? ''))
+}
+
+/** A repository with its dependencies has tens of thousands of folders to watch. */
+const INOTIFY_WATCHES_MIN = 65_536
+
+async function checkInotify(): Promise<Finding[]> {
+  if (process.platform !== 'linux') return []
+  const text = await readFile('/proc/sys/fs/inotify/max_user_watches', 'utf8').catch(() => undefined)
+  if (text === undefined) return []
+  const watches = Number(text)
+  return [
+    watches >= INOTIFY_WATCHES_MIN
+      ? good('inotify watches', `${watches}`)
+      : warn('inotify watches', `${watches}`, `sudo sysctl fs.inotify.max_user_watches=${INOTIFY_WATCHES_MIN * 8}`),
+  ]
+}

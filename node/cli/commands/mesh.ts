@@ -1,0 +1,171 @@
+import { toString as qrCode } from 'qrcode'
+import type { Command } from 'commander'
+import { CAPABILITIES, Capability, DEFAULT_CAPABILITIES } from '../../../crdt/capability.ts'
+import type { MemberView, MeshStatus } from '../../services/mesh-service.ts'
+import { ask, command, parseDuration, print, table, type CommonOptions } from '../command.ts'
+import { callNode, NodeNotRunningError } from '../control-client.ts'
+import { controlSocket } from '../command.ts'
+import { CommandFailure, EXIT, failureOf } from '../exit.ts'
+
+export const meshCommands = (): Command[] => [invite(), join(), members(), remove(), leave(), status(), down()]
+
+function invite(): Command {
+  return command('invite', 'print a single-use ticket that lets one machine join this mesh')
+    .option('--capabilities <list>', `comma-separated, of ${CAPABILITIES.join(', ')}`, DEFAULT_CAPABILITIES.join(','))
+    .option('--admin', 'also grant admin and admit')
+    .option('--vote', 'also make the machine eligible as a lease voter')
+    .option('--expires <duration>', 'how long the ticket is good, like 30m or 24h', parseDuration, parseDuration('24h'))
+    .action(async (options: CommonOptions & InviteOptions) => {
+      const capabilities = parseCapabilities(options)
+      const { ticket, expiresAt } = await ask<{ ticket: string; expiresAt: string }>(options, 'mesh.invite', {
+        capabilities,
+        expiresInMs: options.expires,
+      })
+      const picture =
+        process.stdout.isTTY && !options.json ? await qrCode(ticket, { type: 'terminal', small: true }) : ''
+      if (picture)
+        process.stderr.write(`${picture}\nOn the other machine: rookery join <ticket>   (good until ${expiresAt})\n`)
+      print(options, { ticket, expires_at: expiresAt }, () => [ticket])
+    })
+}
+
+type InviteOptions = { capabilities: string; admin?: boolean; vote?: boolean; expires: number }
+
+function parseCapabilities(options: InviteOptions): Capability[] {
+  const names = options.capabilities
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '')
+  const unknown = names.find((name) => !Capability.safeParse(name).success)
+  if (unknown !== undefined)
+    throw new CommandFailure(`--capabilities: ${unknown} is none of ${CAPABILITIES.join(', ')}.`, EXIT.usage)
+  const all = [...names, ...(options.admin ? ['admin', 'admit'] : []), ...(options.vote ? ['vote'] : [])]
+  return [...new Set(all)].map((name) => Capability.parse(name))
+}
+
+function join(): Command {
+  return command('join', 'join the mesh that a ticket invites to')
+    .argument('<ticket>', 'the line that `rookery invite` printed, or - to read it from standard input')
+    .action(async (given: string, options: CommonOptions) => {
+      const ticket = (given === '-' ? await readStandardInput() : given).trim()
+      const joined = await joinRunningOrStopped(options, ticket)
+      print(options, joined, () => [
+        `This machine is now a member of mesh ${joined.mesh_id.slice(0, 12)}.`,
+        ...(joined.running ? [] : ['Start it with: rookery up']),
+      ])
+    })
+}
+
+async function joinRunningOrStopped(
+  options: CommonOptions,
+  ticket: string,
+): Promise<{ mesh_id: string; peer_id: string; running: boolean }> {
+  try {
+    const result = await callNode(controlSocket(options), 'mesh.join', { ticket })
+    if (!result.ok) throw failureOf(result.error)
+    return { ...(result.value as { mesh_id: string; peer_id: string }), running: true }
+  } catch (error) {
+    if (!(error instanceof NodeNotRunningError)) throw error
+    const { joinStopped } = await import('../join-stopped.ts')
+    const result = await joinStopped(options.dataDir, ticket)
+    if (!result.ok) throw failureOf(result.error)
+    return { ...result.value, running: false }
+  }
+}
+
+async function readStandardInput(): Promise<string> {
+  const chunks: Buffer[] = []
+  for await (const chunk of process.stdin) chunks.push(chunk)
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+function members(): Command {
+  return command('members', 'list the machines of this mesh').action(async (options: CommonOptions) => {
+    const { members: all } = await ask<MeshStatus>(options, 'mesh.status')
+    print(options, all.map(wireMember), () => table([MEMBER_HEADINGS, ...all.map(memberRow)]))
+  })
+}
+
+function remove(): Command {
+  return command('remove', 'remove a machine from this mesh for good')
+    .argument('<member>', 'its name or peer id')
+    .action(async (member: string, options: CommonOptions) => {
+      const removed = await ask<MemberView>(options, 'mesh.remove', { member })
+      print(options, wireMember(removed), () => [
+        `${removed.name} (${removed.peerId}) is removed. Its connections are closed and what it signs from now on is refused.`,
+        'Change what it could read: secrets in its projects, and API tokens that were used on it.',
+      ])
+    })
+}
+
+function leave(): Command {
+  return command('leave', 'take this machine out of its mesh and start an empty one').action(
+    async (options: CommonOptions) => {
+      await ask<null>(options, 'mesh.leave')
+      print(options, null, () => ['This machine has left its mesh.'])
+    },
+  )
+}
+
+function status(): Command {
+  return command('status', 'show the state of this node and its mesh').action(async (options: CommonOptions) => {
+    const state = await ask<MeshStatus>(options, 'mesh.status')
+    print(options, wireStatus(state), () => [
+      ...table([
+        ['mesh', state.meshId],
+        ['node', `${state.name} (${state.peerId})`],
+        ['gateway', state.http ?? 'none'],
+        ...(state.setupCode === undefined ? [] : [['setup code', `${state.setupCode} (makes the first user)`]]),
+        ['documents', `${state.documents.length}`],
+      ]),
+      '',
+      ...table([MEMBER_HEADINGS, ...state.members.map(memberRow)]),
+      ...state.problems.map((problem) => `! ${problem}`),
+    ])
+  })
+}
+
+function down(): Command {
+  return command('down', 'stop the running node; its sessions go on unless told otherwise')
+    .option('--kill-sessions', 'also end every session on this machine')
+    .action(async (options: CommonOptions & { killSessions?: boolean }) => {
+      await ask<null>(options, 'node.down', { killSessions: options.killSessions ?? false })
+      print(options, null, () => ['The node has stopped.'])
+    })
+}
+
+const MEMBER_HEADINGS = ['NAME', 'STATE', 'REACHED BY', 'RTT', 'VOTER', 'CAPABILITIES', 'PEER ID']
+
+const memberRow = (member: MemberView): string[] => [
+  member.name,
+  member.problem ?? (member.online ? 'online' : 'offline'),
+  member.reachedBy ?? '-',
+  member.rttMs === null ? '-' : `${member.rttMs.toFixed(1)} ms`,
+  member.voter ? 'yes' : 'no',
+  member.capabilities.join(','),
+  member.peerId,
+]
+
+const wireMember = (member: MemberView): object => ({
+  peer_id: member.peerId,
+  name: member.name,
+  online: member.online,
+  reached_by: member.reachedBy,
+  rtt_ms: member.rttMs,
+  voter: member.voter,
+  capabilities: member.capabilities,
+  last_seen_at: member.lastSeenAt,
+  problem: member.problem,
+})
+
+const wireStatus = (status: MeshStatus): object => ({
+  mesh_id: status.meshId,
+  peer_id: status.peerId,
+  name: status.name,
+  http: status.http,
+  members: status.members.map(wireMember),
+  voters: status.voters,
+  documents: status.documents,
+  problems: status.problems,
+  ...(status.setupCode === undefined ? {} : { setup_code: status.setupCode }),
+})

@@ -1,0 +1,130 @@
+import { resolve } from 'node:path'
+import type { Duplex } from 'node:stream'
+import type { Command } from 'commander'
+import type { DomainError } from '../../../crdt/errors.ts'
+import { PTY_COLS, PTY_ROWS, SESSION_MODES, type Session } from '../../../crdt/session.ts'
+import { ask, command, controlSocket, print, table, type CommonOptions } from '../command.ts'
+import { attachToNode, NodeNotRunningError } from '../control-client.ts'
+import { encodeFrame, encodeJsonFrame, FRAME, parseJsonPayload, readFrames } from '../attach-frames.ts'
+import { CommandFailure, EXIT, failureOf } from '../exit.ts'
+
+export function sessionCommand(): Command {
+  const session = command('session', 'terminals and agents on any machine of the mesh')
+  for (const sub of [start(), list(), attach(), kill()]) session.addCommand(sub)
+  return session
+}
+
+type StartOptions = { machine?: string; agent?: string; mode: string; path?: string; prompt?: string; attach?: boolean }
+
+function start(): Command {
+  return command('start', 'start a session')
+    .option('--machine <name or id>', 'default: this machine')
+    .option('--agent <name>', "shell, or an agent CLI; default: the machine's own agent CLI")
+    .option('--mode <mode>', SESSION_MODES.join(', '), 'interactive')
+    .option('--path <directory>', 'working directory on that machine')
+    .option('--prompt <text>', 'first prompt of the agent')
+    .option('--attach', 'attach to it at once')
+    .action(async (options: CommonOptions & StartOptions) => {
+      const { machine, agent, mode, path, prompt } = options
+      const session = await ask<Session>(options, 'session.start', {
+        mode,
+        ...terminalSize(),
+        ...(machine === undefined ? {} : { machine }),
+        ...(agent === undefined ? {} : { agent }),
+        // A relative path can only mean a folder of this machine.
+        ...(path === undefined ? {} : { path: machine === undefined ? resolve(path) : path }),
+        ...(prompt === undefined ? {} : { prompt }),
+      })
+      print(options, session, () => [`${session.id}  ${session.agent} in ${session.projectPath}`])
+      if (options.attach) await attachTerminal(options, session.id)
+    })
+}
+
+function list(): Command {
+  return command('list', 'list sessions')
+    .option('--machine <name or id>', 'default: all machines')
+    .action(async (options: CommonOptions & { machine?: string }) => {
+      const sessions = await ask<Session[]>(
+        options,
+        'session.list',
+        options.machine === undefined ? {} : { machine: options.machine },
+      )
+      print(options, sessions, () =>
+        table([
+          ['STATUS', 'AGENT', 'PATH', 'STARTED', 'ID'],
+          ...sessions.map((s) => [s.status, s.agent, s.projectPath, s.startedAt ?? '-', s.id]),
+        ]),
+      )
+    })
+}
+
+function attach(): Command {
+  return command('attach', 'use a session in this terminal; leave it running with Ctrl-]')
+    .argument('<id>')
+    .action(async (id: string, options: CommonOptions) => attachTerminal(options, id))
+}
+
+function kill(): Command {
+  return command('kill', 'end a session with everything it started')
+    .argument('<id>')
+    .action(async (id: string, options: CommonOptions) => {
+      await ask<null>(options, 'session.kill', { id })
+      print(options, null, () => [`Session ${id} is ended.`])
+    })
+}
+
+/** Ctrl-], as in telnet: the one key an attached session cannot receive. */
+const DETACH_BYTE = 0x1d
+
+async function attachTerminal(options: CommonOptions, id: string): Promise<void> {
+  const socket = await attachToNode(controlSocket(options), `/session/${encodeURIComponent(id)}`).catch(
+    (error: unknown) => {
+      if (error instanceof NodeNotRunningError)
+        throw new CommandFailure(error.message, EXIT.notRunning, { code: 'node_not_running' })
+      throw error
+    },
+  )
+  const { stdin } = process
+  const sendSize = (): unknown => socket.write(encodeJsonFrame(FRAME.resize, terminalSize()))
+  const sendInput = (data: Buffer): void => {
+    const detachAt = data.indexOf(DETACH_BYTE)
+    const typed = detachAt < 0 ? data : data.subarray(0, detachAt)
+    if (typed.length > 0) socket.write(encodeFrame(FRAME.input, typed))
+    if (detachAt >= 0) socket.end()
+  }
+  if (stdin.isTTY) stdin.setRawMode(true)
+  if (process.stdout.isTTY) sendSize()
+  process.stdout.on('resize', sendSize)
+  stdin.on('data', sendInput)
+  try {
+    await showOutput(socket)
+  } finally {
+    if (stdin.isTTY) stdin.setRawMode(false)
+    process.stdout.off('resize', sendSize)
+    stdin.off('data', sendInput)
+    stdin.pause()
+    socket.destroy()
+  }
+}
+
+async function showOutput(socket: Duplex): Promise<void> {
+  for await (const frame of readFrames(socket)) {
+    if (frame.type === FRAME.output) {
+      if (!process.stdout.write(frame.payload)) await new Promise((r) => process.stdout.once('drain', r))
+    } else if (frame.type === FRAME.refused) throw failureOf(parseJsonPayload(frame) as DomainError)
+    else if (frame.type === FRAME.gap)
+      process.stderr.write('\r\n[some output was lost: this terminal was too slow]\r\n')
+    else if (frame.type === FRAME.exit) {
+      const { exitCode } = parseJsonPayload(frame) as { exitCode: number | null }
+      process.stderr.write(`\r\n[the session has ended${exitCode === null ? '' : ` with code ${exitCode}`}]\r\n`)
+      return
+    }
+  }
+  process.stderr.write('\r\n[detached; the session runs on]\r\n')
+}
+
+function terminalSize(): { cols: number; rows: number } {
+  const within = (value: number | undefined, { min, max, default: usual }: typeof PTY_COLS | typeof PTY_ROWS): number =>
+    Math.min(max, Math.max(min, value ?? usual))
+  return { cols: within(process.stdout.columns, PTY_COLS), rows: within(process.stdout.rows, PTY_ROWS) }
+}

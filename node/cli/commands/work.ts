@@ -1,0 +1,225 @@
+import { hostname, userInfo } from 'node:os'
+import { resolve } from 'node:path'
+import type { Command } from 'commander'
+import type { FileLock } from '../../../crdt/lock.ts'
+import type { Project } from '../../../crdt/project.ts'
+import { PRIORITIES, TASK_STATUSES, type Task } from '../../../crdt/task.ts'
+import { ask, command, parseWhole, print, table, type CommonOptions } from '../command.ts'
+import { CommandFailure, EXIT } from '../exit.ts'
+import { projectOf, type ProjectOption } from '../project-of.ts'
+
+/** Projects, tasks and file locks. */
+export const workCommands = (): Command[] => [projectCommand(), taskCommand(), lockCommand()]
+
+type InstanceOption = { readonly instance: string }
+const PROJECT_FLAG = ['--project <name or id>', 'default: the project that contains the current directory'] as const
+const instanceFlag = [
+  '--instance <id>',
+  'name of the agent instance that acts',
+  `${userInfo().username}@${hostname()}`,
+] as const
+
+function projectCommand(): Command {
+  const project = command('project', 'manage the projects of this mesh')
+  project.addCommand(
+    command('add', 'share a folder of this machine as a project')
+      .argument('<path>')
+      .option('--name <name>', 'default: the name of the folder')
+      .action(async (path: string, options: CommonOptions & { name?: string }) => {
+        const added = await ask<Project>(options, 'project.add', {
+          path: resolve(path),
+          ...(options.name === undefined ? {} : { name: options.name }),
+        })
+        print(options, added, () => [`${added.name} is project ${added.id}.`])
+      }),
+  )
+  project.addCommand(
+    command('list', 'list all projects').action(async (options: CommonOptions) => {
+      const projects = await ask<Project[]>(options, 'project.list')
+      print(options, projects, () =>
+        table([['NAME', 'ID', 'PATHS'], ...projects.map((p) => [p.name, p.id, Object.values(p.paths).join(', ')])]),
+      )
+    }),
+  )
+  return project
+}
+
+function taskCommand(): Command {
+  const task = command('task', 'work with the tasks of a project')
+  for (const sub of [taskAdd(), taskList(), taskNext(), taskClaim(), taskComplete(), taskRelease()])
+    task.addCommand(sub)
+  return task
+}
+
+const collect = (value: string, all: string[]): string[] => [...all, value]
+
+function taskAdd(): Command {
+  return command('add', 'add a task')
+    .argument('<title>')
+    .option(...PROJECT_FLAG)
+    .option('--description <text>', 'what is to be done', '')
+    .option('--priority <level>', PRIORITIES.join(', '), 'medium')
+    .option('--file <path>', 'a file it is about (may be repeated)', collect, [])
+    .option('--depends-on <id>', 'a task that must be completed first (may be repeated)', collect, [])
+    .action(async (title: string, options: CommonOptions & ProjectOption & TaskAddOptions) => {
+      const project = await projectOf(options)
+      const added = await ask<Task>(options, 'task.add', {
+        project: project.id,
+        task: {
+          title,
+          description: options.description,
+          priority: options.priority,
+          files: options.file,
+          dependencies: options.dependsOn,
+        },
+      })
+      print(options, added, () => [`${added.id}  ${added.title}`])
+    })
+}
+
+type TaskAddOptions = { description: string; priority: string; file: string[]; dependsOn: string[] }
+
+function taskList(): Command {
+  return command('list', 'list tasks')
+    .option(...PROJECT_FLAG)
+    .option('--status <status>', TASK_STATUSES.join(', '))
+    .option('--priority <level>', PRIORITIES.join(', '))
+    .action(async (options: CommonOptions & ProjectOption & { status?: string; priority?: string }) => {
+      const project = await projectOf(options)
+      const tasks = await ask<Task[]>(options, 'task.list', {
+        project: project.id,
+        ...(options.status === undefined ? {} : { status: options.status }),
+        ...(options.priority === undefined ? {} : { priority: options.priority }),
+      })
+      print(options, tasks, () => table([['PRIORITY', 'STATUS', 'CLAIMED BY', 'TITLE', 'ID'], ...tasks.map(taskRow)]))
+    })
+}
+
+const taskRow = (task: Task): string[] => [
+  task.priority,
+  task.isBlocked && task.status === 'pending' ? 'blocked' : task.status,
+  task.claim?.instanceId ?? '-',
+  task.title,
+  task.id,
+]
+
+function taskNext(): Command {
+  return command('next', 'show (or claim) the task that should be done next')
+    .option(...PROJECT_FLAG)
+    .option('--claim', 'claim it in the same step')
+    .option(...instanceFlag)
+    .action(async (options: CommonOptions & ProjectOption & InstanceOption & { claim?: boolean }) => {
+      const project = await projectOf(options)
+      const task = options.claim
+        ? await ask<Task>(options, 'task.claimNext', { project: project.id, instance: options.instance })
+        : await ask<Task | null>(options, 'task.next', { project: project.id })
+      if (task === null)
+        throw new CommandFailure('No task is free to be claimed.', EXIT.held, { code: 'no_task_available' })
+      print(options, task, () => table([taskRow(task)]))
+    })
+}
+
+function taskClaim(): Command {
+  return command('claim', 'claim a task: exactly one of any number of claimants gets it')
+    .argument('<id>')
+    .option(...instanceFlag)
+    .action(async (id: string, options: CommonOptions & InstanceOption) => {
+      const task = await ask<Task>(options, 'task.claim', { id, instance: options.instance })
+      print(options, task, () => [
+        `${task.title} is claimed by ${options.instance} (fencing token ${task.claim?.fencingToken}).`,
+      ])
+    })
+}
+
+type ProofOption = { readonly fencingToken?: number }
+const PROOF_FLAG = [
+  '--fencing-token <number>',
+  'of the claim, when it was made through another token',
+  parseWhole,
+] as const
+const proof = (options: ProofOption): object =>
+  options.fencingToken === undefined ? {} : { fencing_token: options.fencingToken }
+
+function taskComplete(): Command {
+  return command('complete', 'mark a claimed task as done')
+    .argument('<id>')
+    .option('--summary <text>', 'what was done', '')
+    .option('--file <path>', 'a file that was changed (may be repeated)', collect, [])
+    .option(...PROOF_FLAG)
+    .action(async (id: string, options: CommonOptions & ProofOption & { summary: string; file: string[] }) => {
+      const task = await ask<Task>(options, 'task.complete', {
+        id,
+        summary: options.summary,
+        files: options.file,
+        ...proof(options),
+      })
+      print(options, task, () => [`${task.title} is completed.`])
+    })
+}
+
+function taskRelease(): Command {
+  return command('release', 'give a claimed task back')
+    .argument('<id>')
+    .option('--reason <text>', 'why', '')
+    .option(...PROOF_FLAG)
+    .action(async (id: string, options: CommonOptions & ProofOption & { reason: string }) => {
+      const task = await ask<Task>(options, 'task.release', { id, reason: options.reason, ...proof(options) })
+      print(options, task, () => [`${task.title} is free again.`])
+    })
+}
+
+function lockCommand(): Command {
+  const lock = command('lock', 'lock files of a project against everybody else in the mesh')
+  lock.addCommand(lockAcquire())
+  lock.addCommand(lockRelease())
+  lock.addCommand(
+    command('list', 'list the locks of a project')
+      .option(...PROJECT_FLAG)
+      .action(async (options: CommonOptions & ProjectOption) => {
+        const locks = await ask<FileLock[]>(options, 'lock.list', { project: (await projectOf(options)).id })
+        print(options, locks, () =>
+          table([
+            ['PATH', 'HELD BY', 'UNTIL', 'REASON'],
+            ...locks.map((l) => [l.path, l.instanceId, l.expiresAt, l.reason ?? '']),
+          ]),
+        )
+      }),
+  )
+  return lock
+}
+
+function lockAcquire(): Command {
+  return command('acquire', 'lock a file; a path that ends in / locks the directory')
+    .argument('<path>', 'relative to the project')
+    .option(...PROJECT_FLAG)
+    .option(...instanceFlag)
+    .option('--reason <text>', 'shown to those who are refused')
+    .option('--minutes <number>', 'how long', parseWhole)
+    .action(async (path: string, options: CommonOptions & ProjectOption & InstanceOption & LockOptions) => {
+      const { id } = await projectOf(options)
+      const { instance, reason, minutes } = options
+      const lock = await ask<FileLock>(options, 'lock.acquire', {
+        project: id,
+        path,
+        instance,
+        ...(reason === undefined ? {} : { reason }),
+        ...(minutes === undefined ? {} : { minutes }),
+      })
+      print(options, lock, () => [`${lock.path} is locked by ${lock.instanceId} until ${lock.expiresAt}.`])
+    })
+}
+
+type LockOptions = { reason?: string; minutes?: number }
+
+function lockRelease(): Command {
+  return command('release', 'give a lock back')
+    .argument('<path>', 'relative to the project')
+    .option(...PROJECT_FLAG)
+    .option(...instanceFlag)
+    .option(...PROOF_FLAG)
+    .action(async (path: string, options: CommonOptions & ProjectOption & InstanceOption & ProofOption) => {
+      const { id } = await projectOf(options)
+      await ask<null>(options, 'lock.release', { project: id, path, instance: options.instance, ...proof(options) })
+      print(options, null, () => [`${path} is free.`])
+    })
+}

@@ -1,0 +1,138 @@
+import { readFile } from 'node:fs/promises'
+import { homedir, hostname } from 'node:os'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { LOG_LEVELS } from '../adapters/pino-log.ts'
+
+/** Everything an operator can set. Every field has a safe default. */
+export const Config = z.strictObject({
+  name: z.string().min(1).max(64).describe('Name of this machine in the mesh; default: its host name.'),
+  http: z
+    .strictObject({
+      host: z.string().min(1).default('127.0.0.1').describe('Address the gateway binds.'),
+      port: z.int().min(0).max(65535).default(8000).describe('Port the gateway binds; 0 chooses a free one.'),
+      hosts: z.array(z.string().min(1)).max(32).default([]).describe('Further Host names the gateway answers to.'),
+      origins: z.array(z.url()).max(32).default([]).describe('Further browser origins that may call the gateway.'),
+      behindProxy: z
+        .boolean()
+        .default(false)
+        .describe('A TLS-terminating proxy stands in front; permits an address other than loopback.'),
+    })
+    .prefault({}),
+  gateway: z.boolean().default(true).describe('Serve HTTP, WebSocket and the page.'),
+  p2p: z
+    .strictObject({
+      listen: z
+        .array(z.string().startsWith('/'))
+        .max(16)
+        .default([])
+        .describe('Multiaddrs to listen on; default: all addresses, a port chosen at the first start and kept.'),
+      mdns: z.boolean().default(true).describe('Find members on the local network.'),
+    })
+    .prefault({}),
+  registration: z.enum(['closed', 'open']).default('closed').describe('Who may register once there is a first user.'),
+  sessions: z
+    .strictObject({
+      max: z.int().min(0).max(1000).default(10).describe('Sessions that may run on this machine at once.'),
+      remote: z.boolean().default(true).describe('Accept sessions asked for by other members with `control`.'),
+    })
+    .prefault({}),
+  lease: z
+    .strictObject({
+      ttlMs: z.int().min(1000).max(600_000).default(60_000).describe('Length of a renewed lease.'),
+      holdMs: z.int().min(500).max(60_000).default(10_000).describe('Length of the first grant of a lease.'),
+    })
+    .prefault({}),
+  log: z.strictObject({ level: z.enum(LOG_LEVELS).default('info') }).prefault({}),
+})
+export type Config = z.infer<typeof Config>
+
+export type ConfigSource = 'default' | 'file' | 'environment' | 'flag'
+
+/** The effective configuration and where each value that is not a default came from. */
+export type LoadedConfig = { readonly config: Config; readonly sources: Readonly<Record<string, ConfigSource>> }
+
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+}
+
+/** Secrets have no variable: a child process of the same user can read a process's environment. */
+const ENVIRONMENT: Readonly<Record<string, string>> = {
+  ROOKERY_NAME: 'name',
+  ROOKERY_HTTP_HOST: 'http.host',
+  ROOKERY_HTTP_PORT: 'http.port',
+  ROOKERY_REGISTRATION: 'registration',
+  ROOKERY_LOG_LEVEL: 'log.level',
+}
+
+export const defaultDataDir = (environment: NodeJS.ProcessEnv): string =>
+  environment.ROOKERY_DATA_DIR ?? join(homedir(), '.rookery')
+
+/** Flags as dotted paths (`http.port`) with their values. */
+export type ConfigFlags = Readonly<Record<string, unknown>>
+
+/**
+ * `config.json` in the data directory, then environment, then flags.
+ * @throws ConfigError naming the field, where it was set, and what is wrong.
+ */
+export async function loadConfig(
+  dataDir: string,
+  environment: NodeJS.ProcessEnv,
+  flags: ConfigFlags,
+): Promise<LoadedConfig> {
+  const values: Record<string, unknown> = { name: hostname().slice(0, 64) || 'machine' }
+  const sources: Record<string, ConfigSource> = {}
+  const path = join(dataDir, 'config.json')
+  for (const [key, value] of flatten(await readConfigFile(path))) set(key, value, 'file')
+  for (const [variable, key] of Object.entries(ENVIRONMENT)) {
+    const value = environment[variable]
+    if (value !== undefined) set(key, key === 'http.port' ? Number(value) : value, 'environment')
+  }
+  for (const [key, value] of Object.entries(flags)) if (value !== undefined) set(key, value, 'flag')
+  const parsed = Config.safeParse(unflatten(values))
+  if (parsed.success) return { config: parsed.data, sources }
+  const problems = parsed.error.issues.map((issue) => {
+    const field = issue.path.join('.')
+    return `${field || 'configuration'} (${sources[field] === 'file' ? path : (sources[field] ?? path)}): ${issue.message}`
+  })
+  throw new ConfigError(`The configuration is not valid.\n  ${problems.join('\n  ')}`)
+
+  function set(key: string, value: unknown, source: ConfigSource): void {
+    values[key] = value
+    sources[key] = source
+  }
+}
+
+async function readConfigFile(path: string): Promise<unknown> {
+  let text: string
+  try {
+    text = await readFile(path, 'utf8')
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return {}
+    throw new ConfigError(`${path} cannot be read.`, { cause: error })
+  }
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw new ConfigError(`${path} is not JSON: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+  }
+}
+
+function flatten(value: unknown, prefix = ''): [string, unknown][] {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return [[prefix, value]]
+  return Object.entries(value).flatMap(([key, inner]) => flatten(inner, prefix === '' ? key : `${prefix}.${key}`))
+}
+
+function unflatten(values: Readonly<Record<string, unknown>>): object {
+  // Without a prototype, so that a key `__proto__` in the file is a key like any other (and refused as unknown).
+  const bare = (): Record<string, unknown> => Object.create(null)
+  const root = bare()
+  for (const [path, value] of Object.entries(values)) {
+    const keys = path.split('.')
+    const last = keys.pop() ?? path
+    let at = root
+    for (const key of keys) at = (at[key] ??= bare()) as Record<string, unknown>
+    at[last] = value
+  }
+  return root
+}

@@ -1,0 +1,66 @@
+import { openSync } from 'node:fs'
+import { request } from 'node:http'
+import { basename, dirname, join } from 'node:path'
+import type { Duplex } from 'node:stream'
+import type { Result } from '../../crdt/result.ts'
+import type { ControlMethodName } from './control-methods.ts'
+
+/** No node answers on the data directory's socket. */
+export class NodeNotRunningError extends Error {
+  override readonly name = 'NodeNotRunningError'
+}
+
+/** Asks the node that runs on this socket. @throws NodeNotRunningError */
+export async function callNode(socketPath: string, method: ControlMethodName, input: object): Promise<Result<unknown>> {
+  const body = JSON.stringify(input)
+  return await new Promise((resolve, reject) => {
+    const call = request({ socketPath: reachable(socketPath), path: `/${method}`, method: 'POST' }, (response) => {
+      const chunks: Buffer[] = []
+      response.on('data', (chunk: Buffer) => chunks.push(chunk))
+      response.on('error', reject)
+      response.on('end', () => resolve(JSON.parse(Buffer.concat(chunks).toString('utf8'))))
+    })
+    call.on('error', (error) => reject(explain(error, socketPath)))
+    call.end(body)
+  })
+}
+
+/** Opens the raw byte stream of a session's terminal. @throws NodeNotRunningError */
+export async function attachToNode(socketPath: string, path: string): Promise<Duplex> {
+  return await new Promise((resolve, reject) => {
+    const call = request({
+      socketPath: reachable(socketPath),
+      path,
+      headers: { connection: 'Upgrade', upgrade: 'rookery-session' },
+    })
+    call.on('upgrade', (_response, socket, head) => {
+      if (head.length > 0) socket.unshift(head)
+      resolve(socket)
+    })
+    call.on('response', () => reject(new Error('the node refused to attach')))
+    call.on('error', (error) => reject(explain(error, socketPath)))
+    call.end()
+  })
+}
+
+const SOCKET_PATH_BYTES_MAX = 103
+
+/** A path too long for a socket address is reached through a descriptor of its directory (Linux). */
+function reachable(socketPath: string): string {
+  if (Buffer.byteLength(socketPath) <= SOCKET_PATH_BYTES_MAX) return socketPath
+  try {
+    return join(`/proc/self/fd/${openSync(dirname(socketPath), 'r')}`, basename(socketPath))
+  } catch (cause) {
+    throw explain(cause, socketPath)
+  }
+}
+
+function explain(error: unknown, socketPath: string): unknown {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  return code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ENOTDIR'
+    ? new NodeNotRunningError(
+        `No node is running on ${dirname(socketPath)}. Start it with \`rookery up\`, or name its directory with --data-dir.`,
+        { cause: error },
+      )
+    : error
+}

@@ -1,0 +1,225 @@
+import { z } from 'zod'
+import type { Actor } from '../../crdt/actor.ts'
+import { Capability } from '../../crdt/capability.ts'
+import { domainError } from '../../crdt/errors.ts'
+import type { PeerId } from '../../crdt/ids.ts'
+import { err, ok, type Result } from '../../crdt/result.ts'
+import { PTY_COLS, PTY_ROWS, SESSION_MODES } from '../../crdt/session.ts'
+import { PRIORITIES, TASK_STATUSES, TaskInput } from '../../crdt/task.ts'
+import type { Services } from '../services/services.ts'
+
+/** What the command line may ask of the running node, over its 0600 socket. */
+export type ControlContext = {
+  readonly services: Services
+  readonly self: PeerId
+  readonly join: (ticket: string) => Promise<Result<{ mesh_id: string; peer_id: string }>>
+  readonly leave: () => Promise<Result<null>>
+  readonly shutDown: (options: { killSessions: boolean }) => Promise<Result<null>>
+}
+
+export type ControlMethod = {
+  readonly input: z.ZodType
+  readonly run: (context: ControlContext, input: unknown) => Promise<Result<unknown>>
+}
+
+/** Whoever can open the socket owns the node: it is the node's own user. */
+export const localActor = (self: PeerId): Actor => ({
+  kind: 'local',
+  id: 'local',
+  tokenId: `local:${self}`,
+  abilities: ['*'],
+  gateway: self,
+})
+
+/** Lists are asked for in one piece; a mesh has at most this many of anything that the command line lists. */
+const PAGE = { page: 1, perPage: 100_000 }
+
+const projectTask = { project: z.string(), instance: z.string().min(1).max(128) }
+const taskProof = { id: z.string(), fencing_token: z.int().optional() }
+const email = z.string().min(3).max(254)
+const role = z.enum(['owner', 'member']).default('member')
+
+export const CONTROL_METHODS = {
+  'mesh.status': method(z.strictObject({}), async ({ services }) => {
+    const status = await services.mesh.status()
+    const setupCode = services.accounts.setupCode()
+    return ok(setupCode === undefined ? status : { ...status, setupCode })
+  }),
+  'mesh.invite': method(
+    z.strictObject({ capabilities: z.array(Capability).optional(), expiresInMs: z.int().min(1000).optional() }),
+    ({ services }, { capabilities, expiresInMs }) =>
+      services.mesh.invite({
+        ...(capabilities === undefined ? {} : { capabilities }),
+        ...(expiresInMs === undefined ? {} : { expiresInMs }),
+      }),
+  ),
+  'mesh.join': method(z.strictObject({ ticket: z.string().max(4096) }), ({ join }, { ticket }) => join(ticket)),
+  'mesh.leave': method(z.strictObject({}), ({ leave }) => leave()),
+  'mesh.remove': method(z.strictObject({ member: z.string() }), ({ services }, { member }) =>
+    services.mesh.remove(member),
+  ),
+  'node.down': method(z.strictObject({ killSessions: z.boolean() }), ({ shutDown }, options) => shutDown(options)),
+
+  'user.list': method(z.strictObject({}), ({ services }) => services.accounts.listUsers()),
+  'user.add': method(
+    z.strictObject({ name: z.string().min(1), email, role, password: z.string().optional() }),
+    ({ services, self }, { password, ...user }) =>
+      services.accounts.addUser(localActor(self), password === undefined ? user : { ...user, password }),
+  ),
+  'user.invite': method(
+    z.strictObject({ email: email.optional(), role }),
+    ({ services, self }, { email: invited, role: as }) =>
+      services.accounts.inviteUser(
+        localActor(self),
+        invited === undefined ? { role: as } : { email: invited, role: as },
+      ),
+  ),
+  'user.disable': method(z.strictObject({ user: z.string() }), ({ services, self }, { user }) =>
+    services.accounts.disableUser(localActor(self), user),
+  ),
+  'user.resetPassword': method(z.strictObject({ user: z.string() }), ({ services, self }, { user }) =>
+    services.accounts.resetPassword(localActor(self), user),
+  ),
+
+  'machine.list': method(z.strictObject({}), async ({ services }) =>
+    ok((await services.machines.list({}, PAGE)).items),
+  ),
+
+  'project.list': method(z.strictObject({}), async ({ services }) => ok(await services.projects.all())),
+  'project.add': method(
+    z.strictObject({ path: z.string(), name: z.string().min(1).max(255).optional() }),
+    ({ services, self }, { path, name }) =>
+      services.projects.create(
+        localActor(self),
+        services.machines.self,
+        name === undefined ? { projectPath: path } : { projectPath: path, name },
+      ),
+  ),
+
+  'task.add': method(
+    z.strictObject({ project: z.string(), task: TaskInput }),
+    ({ services, self }, { project, task }) => services.tasks.create(localActor(self), project, task),
+  ),
+  'task.list': method(
+    z.strictObject({
+      project: z.string(),
+      status: z.enum(TASK_STATUSES).optional(),
+      priority: z.enum(PRIORITIES).optional(),
+    }),
+    async ({ services }, { project, status, priority }) => {
+      const filter = { ...(status === undefined ? {} : { status }), ...(priority === undefined ? {} : { priority }) }
+      const page = await services.tasks.list(project, filter, PAGE)
+      return page.ok ? ok(page.value.items) : page
+    },
+  ),
+  'task.next': method(z.strictObject({ project: z.string() }), ({ services }, { project }) =>
+    services.tasks.next(project),
+  ),
+  'task.claim': method(
+    z.strictObject({ id: z.string(), instance: projectTask.instance }),
+    ({ services, self }, { id, instance }) => services.tasks.claim(localActor(self), id, instance),
+  ),
+  'task.claimNext': method(z.strictObject(projectTask), async ({ services, self }, { project, instance }) => {
+    const claimed = await services.tasks.claimNext(localActor(self), project, instance)
+    return claimed.ok && claimed.value === null ? err(domainError('no_task_available')) : claimed
+  }),
+  'task.complete': method(
+    z.strictObject({ ...taskProof, summary: z.string().max(50_000), files: z.array(z.string()).max(500) }),
+    ({ services, self }, { id, summary, files, fencing_token }) =>
+      services.tasks.complete(localActor(self), id, { summary, filesModified: files, ...proof(fencing_token) }),
+  ),
+  'task.release': method(
+    z.strictObject({ ...taskProof, reason: z.string().max(2000) }),
+    ({ services, self }, { id, reason, fencing_token }) =>
+      services.tasks.release(localActor(self), id, { reason, ...proof(fencing_token) }),
+  ),
+
+  'lock.acquire': method(
+    z.strictObject({
+      project: z.string(),
+      path: z.string(),
+      instance: z.string(),
+      reason: z.string().optional(),
+      minutes: z.number().positive().optional(),
+    }),
+    ({ services, self }, { project, path, instance, reason, minutes }) =>
+      services.locks.acquire(localActor(self), project, {
+        path,
+        instanceId: instance,
+        ...(reason === undefined ? {} : { reason }),
+        ...(minutes === undefined ? {} : { durationMinutes: minutes }),
+      }),
+  ),
+  'lock.release': method(
+    z.strictObject({ project: z.string(), path: z.string(), instance: z.string(), fencing_token: z.int().optional() }),
+    ({ services, self }, { project, path, instance, fencing_token }) =>
+      services.locks.release(localActor(self), project, { path, instanceId: instance, ...proof(fencing_token) }),
+  ),
+  'lock.list': method(z.strictObject({ project: z.string() }), ({ services }, { project }) =>
+    services.locks.list(project),
+  ),
+
+  'session.start': method(
+    z.strictObject({
+      machine: z.string().optional(),
+      mode: z.enum(SESSION_MODES).default('interactive'),
+      agent: z.string().optional(),
+      path: z.string().optional(),
+      prompt: z.string().optional(),
+      cols: z.int().min(PTY_COLS.min).max(PTY_COLS.max).default(PTY_COLS.default),
+      rows: z.int().min(PTY_ROWS.min).max(PTY_ROWS.max).default(PTY_ROWS.default),
+    }),
+    async ({ services, self }, { machine, mode, agent, path, prompt, cols, rows }) => {
+      const target = await findMachine(services, machine)
+      if (!target.ok) return target
+      return await services.sessions.create(localActor(self), target.value, {
+        mode,
+        ptySize: { cols, rows },
+        ...(agent === undefined ? {} : { agent }),
+        ...(path === undefined ? {} : { projectPath: path }),
+        ...(prompt === undefined ? {} : { initialPrompt: prompt }),
+      })
+    },
+  ),
+  'session.list': method(z.strictObject({ machine: z.string().optional() }), async ({ services }, { machine }) => {
+    const one = machine === undefined ? undefined : await findMachine(services, machine)
+    if (one && !one.ok) return one
+    const ids = one ? [one.value] : (await services.machines.list({}, PAGE)).items.map(({ id }) => id)
+    const pages = await Promise.all(ids.map((id) => services.sessions.list(id, {}, PAGE)))
+    return ok(pages.flatMap((page) => (page.ok ? page.value.items : [])))
+  }),
+  'session.get': method(z.strictObject({ id: z.string() }), ({ services }, { id }) => services.sessions.get(id)),
+  'session.kill': method(z.strictObject({ id: z.string() }), ({ services, self }, { id }) =>
+    services.sessions.remove(localActor(self), id),
+  ),
+} as const satisfies Record<string, ControlMethod>
+
+export type ControlMethodName = keyof typeof CONTROL_METHODS
+
+function method<T extends z.ZodType>(
+  input: T,
+  run: (context: ControlContext, input: z.infer<T>) => Promise<Result<unknown>>,
+): ControlMethod {
+  return { input, run: (context, value) => run(context, input.parse(value)) }
+}
+
+const proof = (fencingToken: number | undefined): { fencingToken?: number } =>
+  fencingToken === undefined ? {} : { fencingToken }
+
+/** A machine by id or unambiguous name; this one when nothing is said. */
+async function findMachine(services: Services, nameOrId: string | undefined): Promise<Result<string>> {
+  if (nameOrId === undefined) return ok(services.machines.self)
+  const { items } = await services.machines.list({}, PAGE)
+  const byId = items.find(({ id }) => id === nameOrId)
+  if (byId) return ok(byId.id)
+  const named = items.filter(({ name }) => name === nameOrId)
+  const [only] = named
+  if (only && named.length === 1) return ok(only.id)
+  return err(
+    domainError('machine_not_found', {
+      message: only
+        ? `${named.length} machines are called ${nameOrId}: use the id (\`rookery status\` lists them).`
+        : `No machine is called ${nameOrId}.`,
+    }),
+  )
+}

@@ -1,0 +1,42 @@
+import type { DomainError, DomainErrorCode } from '../../crdt/errors.ts'
+
+/** What the shell is told. */
+export const EXIT = { ok: 0, refused: 1, usage: 2, notRunning: 3, held: 4 } as const
+
+const HELD: readonly DomainErrorCode[] = ['task_claimed', 'lock_held', 'quorum_unreachable', 'no_task_available']
+const USAGE: readonly DomainErrorCode[] = ['invalid_input']
+
+export function exitCodeOf(error: DomainError): number {
+  if (HELD.includes(error.code)) return EXIT.held
+  return USAGE.includes(error.code) ? EXIT.usage : EXIT.refused
+}
+
+/** Ends a command with a message for a person (or as JSON) and an exit code. */
+export class CommandFailure extends Error {
+  override readonly name = 'CommandFailure'
+  readonly exitCode: number
+  readonly code: string
+  readonly details: object | undefined
+
+  constructor(message: string, exitCode: number, more: { code?: string; details?: object } = {}) {
+    super(message)
+    this.exitCode = exitCode
+    this.code = more.code ?? 'refused'
+    this.details = more.details
+  }
+}
+
+/** The failure a domain error ends a command with; says who holds and which voters are missing. */
+export function failureOf(error: DomainError): CommandFailure {
+  const { holder, missingVoters } = error.details ?? {}
+  const facts = [
+    holder && `held by ${holder.instanceId}${holder.expiresAt ? ` until ${holder.expiresAt}` : ''}`,
+    holder?.reason && `reason: ${holder.reason}`,
+    missingVoters && `missing: ${missingVoters.join(', ')}`,
+  ].filter(Boolean)
+  const message = facts.length > 0 ? `${error.message} (${facts.join('; ')})` : error.message
+  return new CommandFailure(message, exitCodeOf(error), {
+    code: error.code,
+    ...(error.details === undefined ? {} : { details: error.details }),
+  })
+}
