@@ -60,7 +60,7 @@ export async function openDataDirectory(path: string): Promise<DataDirectory> {
 async function createPrivateDirectory(path: string): Promise<void> {
   try {
     await mkdir(path, { recursive: true, mode: 0o700 })
-    const probe = join(path, `.probe-${process.pid}`)
+    const probe = join(path, `.probe-${crypto.randomUUID()}`)
     await writeFile(probe, '', { mode: 0o600 })
     await unlink(probe)
   } catch (cause) {
@@ -96,7 +96,7 @@ async function readOrCreateKey(path: string): Promise<Uint8Array> {
 
 /** Two processes starting at once agree on one key: the link fails for the second, who reads the first one's. */
 async function createKey(path: string): Promise<Uint8Array> {
-  const temporary = `${path}.${process.pid}`
+  const temporary = `${path}.${crypto.randomUUID()}`
   await writeSynced(temporary, crypto.getRandomValues(new Uint8Array(SEED_BYTES)))
   try {
     await link(temporary, path)

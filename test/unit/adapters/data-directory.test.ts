@@ -1,0 +1,62 @@
+import { chmod, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { openDataDirectory } from '../../../node/adapters/data-directory.ts'
+
+let parent: string
+beforeEach(async () => {
+  parent = await mkdtemp(join(tmpdir(), 'rookery-data-'))
+})
+afterEach(() => rm(parent, { recursive: true, force: true }))
+
+it('[M1] makes keys that only this user can read, and keeps them', async () => {
+  const path = join(parent, 'data')
+  const first = await openDataDirectory(path)
+  const again = await openDataDirectory(path)
+  expect(again.nodeSeed).toEqual(first.nodeSeed)
+  expect(again.boxSecret).toEqual(first.boxSecret)
+  expect((await stat(path)).mode & 0o777).toBe(0o700)
+  for (const name of await readdir(join(path, 'keys')))
+    expect((await stat(join(path, 'keys', name))).mode & 0o777).toBe(0o600)
+})
+
+it('[M1] agrees on one key when two processes start at once', async () => {
+  const path = join(parent, 'data')
+  const all = await Promise.all(Array.from({ length: 8 }, () => openDataDirectory(path)))
+  expect(new Set(all.map(({ nodeSeed }) => Buffer.from(nodeSeed).toString('hex'))).size).toBe(1)
+})
+
+it('[M1] refuses modes that let others read, and says which command mends them', async () => {
+  const path = join(parent, 'data')
+  await openDataDirectory(path)
+  await chmod(path, 0o755)
+  await expect(openDataDirectory(path)).rejects.toThrow(`chmod 700 '${path}'`)
+  await chmod(path, 0o700)
+  await chmod(join(path, 'keys', 'node.key'), 0o644)
+  await expect(openDataDirectory(path)).rejects.toThrow(`chmod 600 '${join(path, 'keys', 'node.key')}'`)
+})
+
+it('refuses a damaged key instead of becoming somebody else', async () => {
+  const path = join(parent, 'data')
+  await openDataDirectory(path)
+  await writeFile(join(path, 'keys', 'node.key'), 'short')
+  await expect(openDataDirectory(path)).rejects.toThrow('5 bytes instead of 32')
+})
+
+it('says what to do when the directory cannot be made', async () => {
+  await writeFile(join(parent, 'file'), '')
+  await expect(openDataDirectory(join(parent, 'file', 'data'))).rejects.toThrow('--data-dir')
+})
+
+it('switches the current mesh and sweeps the others away', async () => {
+  const data = await openDataDirectory(join(parent, 'data'))
+  expect(await data.currentMesh()).toBeUndefined()
+  const { mkdir } = await import('node:fs/promises')
+  await mkdir(data.meshDir('one'))
+  await mkdir(data.meshDir('two'))
+  await data.setCurrentMesh('two')
+  await data.sweepMeshes()
+  expect(await data.currentMesh()).toBe('two')
+  expect(await readdir(join(data.path, 'meshes'))).toEqual(['two'])
+})

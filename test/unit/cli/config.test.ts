@@ -1,0 +1,41 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { loadConfig } from '../../../node/cli/config.ts'
+
+let directory: string
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'rookery-config-'))
+})
+afterEach(() => rm(directory, { recursive: true, force: true }))
+
+const file = (value: unknown): Promise<void> =>
+  writeFile(join(directory, 'config.json'), typeof value === 'string' ? value : JSON.stringify(value))
+
+it('has a safe default for everything', async () => {
+  const { config } = await loadConfig(directory, {}, {})
+  expect(config.http).toMatchObject({ host: '127.0.0.1', port: 8000, behindProxy: false, origins: [] })
+  expect(config.registration).toBe('closed')
+})
+
+it('takes the file, then the environment, then the flags, and says which', async () => {
+  await file({ http: { port: 1 }, name: 'file', log: { level: 'warn' } })
+  const { config, sources } = await loadConfig(
+    directory,
+    { ROOKERY_HTTP_PORT: '2', ROOKERY_NAME: 'environment' },
+    { 'http.port': 3, gateway: undefined },
+  )
+  expect([config.http.port, config.name, config.log.level]).toEqual([3, 'environment', 'warn'])
+  expect(sources).toEqual({ 'http.port': 'flag', name: 'environment', 'log.level': 'file' })
+})
+
+it.each([
+  [{ http: { port: 70_000 } }, 'http.port'],
+  [{ htpp: {}, http: { prot: 1 } }, 'prot'],
+  ['{ not json', 'is not JSON'],
+  ['{"__proto__": {"gateway": false}}', '__proto__'],
+])('refuses %j and names what is wrong', async (content, named) => {
+  await file(content)
+  await expect(loadConfig(directory, {}, {})).rejects.toThrow(named)
+})
