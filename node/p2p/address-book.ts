@@ -1,0 +1,83 @@
+import type { PeerId } from '../../crdt/ids.ts'
+import type { Cancel, Clock } from '../ports/clock.ts'
+import type { Log } from '../ports/log.ts'
+import { normaliseAddress } from './addresses.ts'
+
+/** More addresses of one peer than this are history; a dial tries them one after the other. */
+const ADDRESSES_PER_PEER_MAX = 12
+/** A mesh has far fewer members; what is beyond came from somebody who invents peers. */
+const PEERS_MAX = 4096
+/** Changes within this time are written together. */
+const SAVE_AFTER_MS = 1000
+
+/** Where the node keeps the addresses of its peers between runs. */
+export type KnownAddresses = {
+  load(): Promise<ReadonlyMap<PeerId, readonly string[]>>
+  save(addresses: ReadonlyMap<PeerId, readonly string[]>): Promise<void>
+}
+
+export type AddressBook = {
+  peers(): PeerId[]
+  /** Best first. */
+  of(peer: PeerId): readonly string[]
+  /** A connection under this address succeeded: it is tried first from now on, loopback or not. */
+  confirm(peer: PeerId, address: string): void
+  /** Addresses worth trying, already checked by the caller. Tells whether any of them is new. */
+  hint(peer: PeerId, addresses: readonly string[]): boolean
+  forget(peer: PeerId): void
+  load(): Promise<void>
+  /** Writes what is not yet written. */
+  flush(): Promise<void>
+}
+
+export function createAddressBook(deps: { store: KnownAddresses; clock: Clock; log: Log }): AddressBook {
+  const { store, clock, log } = deps
+  const book = new Map<PeerId, readonly string[]>()
+  let cancelSave: Cancel | undefined
+  let saving: Promise<void> = Promise.resolve()
+
+  const write = (): void => {
+    cancelSave = undefined
+    saving = saving
+      .then(() => store.save(new Map(book)))
+      .catch((error: unknown) => log.warn({ error: String(error) }, 'addresses of peers could not be saved'))
+  }
+  const set = (peer: PeerId, addresses: readonly string[]): void => {
+    const before = book.get(peer)
+    if (before === undefined && book.size >= PEERS_MAX) return
+    const after = [...new Set(addresses)].slice(0, ADDRESSES_PER_PEER_MAX)
+    if (before !== undefined && before.join() === after.join()) return
+    book.set(peer, after)
+    cancelSave ??= clock.after(SAVE_AFTER_MS, write)
+  }
+  const normalised = (addresses: readonly string[]): string[] =>
+    addresses.map(normaliseAddress).filter((address) => address !== undefined)
+
+  return {
+    peers: () => [...book.keys()],
+    of: (peer) => book.get(peer) ?? [],
+    confirm(peer, address) {
+      set(peer, [...normalised([address]), ...(book.get(peer) ?? [])])
+    },
+    hint(peer, addresses) {
+      const known = book.get(peer) ?? []
+      const fresh = normalised(addresses).filter((address) => !known.includes(address))
+      // The best one stays; the new ones push the oldest out.
+      if (fresh.length > 0) set(peer, [...known.slice(0, 1), ...fresh, ...known.slice(1)])
+      return fresh.length > 0
+    },
+    forget(peer) {
+      if (book.delete(peer)) cancelSave ??= clock.after(SAVE_AFTER_MS, write)
+    },
+    async load() {
+      for (const [peer, addresses] of await store.load()) set(peer, normalised(addresses))
+    },
+    async flush() {
+      if (cancelSave !== undefined) {
+        cancelSave()
+        write()
+      }
+      await saving
+    },
+  }
+}

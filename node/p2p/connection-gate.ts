@@ -1,0 +1,67 @@
+import type { ConnectionGater, MultiaddrConnection } from '@libp2p/interface'
+import { PeerId } from '../../crdt/ids.ts'
+import { hostOf } from './addresses.ts'
+
+/** Inbound connections that have not proved an identity yet: an honest handshake takes milliseconds. */
+const HANDSHAKES_MAX = 64
+const HANDSHAKES_PER_HOST_MAX = 16
+/** All inbound connections: room for a mesh of hundreds of nodes, some behind one NAT. */
+const INBOUND_MAX = 1024
+const INBOUND_PER_HOST_MAX = 256
+/** Two sides dialling at once, twice, and one that is just dying. */
+const INBOUND_PER_MEMBER_MAX = 6
+/** Peers that are not members may only ask to join, which takes seconds. */
+const STRANGERS_MAX = 32
+const STRANGERS_PER_HOST_MAX = 8
+
+type Inbound = { readonly host: string; peer?: PeerId }
+
+/**
+ * Bounds what peers cost before and after they have proved who they are. When too many handshakes are open the oldest
+ * one is dropped, not the newest refused: silent connections cannot keep honest ones out.
+ */
+export function createConnectionGate(isMember: (peer: PeerId) => boolean): ConnectionGater {
+  const inbound = new Map<MultiaddrConnection, Inbound>()
+  const count = (matches: (connection: Inbound) => boolean): number => {
+    let n = 0
+    for (const connection of inbound.values()) if (matches(connection)) n++
+    return n
+  }
+  const dropOldestHandshake = (host: string | undefined): void => {
+    for (const [maConn, connection] of inbound) {
+      if (connection.peer !== undefined || (host !== undefined && connection.host !== host)) continue
+      inbound.delete(maConn)
+      maConn.abort(new Error('too many open handshakes'))
+      return
+    }
+  }
+
+  return {
+    denyInboundConnection(maConn) {
+      const host = hostOf(maConn.remoteAddr)
+      if (host === undefined) return true
+      if (inbound.size >= INBOUND_MAX || count((c) => c.host === host) >= INBOUND_PER_HOST_MAX) return true
+      if (count((c) => c.host === host && c.peer === undefined) >= HANDSHAKES_PER_HOST_MAX) dropOldestHandshake(host)
+      if (count((c) => c.peer === undefined) >= HANDSHAKES_MAX) dropOldestHandshake(undefined)
+      inbound.set(maConn, { host })
+      maConn.addEventListener('close', () => inbound.delete(maConn))
+      return false
+    },
+    denyInboundEncryptedConnection(peerId, maConn) {
+      const peer = PeerId.safeParse(peerId.toString())
+      const connection = inbound.get(maConn)
+      if (!peer.success || connection === undefined) return true
+      if (isMember(peer.data)) {
+        if (count((c) => c.peer === peer.data) >= INBOUND_PER_MEMBER_MAX) return true
+      } else {
+        const isStranger = (c: Inbound): boolean => c.peer !== undefined && !isMember(c.peer)
+        if (count(isStranger) >= STRANGERS_MAX) return true
+        if (count((c) => isStranger(c) && c.host === connection.host) >= STRANGERS_PER_HOST_MAX) return true
+      }
+      connection.peer = peer.data
+      return false
+    },
+    // Addresses are kept in our own book: what libp2p collects by itself must not become something to dial.
+    filterMultiaddrForPeer: () => false,
+  }
+}

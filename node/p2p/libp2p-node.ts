@@ -1,0 +1,95 @@
+import { createHash } from 'node:crypto'
+import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
+import type { ConnectionGater, Libp2p, PeerInfo } from '@libp2p/interface'
+import { mdns } from '@libp2p/mdns'
+import { noise } from '@libp2p/noise'
+import { tcp } from '@libp2p/tcp'
+import { yamux } from '@libp2p/yamux'
+import { createLibp2p } from 'libp2p'
+import type { MeshId } from '../../crdt/ids.ts'
+
+const STREAM_WINDOW_FIRST_BYTES = 256 * 1024
+/** Below libp2p's read buffer of 4 MB: a paused stream must fill up the sender's window, not overflow and be reset. */
+const STREAM_WINDOW_MAX_BYTES = 1024 * 1024
+/** All protocols together; each has its own, smaller limit. */
+const STREAMS_PER_CONNECTION_MAX = 512
+const HANDSHAKE_MS = 5000
+const DIAL_MS = 15_000
+/** A host that is off swallows packets: the next address should not wait for long. */
+const ADDRESS_DIAL_MS = 4000
+/** A connection is dead when a ping sent every 15 s stays without an answer until the next one is due. */
+const KEEP_ALIVE_MS = 15_000
+/** Bounds set by our own gate are tighter; these only keep libp2p's own defaults (5 per second) out of the way. */
+const CONNECTIONS_MAX = 2048
+const INBOUND_PER_SECOND_MAX = 200
+const PENDING_MAX = 256
+const MDNS_QUERY_MS = 10_000
+
+export type Libp2pNodeOptions = {
+  readonly seed: Uint8Array
+  readonly mesh: MeshId
+  readonly listen: readonly string[]
+  readonly agent: string
+  readonly gater: ConnectionGater
+  /** Told of every node of this mesh that answers on the LAN; undefined switches multicast off. */
+  readonly onLanPeer: ((peer: PeerInfo) => void) | undefined
+}
+
+/**
+ * A libp2p host that only nodes of the same mesh can shake hands with: the mesh id is the Noise prologue. Made, not
+ * started.
+ */
+export async function createLibp2pNode(options: Libp2pNodeOptions): Promise<Libp2p> {
+  const { onLanPeer } = options
+  return await createLibp2p({
+    start: false,
+    privateKey: await generateKeyPairFromSeed('Ed25519', options.seed),
+    nodeInfo: { name: 'rookery', userAgent: options.agent },
+    addresses: { listen: [...options.listen] },
+    transports: [tcp({ dialOpts: { noDelay: true }, listenOpts: { noDelay: true } })],
+    connectionEncrypters: [noise({ prologueBytes: Buffer.from(options.mesh, 'hex') })],
+    streamMuxers: [
+      yamux({
+        maxInboundStreams: STREAMS_PER_CONNECTION_MAX,
+        maxOutboundStreams: STREAMS_PER_CONNECTION_MAX,
+        streamOptions: {
+          initialStreamWindowSize: STREAM_WINDOW_FIRST_BYTES,
+          maxStreamWindowSize: STREAM_WINDOW_MAX_BYTES,
+        },
+      }),
+    ],
+    connectionGater: options.gater,
+    connectionManager: {
+      maxConnections: CONNECTIONS_MAX,
+      inboundConnectionThreshold: INBOUND_PER_SECOND_MAX,
+      maxIncomingPendingConnections: PENDING_MAX,
+      inboundUpgradeTimeout: HANDSHAKE_MS,
+      inboundStreamProtocolNegotiationTimeout: HANDSHAKE_MS,
+      outboundStreamProtocolNegotiationTimeout: HANDSHAKE_MS,
+      dialTimeout: DIAL_MS,
+      addressDialTimeout: ADDRESS_DIAL_MS,
+      reconnectRetries: 0,
+    },
+    connectionMonitor: {
+      pingInterval: KEEP_ALIVE_MS,
+      pingTimeout: { minTimeout: KEEP_ALIVE_MS },
+      protocolPrefix: 'rookery',
+    },
+    peerDiscovery:
+      onLanPeer === undefined
+        ? []
+        : [
+            (components) => {
+              const discovery = mdns({ serviceTag: serviceTag(options.mesh), interval: MDNS_QUERY_MS })(components)
+              discovery.addEventListener('peer', (event) => onLanPeer(event.detail))
+              return discovery
+            },
+          ],
+  })
+}
+
+/** Distinguishes meshes on one LAN without telling the mesh id, which is what lets a stranger shake hands. */
+function serviceTag(mesh: MeshId): string {
+  const hash = createHash('sha256').update(`rookery/mdns/1/${mesh}`).digest('hex')
+  return `_rookery-${hash.slice(0, 16)}._udp.local`
+}

@@ -1,0 +1,273 @@
+import { randomBytes } from 'node:crypto'
+import type { Libp2p, PeerInfo } from '@libp2p/interface'
+import { multiaddr } from '@multiformats/multiaddr'
+import type { MeshId } from '../../crdt/ids.ts'
+import { PeerId } from '../../crdt/ids.ts'
+import type { Cancel, Clock } from '../ports/clock.ts'
+import type { Log } from '../ports/log.ts'
+import type { Channel, PeerNetwork, ProtocolOptions, ProtocolPolicy } from '../ports/peer-network.ts'
+import type { Random } from '../ports/random.ts'
+import { createAddressBook } from './address-book.ts'
+import type { AddressBook, KnownAddresses } from './address-book.ts'
+import { acceptHints, hostOf, isThisHost, normaliseAddress, scopeOf } from './addresses.ts'
+import { createConnectionGate } from './connection-gate.ts'
+import { ConnectionTable } from './connection-table.ts'
+import { createDialer } from './dialer.ts'
+import type { Dialer } from './dialer.ts'
+import { encodeIntroduction, INTRODUCTION_OPTIONS, INTRODUCTION_PROTOCOL, readIntroduction } from './introduction.ts'
+import { createLibp2pNode } from './libp2p-node.ts'
+import { ProtocolHost } from './protocol-host.ts'
+
+export type PeerNetworkOptions = {
+  /** 32-byte Ed25519 seed of the node's key. */
+  readonly seed: Uint8Array
+  readonly mesh: MeshId
+  /** Multiaddrs; port 0 takes a free one (`addresses` tells which). */
+  readonly listen: readonly string[]
+  readonly log: Log
+  readonly clock: Clock
+  readonly mdns: boolean
+  readonly isMember: (peer: PeerId) => boolean
+  /** Asked for every channel of every protocol, after `isMember` where the policy wants members. */
+  readonly mayOpen: (peer: PeerId, policy: ProtocolPolicy) => boolean
+  readonly knownAddresses: KnownAddresses
+  /** Name and version of this program, told to members. */
+  readonly agent?: string
+  readonly random?: Random
+}
+
+/** A member that accepts the stream and says nothing is not waited for. */
+const INTRODUCTION_MS = 5000
+
+/** The peer network on real sockets. Handlers are registered before `start`; `stop` is final. */
+export type Libp2pNetwork = PeerNetwork & {
+  start(): Promise<void>
+  stop(): Promise<void>
+  /** Addresses under which others can dial this node, each ending in `/p2p/<peer id>`. */
+  addresses(): string[]
+  /** Connects to a peer, member or not, under one of these addresses; loopback is fine here. Rejects if none works. */
+  dialAddresses(peer: PeerId, addresses: readonly string[], signal: AbortSignal): Promise<void>
+  /** The oldest connection to the peer, if any. */
+  connectionOf(peer: PeerId): { readonly address: string; readonly since: number } | undefined
+  closePeer(peer: PeerId): void
+  /** To be called after every change of membership: drops what is no longer allowed, dials who is new. */
+  membersChanged(): void
+  /** Addresses of members this node is connected to, for others to try. */
+  knownPeers(): ReadonlyMap<PeerId, readonly string[]>
+  /** Addresses of a member on the word of `teller`: only hints, and only those that make sense from here are kept. */
+  learn(peer: PeerId, addresses: readonly string[], teller: PeerId): void
+  readonly channelCount: number
+}
+
+/**
+ * Makes the network of one node. Identity is always the peer id: an address is only a place to try. Peers that are not
+ * members can use protocols with the policy `anyone` and are hung up on after 15 s.
+ */
+export async function createPeerNetwork(options: PeerNetworkOptions): Promise<Libp2pNetwork> {
+  const { isMember, mayOpen, clock, log } = options
+  const book = createAddressBook({ store: options.knownAddresses, clock, log })
+  const table = new ConnectionTable(isMember, clock)
+  const host = new ProtocolHost(
+    (peer, policy) => (policy.who === 'anyone' || isMember(peer)) && mayOpen(peer, policy),
+    log,
+  )
+  const node = await createLibp2pNode({
+    seed: options.seed,
+    mesh: options.mesh,
+    listen: options.listen,
+    agent: options.agent ?? 'rookery',
+    gater: createConnectionGate(isMember),
+    onLanPeer: options.mdns ? (peer) => network.onLanPeer(peer) : undefined,
+  })
+  const network: Network = new Network({ options, node, book, table, host })
+  await book.load()
+  return network
+}
+
+type Parts = {
+  readonly options: PeerNetworkOptions
+  readonly node: Libp2p
+  readonly book: AddressBook
+  readonly table: ConnectionTable
+  readonly host: ProtocolHost
+}
+
+class Network implements Libp2pNetwork {
+  readonly self: PeerId
+  readonly #options: PeerNetworkOptions
+  readonly #node: Libp2p
+  readonly #book: AddressBook
+  readonly #table: ConnectionTable
+  readonly #host: ProtocolHost
+  readonly #dialer: Dialer
+
+  constructor({ options, node, book, table, host }: Parts) {
+    this.self = PeerId.parse(node.peerId.toString())
+    this.#options = options
+    this.#node = node
+    this.#book = book
+    this.#table = table
+    this.#host = host
+    this.#dialer = createDialer({
+      clock: options.clock,
+      random: options.random ?? { bytes: (count) => randomBytes(count) },
+      targets: () => book.peers().filter((peer) => peer !== this.self && options.isMember(peer)),
+      isConnected: (peer) => table.isConnected(peer),
+      dial: (peer, signal) => this.#dialKnown(peer, signal),
+    })
+    table.onMember((peer) => this.#onMemberConnected(peer))
+    table.onMemberLost((peer, lastedMs) => this.#dialer.disconnected(peer, lastedMs))
+  }
+
+  get channelCount(): number {
+    return this.#host.channelCount
+  }
+
+  async start(): Promise<void> {
+    this.#host.handle(INTRODUCTION_PROTOCOL, INTRODUCTION_OPTIONS, (channel) => this.#exchangeIntroductions(channel))
+    await this.#host.start(this.#node)
+    this.#node.addEventListener('connection:open', (event) => {
+      const connection = event.detail
+      if (connection.direction === 'outbound') this.#confirm(connection.remotePeer.toString(), connection.remoteAddr)
+      this.#table.add(connection)
+    })
+    this.#node.addEventListener('connection:close', (event) => this.#table.remove(event.detail))
+    await this.#node.start()
+    this.#dialer.start()
+  }
+
+  async stop(): Promise<void> {
+    this.#dialer.stop()
+    this.#host.abortAll(new Error('the node stops'))
+    this.#table.stop()
+    await this.#node.stop()
+    await this.#book.flush()
+  }
+
+  addresses(): string[] {
+    return this.#node.getMultiaddrs().map((address) => address.toString())
+  }
+
+  connected(): readonly PeerId[] {
+    return this.#table.members()
+  }
+
+  onConnect(listener: (peer: PeerId) => void): Cancel {
+    return this.#table.onMember(listener)
+  }
+
+  onDisconnect(listener: (peer: PeerId) => void): Cancel {
+    return this.#table.onMemberLost(listener)
+  }
+
+  handle(protocol: string, options: ProtocolOptions, serve: (channel: Channel) => Promise<void>): void {
+    this.#host.handle(protocol, options, serve)
+  }
+
+  async open(peer: PeerId, protocol: string, signal: AbortSignal): Promise<Channel> {
+    signal.throwIfAborted()
+    if (this.#table.connectionTo(peer) === undefined) await this.dialAddresses(peer, this.#book.of(peer), signal)
+    const connection = this.#table.connectionTo(peer)
+    if (connection === undefined) throw new Error(`${peer} hung up`)
+    return await this.#host.open(connection, peer, protocol, signal)
+  }
+
+  async dialAddresses(peer: PeerId, addresses: readonly string[], signal: AbortSignal): Promise<void> {
+    const usable = addresses.map(normaliseAddress).filter((address) => address !== undefined)
+    if (usable.length === 0) throw new Error(`no address of ${peer} is known`)
+    await this.#node.dial(
+      usable.map((address) => multiaddr(`${address}/p2p/${peer}`)),
+      { signal },
+    )
+  }
+
+  connectionOf(peer: PeerId): { readonly address: string; readonly since: number } | undefined {
+    const connection = this.#table.connectionTo(peer)
+    return connection && { address: connection.remoteAddr.toString(), since: connection.timeline.open }
+  }
+
+  closePeer(peer: PeerId): void {
+    const reason = new Error('connection closed on purpose')
+    this.#host.abortAll(reason, peer)
+    this.#table.abort(peer, reason)
+  }
+
+  membersChanged(): void {
+    this.#host.recheck()
+    for (const peer of this.#table.refresh()) {
+      this.closePeer(peer)
+      this.#book.forget(peer)
+    }
+    this.#dialer.dialAll()
+  }
+
+  knownPeers(): ReadonlyMap<PeerId, readonly string[]> {
+    return new Map(this.#table.members().map((peer) => [peer, this.#book.of(peer)]))
+  }
+
+  learn(peer: PeerId, addresses: readonly string[], teller: PeerId): void {
+    const connection = this.#table.connectionTo(teller)
+    const tellerHost = connection && hostOf(connection.remoteAddr)
+    if (peer === this.self || tellerHost === undefined || !this.#options.isMember(peer)) return
+    const usable = acceptHints(addresses, { onThisHost: isThisHost(tellerHost) })
+    if (this.#book.hint(peer, usable)) this.#dialer.hurry(peer)
+  }
+
+  /** Multicast reaches this link only, so link-local is fine; loopback is, when the answer came from this host. */
+  onLanPeer(found: PeerInfo): void {
+    const peer = PeerId.safeParse(found.id.toString())
+    if (!peer.success || peer.data === this.self || !this.#options.isMember(peer.data)) return
+    const hosts = found.multiaddrs.map((address) => hostOf(address)).filter((host) => host !== undefined)
+    const onThisHost = hosts.some((host) => scopeOf(host) === 'elsewhere' && isThisHost(host))
+    const usable = found.multiaddrs.filter((address) => {
+      const at = hostOf(address)
+      return at !== undefined && (scopeOf(at) !== 'loopback' || onThisHost)
+    })
+    this.#book.hint(
+      peer.data,
+      usable.map((address) => address.toString()),
+    )
+    if (!this.#table.isConnected(peer.data)) this.#dialer.hurry(peer.data)
+  }
+
+  #confirm(remotePeer: string, remoteAddr: { toString(): string }): void {
+    const peer = PeerId.safeParse(remotePeer)
+    if (peer.success) this.#book.confirm(peer.data, remoteAddr.toString())
+  }
+
+  #onMemberConnected(peer: PeerId): void {
+    this.#dialer.connected(peer)
+    void this.#introduce(peer)
+  }
+
+  /**
+   * Both sides tell where they can be dialled when this connection is gone. Each opens such a channel once it takes the
+   * other for a member: the second to do so succeeds, whichever side learnt of the admission first.
+   */
+  async #introduce(peer: PeerId): Promise<void> {
+    try {
+      const channel = await this.open(peer, INTRODUCTION_PROTOCOL, AbortSignal.timeout(INTRODUCTION_MS))
+      await this.#exchangeIntroductions(channel)
+      await channel.close()
+    } catch (error) {
+      this.#options.log.debug({ peer, error: String(error) }, 'member did not introduce itself')
+    }
+  }
+
+  async #exchangeIntroductions(channel: Channel): Promise<void> {
+    const agent = this.#options.agent ?? 'rookery'
+    await channel.send(encodeIntroduction({ agent, addresses: this.addresses() }))
+    const { addresses } = await readIntroduction(channel)
+    this.learn(channel.peer, addresses, channel.peer)
+  }
+
+  async #dialKnown(peer: PeerId, signal: AbortSignal): Promise<boolean> {
+    try {
+      await this.dialAddresses(peer, this.#book.of(peer), signal)
+      return true
+    } catch (error) {
+      this.#options.log.debug({ peer, error: String(error) }, 'member could not be reached')
+      return false
+    }
+  }
+}

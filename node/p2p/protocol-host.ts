@@ -1,0 +1,135 @@
+import type { Connection, Libp2p, Stream } from '@libp2p/interface'
+import type { PeerId } from '../../crdt/ids.ts'
+import type { Log } from '../ports/log.ts'
+import type { Channel, ProtocolOptions, ProtocolPolicy } from '../ports/peer-network.ts'
+import { StreamChannel } from './stream-channel.ts'
+
+/** The other side limits what we open; libp2p's own limit of 64 would refuse before it is asked. */
+const OUTBOUND_STREAMS_MAX = 512
+
+/** Frames a peer may answer with on protocols we only open: as large as the largest frame of any protocol. */
+const OPENED_FRAME_BYTES_MAX = 1024 * 1024
+
+type Served = { readonly options: ProtocolOptions; readonly serve: (channel: Channel) => Promise<void> }
+
+type Tracked = { readonly protocol: string; readonly policy: ProtocolPolicy | undefined; readonly inbound: boolean }
+
+/** The channels of this node by protocol and peer; nothing is served that the policy does not allow. */
+export class ProtocolHost {
+  readonly #allowed: (peer: PeerId, policy: ProtocolPolicy) => boolean
+  readonly #log: Log
+  readonly #served = new Map<string, Served>()
+  readonly #channels = new Map<StreamChannel, Tracked>()
+  #node: Libp2p | undefined
+
+  constructor(allowed: (peer: PeerId, policy: ProtocolPolicy) => boolean, log: Log) {
+    this.#allowed = allowed
+    this.#log = log
+  }
+
+  get channelCount(): number {
+    return this.#channels.size
+  }
+
+  /** @throws when the protocol is taken or has no policy */
+  handle(protocol: string, options: ProtocolOptions, serve: (channel: Channel) => Promise<void>): void {
+    assertPolicy(protocol, options)
+    if (this.#served.has(protocol)) throw new Error(`${protocol} is already served`)
+    this.#served.set(protocol, { options, serve })
+    if (this.#node !== undefined) void this.#register(this.#node, protocol, { options, serve })
+  }
+
+  async start(node: Libp2p): Promise<void> {
+    for (const [protocol, { options }] of this.#served) assertPolicy(protocol, options)
+    for (const [protocol, served] of this.#served) await this.#register(node, protocol, served)
+    this.#node = node
+  }
+
+  async open(connection: Connection, peer: PeerId, protocol: string, signal: AbortSignal): Promise<Channel> {
+    const stream = await connection.newStream(protocol, { signal, maxOutboundStreams: OUTBOUND_STREAMS_MAX })
+    const channel = this.#track(stream, peer, {
+      role: 'opener',
+      frameBytesMax: this.#served.get(protocol)?.options.frameBytesMax ?? OPENED_FRAME_BYTES_MAX,
+      tracked: { protocol, policy: undefined, inbound: false },
+    })
+    await channel.accepted(signal)
+    return channel
+  }
+
+  /** Aborts every channel with the peer, or with everybody. */
+  abortAll(reason: Error, peer?: PeerId): void {
+    for (const channel of this.#channels.keys()) if (peer === undefined || channel.peer === peer) channel.abort(reason)
+  }
+
+  /** Aborts channels that their peers could not open any more. */
+  recheck(): void {
+    for (const [channel, { policy, protocol }] of this.#channels)
+      if (policy !== undefined && !this.#allowed(channel.peer, policy))
+        channel.abort(new Error(`no longer allowed to use ${protocol}`))
+  }
+
+  async #register(node: Libp2p, protocol: string, served: Served): Promise<void> {
+    await node.handle(protocol, (stream, connection) => this.#onStream(stream, connection, protocol, served), {
+      maxInboundStreams: served.options.channelsPerPeerMax + 1,
+      maxOutboundStreams: OUTBOUND_STREAMS_MAX,
+    })
+  }
+
+  #onStream(stream: Stream, connection: Connection, protocol: string, served: Served): void {
+    const { options, serve } = served
+    // The gate has checked that every remote peer id is one of ours in form.
+    const peer = connection.remotePeer.toString() as PeerId
+    if (!this.#allowed(peer, options.policy) || this.#openBy(peer, protocol) >= options.channelsPerPeerMax) {
+      stream.abort(new Error(`refused to serve ${protocol}`))
+      return
+    }
+    const channel = this.#track(stream, peer, {
+      role: 'server',
+      frameBytesMax: options.frameBytesMax,
+      tracked: { protocol, policy: options.policy, inbound: true },
+    })
+    channel.accept()
+    void this.#run(channel, protocol, serve)
+  }
+
+  async #run(channel: StreamChannel, protocol: string, serve: (channel: Channel) => Promise<void>): Promise<void> {
+    try {
+      await serve(channel)
+      await channel.close()
+    } catch (cause) {
+      const error = cause instanceof Error ? cause : new Error(String(cause))
+      const lost = !this.#channels.has(channel) // the channel failed first, and the handler with it
+      if (lost) this.#log.debug({ peer: channel.peer, protocol, error: error.message }, 'channel ended')
+      else this.#log.warn({ peer: channel.peer, protocol, error: error.message }, 'channel aborted by its handler')
+      channel.abort(error)
+    }
+  }
+
+  #track(
+    stream: Stream,
+    peer: PeerId,
+    options: { role: 'opener' | 'server'; frameBytesMax: number; tracked: Tracked },
+  ): StreamChannel {
+    const { role, frameBytesMax, tracked } = options
+    const channel: StreamChannel = new StreamChannel(stream, {
+      peer,
+      role,
+      frameBytesMax,
+      onEnd: () => this.#channels.delete(channel),
+    })
+    this.#channels.set(channel, tracked)
+    return channel
+  }
+
+  #openBy(peer: PeerId, protocol: string): number {
+    let count = 0
+    for (const [channel, tracked] of this.#channels)
+      if (channel.peer === peer && tracked.inbound && tracked.protocol === protocol) count++
+    return count
+  }
+}
+
+function assertPolicy(protocol: string, options: ProtocolOptions): void {
+  const who: unknown = options.policy?.who
+  if (who !== 'anyone' && who !== 'member') throw new Error(`${protocol} has no policy`)
+}
