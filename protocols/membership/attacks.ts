@@ -1,0 +1,58 @@
+import { type GraphNode, isAncestor, isConcurrent } from './graph.ts'
+import { type LogIndex, needsOf, NO_USE, standingOf } from './log-index.ts'
+import { toHex } from '../codec.ts'
+
+/** What the fate of a record depends on. */
+export type Grounds = {
+  /** Ancestors that say whether its author may do this. */
+  readonly authority: readonly GraphNode[]
+  /** Concurrent records that void it if they have effect themselves. */
+  readonly attackers: readonly GraphNode[]
+}
+
+export function groundsOf(index: LogIndex, node: GraphNode): Grounds {
+  return {
+    authority: authorityOf(index, node).filter((fact) => isAncestor(fact, node)),
+    attackers: attackersOf(index, node),
+  }
+}
+
+/** Whether the author might do this, going by those of the record's ancestors that have effect. */
+export function isAuthorised(index: LogIndex, node: GraphNode, isEffective: (node: GraphNode) => boolean): boolean {
+  const { act, author } = node.record
+  if (act.type === 'genesis') return node === index.genesis
+  const counts = (fact: GraphNode): boolean => isAncestor(fact, node) && isEffective(fact)
+  const standing = standingOf(index, author, counts)
+  if (!standing || !needsOf(index, node).every((needed) => standing.capabilities.has(needed))) return false
+  if (act.type === 'leaseConfig') return author === index.genesis.record.author
+  if (act.type !== 'admit') return true
+  const { invite, admissions, revocations } = index.invites.get(toHex(act.invite)) ?? NO_USE
+  return invite !== undefined && counts(invite) && !admissions.some(counts) && !revocations.some(counts)
+}
+
+/**
+ * Only facts about the author and the invite: anything more would let a removed member drag other people's acts into
+ * its own conflict.
+ */
+function authorityOf(index: LogIndex, { record: { act, author } }: GraphNode): readonly GraphNode[] {
+  const standing = index.about.get(author) ?? []
+  if (act.type !== 'admit') return standing
+  const { invite, admissions, revocations } = index.invites.get(toHex(act.invite)) ?? NO_USE
+  return [...standing, ...(invite ? [invite] : []), ...admissions, ...revocations]
+}
+
+function attackersOf(index: LogIndex, node: GraphNode): GraphNode[] {
+  const { act, author } = node.record
+  const needs = needsOf(index, node)
+  const attackers = (index.about.get(author) ?? []).filter((fact) => {
+    if (!isConcurrent(fact, node)) return false
+    const { act: change } = fact.record
+    if (change.type === 'remove') return true
+    if (change.type !== 'setCapabilities') return false
+    return needs.some((needed) => !change.capabilities.includes(needed))
+  })
+  if (act.type !== 'admit') return attackers
+  const { admissions, revocations } = index.invites.get(toHex(act.invite)) ?? NO_USE
+  const rivals = admissions.filter((other) => other.record.key < node.record.key)
+  return [...attackers, ...[...rivals, ...revocations].filter((other) => isConcurrent(other, node))]
+}

@@ -1,0 +1,243 @@
+import { z } from 'zod'
+import type { Capability } from '../../crdt/capability.ts'
+import { CAPABILITIES } from '../../crdt/capability.ts'
+import { DocId, MeshId, PeerId } from '../../crdt/ids.ts'
+import { err, ok, type Result } from '../../crdt/result.ts'
+import { decodeCanonical, encodeCanonical, MalformedError, toHex } from '../codec.ts'
+import { type Crypto, Hash, Signature, type Signer, signingBytes } from '../crypto.ts'
+import { Config } from '../lease/messages.ts'
+
+/** A removal with the most cuts, with room to spare; the same as the largest envelope, so one frame limit serves both. */
+export const RECORD_BYTES_MAX = 256 * 1024
+/** Records of later releases are kept without being understood, so they get less room. */
+export const OPAQUE_BYTES_MAX = 16 * 1024
+/** Concurrent branches one record can merge; more than members who act at once. */
+export const PARENTS_MAX = 64
+/** Documents whose feeds a removal can end, so that the record stays below its limit. */
+export const CUTS_MAX = 2000
+/** What a name may hold must fit into a table on a terminal. */
+export const MEMBER_NAME_CHARS_MAX = 64
+/** Nesting that an uninterpreted record may have; keeps re-encoding it within the stack. */
+const OPAQUE_DEPTH_MAX = 16
+
+/** No control, format or unassigned characters: names are printed on other people's terminals. */
+export const MemberName = z
+  .string()
+  .min(1)
+  .max(MEMBER_NAME_CHARS_MAX)
+  .regex(/^[^\p{C}\p{Zl}\p{Zp}]+$/u, 'must not contain control characters')
+  .refine((name) => name.trim() === name, 'must not begin or end with a space')
+
+export const BoxKey = z.instanceof(Uint8Array).refine((bytes) => bytes.byteLength === 32, 'must be 32 bytes')
+
+/** Names that this release does not know are kept in the record and grant nothing. */
+export const CapabilityNames = z
+  .array(z.string().regex(/^[a-z][a-z-]{0,31}$/))
+  .max(32)
+  .refine((names) => isAscending(names), 'must be sorted and unique')
+
+const Parents = z
+  .array(Hash)
+  .min(1)
+  .max(PARENTS_MAX)
+  .refine((hashes) => isAscending(hashes.map(toHex)), 'must be sorted and unique')
+const TimeMs = z.int().min(0)
+const header = { v: z.literal(1), mesh: MeshId, author: PeerId, parents: Parents, at: TimeMs, sig: Signature }
+
+export const FeedCut = z.strictObject({ seq: z.int().min(0), hash: Hash })
+
+/** Every record this release interprets. Signed over everything but `sig`, under `rookery/log/1`. */
+export const KnownRecord = z.discriminatedUnion('type', [
+  z.strictObject({
+    ...header,
+    type: z.literal('genesis'),
+    /** The mesh id is this record's hash, so it cannot be inside. */
+    mesh: z.undefined().optional(),
+    parents: z.array(Hash).length(0),
+    name: MemberName,
+    boxKey: BoxKey,
+    nonce: Hash,
+  }),
+  z.strictObject({
+    ...header,
+    type: z.literal('admit'),
+    peer: PeerId,
+    name: MemberName,
+    boxKey: BoxKey,
+    capabilities: CapabilityNames,
+    /** Hash of the invite record. */
+    invite: Hash,
+    /** By the invite key: whoever holds the ticket wanted this peer with this box key admitted. */
+    proof: Signature,
+  }),
+  z.strictObject({ ...header, type: z.literal('setCapabilities'), peer: PeerId, capabilities: CapabilityNames }),
+  z.strictObject({
+    ...header,
+    type: z.literal('remove'),
+    peer: PeerId,
+    cuts: z.record(DocId, FeedCut).refine((cuts) => Object.keys(cuts).length <= CUTS_MAX, 'too many cuts'),
+  }),
+  z.strictObject({
+    ...header,
+    type: z.literal('invite'),
+    inviteKey: BoxKey,
+    capabilities: CapabilityNames,
+    expiresAt: TimeMs,
+  }),
+  z.strictObject({ ...header, type: z.literal('revokeInvite'), invite: Hash }),
+  z.strictObject({ ...header, type: z.literal('leaseConfig'), config: Config }),
+])
+export type KnownRecord = z.infer<typeof KnownRecord>
+const KNOWN_TYPES: ReadonlySet<string> = new Set(KnownRecord.options.map((option) => option.shape.type.value))
+
+/** What any release's record has; the rest of it is only interpreted by releases that know the type. */
+const AnyRecord = z.looseObject({
+  v: z.int().min(1),
+  mesh: MeshId.optional(),
+  type: z.string().min(1).max(64),
+  author: PeerId,
+  parents: z.array(Hash).max(PARENTS_MAX),
+  at: TimeMs,
+  sig: Signature,
+})
+const OpaqueRecord = AnyRecord.extend({ mesh: MeshId, parents: Parents })
+
+export type OpaqueAct = { readonly type: 'opaque'; readonly name: string }
+
+/** A record whose form and signature have been checked. Whether it has any effect is the resolver's matter. */
+export type LogRecord = {
+  /** SHA-256 of `bytes`. */
+  readonly id: Uint8Array
+  /** `id` in hex. */
+  readonly key: string
+  readonly bytes: Uint8Array
+  readonly mesh: MeshId
+  readonly author: PeerId
+  /** Hex ids of the records it was made in knowledge of. */
+  readonly parents: readonly string[]
+  readonly act: KnownRecord | OpaqueAct
+}
+
+/** Why bytes from elsewhere are not taken into the log. */
+export type RecordRefusal =
+  | 'malformed'
+  | 'bad_signature'
+  | 'foreign_mesh'
+  | 'unauthorised'
+  | 'bad_invite'
+  | 'limit_reached'
+
+/** The part of a record its author decides; the rest follows from the state of the log. */
+export type Draft =
+  | DraftOf<'genesis'>
+  | DraftOf<'admit'>
+  | DraftOf<'setCapabilities'>
+  | DraftOf<'remove'>
+  | DraftOf<'invite'>
+  | DraftOf<'revokeInvite'>
+  | DraftOf<'leaseConfig'>
+type DraftOf<T extends KnownRecord['type']> = Omit<Extract<KnownRecord, { type: T }>, keyof typeof header>
+
+/**
+ * Parses and verifies one record from a peer or the disk: size, canonical form, shape, signature, and the signatures
+ * inside it that need nothing but itself. Never throws, whatever the bytes.
+ */
+export function parseRecord(crypto: Crypto, bytes: Uint8Array): Result<LogRecord, RecordRefusal> {
+  const parsed = parseShape(bytes)
+  if (!parsed) return err('malformed')
+  const { sig, ...body } = parsed.record
+  if (!crypto.verify(body.author, signingBytes(crypto, 'rookery/log/1', body), sig)) return err('bad_signature')
+  const record = describe(crypto, bytes, parsed.record, parsed.act)
+  if (record.act.type !== 'leaseConfig') return ok(record)
+  return isFirstConfig(crypto, record.act.config, record) ? ok(record) : err('bad_signature')
+}
+
+/** Signs a record. @throws MalformedError when the draft breaks the record's own schema or limits. */
+export function sealRecord(
+  crypto: Crypto,
+  signer: Signer,
+  place: { mesh: MeshId | undefined; parents: readonly Uint8Array[]; atMs: number },
+  draft: Draft,
+): LogRecord {
+  const body = {
+    ...draft,
+    v: 1,
+    mesh: place.mesh,
+    author: signer.peer,
+    parents: place.parents,
+    at: place.atMs,
+  }
+  const sig = signer.sign(signingBytes(crypto, 'rookery/log/1', body))
+  const sealed = parseRecord(crypto, encodeCanonical({ ...body, sig }))
+  if (!sealed.ok) throw new MalformedError(`a ${draft.type} record we made ourselves is ${sealed.error}`)
+  return sealed.value
+}
+
+/** What the invite key signs, so that every replica can verify that the ticket's holder asked for this admission. */
+export function inviteProofBytes(
+  crypto: Crypto,
+  claim: { mesh: MeshId; peer: PeerId; boxKey: Uint8Array; invite: Uint8Array },
+): Uint8Array {
+  const { mesh, peer, boxKey, invite } = claim
+  return signingBytes(crypto, 'rookery/invite/1', { mesh, peer, boxKey, invite })
+}
+
+/** The voter set of epoch 1: the founder's own statement. */
+export function signFirstConfig(crypto: Crypto, signer: Signer, config: Omit<Config, 'sig' | 'by' | 'prev'>): Config {
+  const body = { ...config, prev: null, by: signer.peer }
+  return { ...body, sig: Signature.parse(signer.sign(signingBytes(crypto, 'rookery/lease/1/config', body))) }
+}
+
+/** The names this release knows, in the catalogue's order. */
+export const knownCapabilities = (names: readonly string[]): readonly Capability[] =>
+  CAPABILITIES.filter((capability) => names.includes(capability))
+
+export const sortedCapabilities = (names: readonly string[]): string[] => [...new Set(names)].toSorted()
+
+function parseShape(
+  bytes: Uint8Array,
+): { record: z.infer<typeof AnyRecord>; act: KnownRecord | OpaqueAct } | undefined {
+  try {
+    const record = decodeCanonical(AnyRecord, bytes, RECORD_BYTES_MAX)
+    if (record.v === 1 && KNOWN_TYPES.has(record.type)) {
+      const known = KnownRecord.safeParse(record)
+      return known.success ? { record, act: known.data } : undefined
+    }
+    const isAcceptable =
+      bytes.byteLength <= OPAQUE_BYTES_MAX &&
+      OpaqueRecord.safeParse(record).success &&
+      isShallow(record, OPAQUE_DEPTH_MAX)
+    return isAcceptable ? { record, act: { type: 'opaque', name: record.type } } : undefined
+  } catch (error) {
+    if (error instanceof MalformedError) return undefined
+    throw error
+  }
+}
+
+function describe(
+  crypto: Crypto,
+  bytes: Uint8Array,
+  record: z.infer<typeof AnyRecord>,
+  act: LogRecord['act'],
+): LogRecord {
+  const id = crypto.sha256(bytes)
+  const key = toHex(id)
+  const mesh = record.mesh ?? MeshId.parse(key)
+  return { id, key, bytes, mesh, author: record.author, parents: record.parents.map(toHex), act }
+}
+
+function isFirstConfig(crypto: Crypto, config: Config, record: LogRecord): boolean {
+  const { sig, ...body } = config
+  if (config.epoch !== 1 || config.prev !== null) return false
+  if (config.space !== record.mesh || config.by !== record.author) return false
+  return crypto.verify(config.by, signingBytes(crypto, 'rookery/lease/1/config', body), sig)
+}
+
+function isAscending(values: readonly string[]): boolean {
+  return values.every((value, i) => i === 0 || (values[i - 1] ?? '') < value)
+}
+
+function isShallow(value: unknown, depth: number): boolean {
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return true
+  return depth > 0 && Object.values(value).every((inner) => isShallow(inner, depth - 1))
+}
