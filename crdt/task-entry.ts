@@ -1,0 +1,157 @@
+import { PeerId } from './ids.ts'
+import { taskBodies, taskClaims, taskCompletions, taskEdits, splitTaskKey } from './task-document.ts'
+import { ClaimRecord, Completion, TASK_FIELDS, TaskBody, TaskFields } from './task-record.ts'
+import type { ClaimedRecord } from './task-record.ts'
+import type * as Y from 'yjs'
+import type { ProjectId, TaskId } from './ids.ts'
+import type { Task } from './task.ts'
+
+/** What the document says about one task, parsed; what did not parse is not here. */
+export type TaskEntry = {
+  readonly id: TaskId
+  body: TaskBody | undefined
+  isEdited: boolean
+  isDeleted: boolean
+  /** Undefined until there is one: most of 100,000 tasks have neither. */
+  claims: Map<PeerId, ClaimRecord> | undefined
+  completions: Map<PeerId, Completion> | undefined
+  /** Of the standing claim. */
+  lease: string | undefined
+}
+
+export type StandingClaim = { readonly node: PeerId; readonly record: ClaimedRecord }
+
+/** The body with the newest valid value of each edited field. */
+export function readBody(doc: Y.Doc, { id, isEdited }: { id: TaskId; isEdited: boolean }): TaskBody | undefined {
+  const body = TaskBody.safeParse(taskBodies(doc).get(id)).data
+  if (body === undefined || !isEdited) return body
+  const edits = taskEdits(doc)
+  for (const field of TASK_FIELDS) {
+    const key = `${id}/${field}`
+    if (!edits.has(key)) continue
+    const edited = SomeFields.safeParse({ [field]: edits.get(key) })
+    if (edited.success) Object.assign(body, edited.data)
+  }
+  return body
+}
+
+const SomeFields = TaskFields.partial()
+
+/** @returns the task and author of a completion's key, and the completion unless it is gone or invalid */
+export function readCompletion(
+  doc: Y.Doc,
+  key: string,
+): { id: TaskId; author: PeerId; completion: Completion | undefined } | undefined {
+  const parts = splitTaskKey(key)
+  const author = PeerId.safeParse(parts?.rest)
+  if (!parts || !author.success) return undefined
+  return {
+    id: parts.id,
+    author: author.data,
+    completion: Completion.safeParse(taskCompletions(doc).get(key)).data,
+  }
+}
+
+/** Parses each stored record once, however often the array around it changes. */
+export class ClaimReader {
+  readonly #verify: (node: PeerId, record: ClaimedRecord) => boolean
+  #parsed = new WeakMap<object, ClaimRecord | 'invalid'>()
+
+  constructor(verify: (node: PeerId, record: ClaimedRecord) => boolean) {
+    this.#verify = verify
+  }
+
+  /** The author's newest valid record of each task. */
+  read(doc: Y.Doc, author: PeerId): Map<TaskId, ClaimRecord> {
+    const records = new Map<TaskId, ClaimRecord>()
+    for (const value of taskClaims(doc, author).toArray()) {
+      const record = this.#parse(author, value)
+      if (record !== undefined && record.token >= (records.get(record.task)?.token ?? 0)) {
+        records.set(record.task, record)
+      }
+    }
+    return records
+  }
+
+  /** What could not be verified before may be now: the voters' keys may have arrived since. */
+  forget(): void {
+    this.#parsed = new WeakMap()
+  }
+
+  #parse(author: PeerId, value: unknown): ClaimRecord | undefined {
+    if (typeof value !== 'object' || value === null) return undefined
+    const known = this.#parsed.get(value)
+    if (known !== undefined) return known === 'invalid' ? undefined : known
+    const record = ClaimRecord.safeParse(value).data
+    const isValid = record !== undefined && (record.state === 'released' || this.#verify(author, record))
+    this.#parsed.set(value, isValid ? record : 'invalid')
+    return isValid ? record : undefined
+  }
+}
+
+/**
+ * The claim with the highest fencing token, unless its author or somebody with a higher token has ended it. Whether
+ * its holder still renews it is another question.
+ */
+export function standingClaim(entry: TaskEntry): StandingClaim | undefined {
+  let standing: StandingClaim | undefined
+  let endedUpTo = -1
+  for (const [node, record] of entry.claims ?? []) {
+    if (record.state === 'released') endedUpTo = Math.max(endedUpTo, record.token)
+    else if (record.token > (standing?.record.token ?? -1)) standing = { node, record }
+  }
+  for (const { token } of entry.completions?.values() ?? []) endedUpTo = Math.max(endedUpTo, token)
+  return standing && standing.record.token > endedUpTo ? standing : undefined
+}
+
+/**
+ * A completion of a lower token than a claim in force came too late and is history only; when that claim ends without
+ * a completion of its own, the late one counts after all, since the work has been delivered.
+ */
+export function bestCompletion(entry: TaskEntry): Completion | undefined {
+  let best: Completion | undefined
+  for (const completion of entry.completions?.values() ?? [])
+    if (completion.token > (best?.token ?? -1)) best = completion
+  return best
+}
+
+export function taskView(
+  entry: TaskEntry,
+  body: TaskBody,
+  state: { projectId: ProjectId; claim: StandingClaim | undefined; isBlocked: boolean },
+): Task {
+  const { claim } = state
+  const completion = claim ? undefined : bestCompletion(entry)
+  return {
+    id: entry.id,
+    projectId: state.projectId,
+    title: body.title,
+    description: body.description,
+    priority: body.priority,
+    status: claim ? 'in_progress' : completion ? 'completed' : 'pending',
+    files: body.files,
+    dependencies: body.dependencies,
+    estimatedTokens: body.estimated_tokens,
+    createdAt: body.created_at,
+    createdBy: body.created_by,
+    isBlocked: state.isBlocked && !completion,
+    claim: claim ? claimView(claim) : null,
+    completion: completion
+      ? {
+          summary: completion.summary,
+          filesModified: completion.files_modified,
+          completedAt: completion.at,
+          instanceId: completion.instance,
+        }
+      : null,
+  }
+}
+
+const claimView = ({ node, record }: StandingClaim): NonNullable<Task['claim']> => ({
+  instanceId: record.instance,
+  node,
+  tokenId: record.tokenId,
+  leaseId: record.lease,
+  fencingToken: record.token,
+  claimedAt: record.at,
+})
