@@ -52,17 +52,13 @@ export const emailResource = ({ deps }: AccountContext, email: string): Resource
 
 function leaseError({ deps }: AccountContext, refusal: LeaseRefusal): DomainError {
   const nameOf = (peer: PeerId): string => deps.membership.current().members.get(peer)?.name ?? peer
-  switch (refusal.why) {
-    case 'no_quorum':
-      return domainError('quorum_unreachable', { details: { missingVoters: refusal.missing.map(nameOf) } })
-    case 'behind':
-      return domainError('quorum_unreachable', {
-        message: 'The latest change of the accounts has not arrived here yet.',
-        details: { missingVoters: [nameOf(refusal.author)] },
-      })
-    case 'limit':
-      return domainError('limit_reached')
-    case 'held':
-      return domainError('rate_limited', { message: 'Another registration is being made right now. Try again.' })
-  }
+  if (refusal.why === 'no_quorum')
+    return domainError('quorum_unreachable', { details: { missingVoters: refusal.missing.map(nameOf) } })
+  if (refusal.why === 'behind')
+    return domainError('quorum_unreachable', {
+      message: 'The latest change of the accounts has not arrived here yet.',
+      details: { missingVoters: [nameOf(refusal.author)] },
+    })
+  if (refusal.why === 'limit') return domainError('limit_reached')
+  return domainError('rate_limited', { message: 'Another registration is being made right now. Try again.' })
 }

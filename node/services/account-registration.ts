@@ -69,7 +69,7 @@ function admit(
   if (inviteCode !== undefined && !invite) return err(INVITE_INVALID)
   if (!invite && context.deps.registration !== 'open') return err(domainError('registration_closed'))
   const holder = index.userByEmail(email)
-  if (invite?.userId != null) return admitInvitedUser(invite, holder, index)
+  if (invite && invite.userId !== null) return admitInvitedUser(invite, holder, index)
   if (holder) return err(domainError('email_taken'))
   return ok({ role: invite?.role ?? 'member', isFirst: false, invite })
 }
@@ -100,7 +100,7 @@ function newAccount(
   index: AccountIndex,
 ): AccountChanges<SignedIn> {
   const nowMs = context.deps.clock.wallMs()
-  const existing = invite?.userId == null ? undefined : index.users.get(invite.userId)
+  const existing = index.userById(invite?.userId ?? '')
   const user = existing ? { ...existing, name } : newUser(context, { name, email, role })
   const expiresAtMs = nowMs + SIGN_IN_DAYS.short * DAY_MS
   const { text, entry } = issueToken(context, {

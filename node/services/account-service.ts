@@ -103,7 +103,7 @@ export async function createAccountService(deps: AccountServiceDeps): Promise<Ac
     listTokens: async (actor) => listTokens(context, use, actor),
     createToken: (actor, input) => createToken(context, actor, input),
     revokeToken: (actor, tokenId) => revokeToken(context, actor, tokenId),
-    onRevoked: watch.onRevoked,
+    onRevoked: (listener) => watch.onRevoked(listener),
     listUsers: async () => {
       const users = [...sealed.index.users.values()].sort((a, b) => a.createdAtMs - b.createdAtMs)
       return ok(users.map((user) => publicUser(user, sealed.index)))
