@@ -52,7 +52,7 @@ const HostControl = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('exit'), exitCode: z.int().nullable(), signal: z.string().max(32).nullable() }),
   z.strictObject({ type: z.literal('state'), state: ProgramState }),
   z.strictObject({ type: z.literal('reply'), id: RequestId, problem: z.enum(['ended', 'busy']).nullable() }),
-  z.strictObject({ type: z.literal('end'), reason: z.enum(['slow', 'protocol', 'limit']) }),
+  z.strictObject({ type: z.literal('end'), reason: z.enum(['slow', 'protocol']) }),
 ])
 
 /** What a viewer, or the node as owner of the session, says to the host. */

@@ -1,0 +1,60 @@
+import type { Socket } from 'node:net'
+import { createFrameReader, lengthPrefixed } from '../../protocols/session-stream.ts'
+
+/** What one side may have waiting for the other: a viewer's window, and room for answers. */
+const WAITING_BYTES_MAX = 1024 * 1024
+
+export type FrameSocket = {
+  /** Queues a frame. A peer that lets more than 1 MB pile up is disconnected. */
+  send(frame: Uint8Array): void
+  /** Resolves when little enough waits; rejects when the connection is gone. */
+  ready(): Promise<void>
+  /** Closes after what was sent; resolves when the system has taken all of it, or the connection is gone. */
+  end(): Promise<void>
+  destroy(): void
+}
+
+/** Frames over a socket. `onFrame` may throw: then, as for malformed bytes, the connection is dropped. */
+export function createFrameSocket(
+  socket: Socket,
+  on: { readonly frame: (frame: Uint8Array) => void; readonly close: () => void },
+): FrameSocket {
+  const read = createFrameReader()
+  socket.on('data', (chunk: Buffer) => {
+    try {
+      for (const frame of read(chunk)) if (!socket.destroyed) on.frame(frame)
+    } catch (error) {
+      socket.destroy(error instanceof Error ? error : new Error('dropped', { cause: error }))
+    }
+  })
+  socket.on('error', () => undefined) // `close` follows
+  socket.once('close', on.close)
+  return {
+    send(frame) {
+      if (socket.destroyed || socket.writableEnded) return
+      socket.write(lengthPrefixed(frame))
+      if (socket.writableLength > WAITING_BYTES_MAX) socket.destroy(new Error('the other side does not read'))
+    },
+    ready: () =>
+      new Promise((resolve, reject) => {
+        if (socket.destroyed || socket.writableEnded) return void reject(new Error('the connection is closed'))
+        if (!socket.writableNeedDrain) return void resolve()
+        const onDrain = (): void => {
+          socket.off('close', onClose)
+          resolve()
+        }
+        const onClose = (): void => {
+          socket.off('drain', onDrain)
+          reject(new Error('the connection is closed'))
+        }
+        socket.once('drain', onDrain).once('close', onClose)
+      }),
+    end: () =>
+      new Promise((resolve) => {
+        if (socket.destroyed) return void resolve()
+        socket.once('finish', resolve).once('close', () => resolve())
+        socket.end()
+      }),
+    destroy: () => void socket.destroy(),
+  }
+}

@@ -1,0 +1,198 @@
+import type { Socket } from 'node:net'
+import {
+  decodeViewerFrame,
+  encodeHostFrame,
+  type HostFrame,
+  type ProgramState,
+} from '../../protocols/session-stream.ts'
+import type { PtySize, SessionLogType } from '../../crdt/session.ts'
+import { Broadcast, type Exit, type Viewer } from './broadcast.ts'
+import { endProcesses } from './end-processes.ts'
+import { createFrameSocket, type FrameSocket } from './frame-socket.ts'
+import { OutputRing } from './output-ring.ts'
+import type { Program } from './program.ts'
+import type { HostTiming } from './session-files.ts'
+import type { SessionLog } from './session-log.ts'
+
+/** Connections to one host: viewers through the node, its own two or three, and some slack. */
+const CONNECTIONS_MAX = 64
+const SLOW_CHECK_MS = 500
+/** A viewer that is cut off gets this long to read why. */
+const FAREWELL_MS = 1000
+
+type Deps = {
+  readonly timing: HostTiming
+  readonly log: SessionLog
+  readonly state: ProgramState
+  /** Told of every change of the state; makes it durable where that is due. */
+  readonly onState: (state: ProgramState) => void
+  /** Nobody needs the host any more. */
+  readonly onDone: () => void
+}
+
+/** One running program and everybody who is connected to it. */
+export class HostSession {
+  readonly #deps: Deps
+  readonly #ring = new OutputRing()
+  readonly #broadcast: Broadcast
+  readonly #connections = new Set<FrameSocket>()
+  readonly #watchers = new Set<(frame: HostFrame) => void>()
+  readonly #slowCheck: NodeJS.Timeout
+  #program: Program | undefined
+  #state: ProgramState
+  #killing: Promise<void> | undefined
+  /** Asked to go: no new connections. */
+  #leaving = false
+  #left = false
+
+  constructor(deps: Deps) {
+    this.#deps = deps
+    this.#state = deps.state
+    this.#broadcast = new Broadcast(this.#ring, (paused) => {
+      if (!this.#killing) this.#program?.setPaused(paused)
+    })
+    this.#slowCheck = setInterval(() => {
+      this.#broadcast.cutSlow(performance.now(), deps.timing.slowMs)
+      this.#leaveWhenDrained()
+    }, SLOW_CHECK_MS)
+  }
+
+  run(program: Program, typed: string | null): void {
+    this.#program = program
+    if (typed !== null) this.#input(new TextEncoder().encode(typed))
+  }
+
+  output(bytes: Uint8Array, type: SessionLogType): void {
+    this.#ring.append(bytes)
+    this.#deps.log.append(type, bytes)
+    this.#schedulePump()
+  }
+
+  /** The program has ended and all its output was given. */
+  ended(exit: Exit, atMs: number): void {
+    this.#deps.log.flush()
+    this.#broadcast.finish(exit, performance.now())
+    this.#setState({ ...this.#state, status: 'exited', endedAtMs: atMs, ...exit })
+    setTimeout(() => this.#leave(), this.#deps.timing.lingerMs)
+  }
+
+  /** Ends the program and everything it started. Once; later calls get the same promise. */
+  kill(): Promise<void> {
+    if (this.#state.status === 'running' && this.#program) {
+      this.#state = { ...this.#state, killed: true }
+      this.#killing ??= endProcesses(this.#program.pid, this.#deps.timing.killGraceMs).then((left) => {
+        if (left.length > 0) this.#setState({ ...this.#state, problem: `Could not end ${pidList(left)}.` })
+      })
+      // What it still says is read at once, however slow the viewers are: the end must not wait for them.
+      this.#program.setPaused(false)
+    }
+    return this.#killing ?? Promise.resolve()
+  }
+
+  accept(socket: Socket): void {
+    if (this.#connections.size >= CONNECTIONS_MAX || this.#leaving) {
+      socket.destroy()
+      return
+    }
+    let viewer: Viewer | undefined
+    const cleanUp = (): void => {
+      viewer?.detach()
+      this.#connections.delete(wire)
+      this.#watchers.delete(send)
+      this.#leaveWhenDrained()
+    }
+    const wire = createFrameSocket(socket, { frame: (bytes) => onFrame(bytes), close: cleanUp })
+    const send = (frame: HostFrame): void => {
+      wire.send(encodeHostFrame(frame))
+      if (frame.type !== 'end') return
+      void wire.end()
+      setTimeout(() => wire.destroy(), FAREWELL_MS).unref()
+    }
+    const onFrame = (bytes: Uint8Array): void => {
+      const frame = decodeViewerFrame(bytes)
+      const nowMs = performance.now()
+      if (frame.type === 'attach') {
+        if (viewer) return send({ type: 'end', reason: 'protocol' })
+        viewer = this.#broadcast.attach(send, frame.fromSeq, nowMs)
+      } else if (frame.type === 'ack') {
+        if (!viewer?.acknowledge(frame.seq, nowMs)) return send({ type: 'end', reason: 'protocol' })
+      } else if (frame.type === 'watch') {
+        this.#watchers.add(send)
+        send({ type: 'state', state: this.#state })
+      } else {
+        this.#request(frame, send)
+      }
+    }
+    this.#connections.add(wire)
+  }
+
+  #request(frame: Extract<ReturnType<typeof decodeViewerFrame>, { id: number }>, send: (f: HostFrame) => void): void {
+    const reply = (problem: 'ended' | 'busy' | null): void => send({ type: 'reply', id: frame.id, problem })
+    const ended = this.#state.status !== 'running'
+    switch (frame.type) {
+      case 'input':
+        return reply(ended ? 'ended' : this.#input(frame.bytes) ? null : 'busy')
+      case 'resize':
+        if (!ended) this.#resize(frame.size)
+        return reply(ended ? 'ended' : null)
+      case 'flush':
+        this.#deps.log.flush()
+        return reply(null)
+      case 'kill':
+        // A rejection is a bug and ends the host like any other; the node then ends the processes itself.
+        return void this.kill().then(() => reply(null))
+      case 'quit':
+        reply(null)
+        this.#leaving = true
+        return this.#leaveWhenDrained()
+    }
+  }
+
+  #input(bytes: Uint8Array): boolean {
+    const taken = this.#program?.write(bytes) ?? false
+    if (taken) this.#deps.log.append('input', bytes)
+    return taken
+  }
+
+  #resize(size: PtySize): void {
+    this.#program?.resize(size)
+    this.#setState({ ...this.#state, size: { cols: size.cols, rows: size.rows } })
+  }
+
+  #setState(state: ProgramState): void {
+    this.#state = state
+    this.#deps.onState(state)
+    for (const send of this.#watchers) send({ type: 'state', state })
+  }
+
+  #pumpIsDue = false
+
+  /** What is read in one turn goes out together. */
+  #schedulePump(): void {
+    if (this.#pumpIsDue || this.#broadcast.viewers === 0) return
+    this.#pumpIsDue = true
+    setImmediate(() => {
+      this.#pumpIsDue = false
+      this.#broadcast.produced(performance.now())
+    })
+  }
+
+  #leaveWhenDrained(): void {
+    if (this.#leaving && this.#state.status !== 'running' && this.#broadcast.drained) this.#leave()
+  }
+
+  /** Once; what was sent still arrives, unless somebody does not read it. */
+  #leave(): void {
+    if (this.#left) return
+    this.#left = true
+    this.#leaving = true
+    clearInterval(this.#slowCheck)
+    this.#deps.log.close()
+    const flushed = Promise.all([...this.#connections].map(async (connection) => await connection.end()))
+    setTimeout(this.#deps.onDone, this.#deps.timing.slowMs)
+    void flushed.then(this.#deps.onDone)
+  }
+}
+
+const pidList = (entries: readonly { pid: number }[]): string =>
+  `process ${entries.map(({ pid }) => String(pid)).join(', ')}`
