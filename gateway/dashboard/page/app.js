@@ -1,0 +1,237 @@
+// The first page: signs in, and shows the mesh as this node sees it. Everything from the server enters the page as
+// text, never as markup. The token stays in this tab.
+
+const TOKEN = 'rookery-token'
+const RETRY_MS = { first: 1000, max: 30_000 }
+const TASKS_SHOWN = 50
+
+const $ = (id) => document.getElementById(id)
+const appKey = document.querySelector('meta[name="rookery-app-key"]').content
+let token = sessionStorage.getItem(TOKEN)
+let live = null
+
+class Refused extends Error {
+  constructor(status, error) {
+    const fields = Object.values(error.errors ?? {}).flat()
+    super(fields.length > 0 ? fields.join(' ') : error.message)
+    this.status = status
+  }
+}
+
+async function call(method, path, body) {
+  const headers = { accept: 'application/json' }
+  if (token !== null) headers.authorization = `Bearer ${token}`
+  if (body !== undefined) headers['content-type'] = 'application/json'
+  const answer = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) })
+  const reply = await answer.json()
+  if (!answer.ok) throw new Refused(answer.status, reply.error)
+  return reply.data
+}
+
+function element(name, text, className) {
+  const made = document.createElement(name)
+  if (text !== undefined) made.textContent = text
+  if (className !== undefined) made.className = className
+  return made
+}
+
+function row(cells) {
+  const made = element('tr')
+  made.append(...cells.map((cell) => element('td', cell)))
+  return made
+}
+
+function show(view) {
+  $('welcome').hidden = view !== 'welcome'
+  $('board').hidden = view !== 'board'
+  $('sign-out').hidden = view !== 'board'
+  $('live').hidden = view !== 'board'
+}
+
+function showProblem(message) {
+  $('problem').textContent = message
+  $('problem').hidden = message === ''
+}
+
+// Signing in and out
+
+function onSubmit(form, send) {
+  form.addEventListener('submit', async (event) => {
+    event.preventDefault()
+    const button = form.querySelector('button')
+    button.disabled = true
+    showProblem('')
+    try {
+      const filled = [...new FormData(form)].filter(([, value]) => value !== '')
+      const { token: issued } = await send(Object.fromEntries(filled))
+      token = issued
+      sessionStorage.setItem(TOKEN, issued)
+      form.reset()
+      await openBoard()
+      $('members-title').focus()
+    } catch (error) {
+      showProblem(error.message)
+    } finally {
+      button.disabled = false
+    }
+  })
+}
+
+function forget(message) {
+  token = null
+  sessionStorage.removeItem(TOKEN)
+  live?.stop()
+  live = null
+  show('welcome')
+  showProblem(message)
+}
+
+async function signOut() {
+  try {
+    await call('POST', '/api/auth/logout')
+  } finally {
+    forget('')
+  }
+}
+
+// The board
+
+async function openBoard() {
+  show('board')
+  live = connect()
+  await refresh()
+}
+
+/** Coalesces bursts of events into one refresh at a time. */
+let refreshing = null
+let again = false
+function refresh() {
+  if (refreshing !== null) {
+    again = true
+    return refreshing
+  }
+  refreshing = load()
+    .catch((error) => {
+      if (error.status === 401) forget('Please sign in again.')
+      else $('live').textContent = 'This node does not answer.'
+    })
+    .finally(() => {
+      refreshing = null
+      if (!again || token === null) return
+      again = false
+      void refresh()
+    })
+  return refreshing
+}
+
+async function load() {
+  const [status, projects] = await Promise.all([call('GET', '/rookery/status'), call('GET', '/rookery/projects')])
+  const withTasks = await Promise.all(
+    projects.map(async (project) => ({
+      project,
+      tasks: await call('GET', `/api/projects/${project.id}/tasks?per_page=${TASKS_SHOWN}`),
+    })),
+  )
+  $('node').textContent = `${status.name} · mesh ${status.mesh_id.slice(0, 8)}`
+  $('version').textContent = `Rookery ${status.version}`
+  $('members').replaceChildren(...status.members.map(memberRow))
+  $('problems').replaceChildren(...status.problems.map((problem) => element('li', problem)))
+  $('problems').hidden = status.problems.length === 0
+  $('projects').replaceChildren(...withTasks.map(projectCard))
+  $('no-projects').hidden = withTasks.length > 0
+  live?.follow(projects.map((project) => `private-project.${project.id}`))
+}
+
+function memberRow(member) {
+  const state = member.problem ?? (member.online ? 'online' : 'offline')
+  const rtt = member.rtt_ms === null ? '–' : `${Math.round(member.rtt_ms)} ms`
+  return row([member.name, state, member.reached_by ?? '–', rtt, member.voter ? 'yes' : 'no'])
+}
+
+function projectCard({ project, tasks }) {
+  const card = element('article')
+  card.append(element('h3', project.name), element('p', Object.values(project.paths).join(' · '), 'quiet'))
+  if (tasks.length === 0) card.append(element('p', 'No tasks.', 'quiet'))
+  else card.append(taskTable(project, tasks))
+  return card
+}
+
+function taskTable(project, tasks) {
+  const table = element('table')
+  const head = element('tr')
+  head.append(
+    ...['Task', 'Priority', 'Status', 'Assigned to'].map((title) => {
+      const cell = element('th', title)
+      cell.scope = 'col'
+      return cell
+    }),
+  )
+  const top = element('thead')
+  top.append(head)
+  const body = element('tbody')
+  body.append(...tasks.map((task) => row([task.title, task.priority, statusOf(task), task.assigned_to ?? '–'])))
+  table.setAttribute('aria-label', `Tasks of ${project.name}`)
+  table.append(top, body)
+  const scroll = element('div', undefined, 'scroll')
+  scroll.append(table)
+  return scroll
+}
+
+const statusOf = (task) => (task.is_blocked && task.status === 'pending' ? 'blocked' : task.status.replace('_', ' '))
+
+// Live updates: a socket that only says when to look again.
+
+function connect() {
+  const wanted = new Set(['private-mesh'])
+  let socket = null
+  let delay = RETRY_MS.first
+  let isStopped = false
+  let timer
+
+  const subscribe = (channel) => {
+    if (socket?.readyState !== WebSocket.OPEN) return
+    socket.send(JSON.stringify({ event: 'pusher:subscribe', data: { channel, auth: { token }, spelling: 'colon' } }))
+  }
+  const onEvent = ({ event }) => {
+    if (event === 'pusher:connection_established') for (const channel of wanted) subscribe(channel)
+    else if (event === 'pusher_internal:subscription_succeeded') {
+      delay = RETRY_MS.first
+      $('live').textContent = 'Live'
+    } else if (!event.startsWith('pusher')) void refresh()
+  }
+  const open = () => {
+    const scheme = location.protocol === 'https:' ? 'wss' : 'ws'
+    socket = new WebSocket(`${scheme}://${location.host}/app/${encodeURIComponent(appKey)}?protocol=7`)
+    socket.addEventListener('message', ({ data }) => onEvent(JSON.parse(data)))
+    socket.addEventListener('close', () => {
+      if (isStopped) return
+      $('live').textContent = 'Reconnecting…'
+      timer = setTimeout(() => {
+        open()
+        void refresh()
+      }, delay)
+      delay = Math.min(delay * 2, RETRY_MS.max)
+    })
+  }
+  open()
+  return {
+    follow(channels) {
+      for (const channel of channels) {
+        if (wanted.has(channel)) continue
+        wanted.add(channel)
+        subscribe(channel)
+      }
+    },
+    stop() {
+      isStopped = true
+      clearTimeout(timer)
+      socket?.close()
+    },
+  }
+}
+
+onSubmit($('sign-in'), (fields) => call('POST', '/api/auth/login', fields))
+onSubmit($('register'), (fields) => call('POST', '/api/auth/register', fields))
+$('sign-out').addEventListener('click', () => void signOut())
+if (token === null) show('welcome')
+else void openBoard()

@@ -1,0 +1,13 @@
+import type { Services } from '../../../node/services/services.ts'
+import { routesFor } from '../../http/dialect.ts'
+import type { TicketBook } from '../../ws/tickets.ts'
+
+/** What the ClaudeNest routes work with. */
+export type ClaudenestDeps = {
+  readonly services: Services
+  readonly tickets: TicketBook
+  /** Shown by the health check. */
+  readonly version: string
+}
+
+export const { route, publicRoute } = routesFor<ClaudenestDeps>()

@@ -1,0 +1,114 @@
+import type { Ability } from '../../../crdt/actor.ts'
+import type { DomainEvent } from '../../../crdt/domain-event.ts'
+import type { Session } from '../../../crdt/session.ts'
+import type { Task } from '../../../crdt/task.ts'
+import { wireLock, wireSession, wireTask } from './wire.ts'
+
+/** A topic is a channel without its prefix and spelling: `session.<id>`, `project.<id>`, `machine.<id>`, `mesh`. */
+export type Topic = string
+
+/** One event as subscribers get it. Those whose token lacks the ability do not. */
+export type Delivery = {
+  readonly topics: readonly Topic[]
+  readonly ability: Ability
+  /** With a colon; the hub adds the spelling with a dot. */
+  readonly name: string
+  readonly data: object
+}
+
+const task = (event: { readonly task: Task }, name: string, more: object = {}): Delivery => ({
+  topics: [`project.${event.task.projectId}`],
+  ability: 'task:read',
+  name,
+  data: { task: wireTask(event.task), ...more },
+})
+
+const project = (id: string, name: string): Delivery => ({
+  topics: [`project.${id}`, 'mesh'],
+  ability: 'project:read',
+  name,
+  data: { projectId: id, project_id: id },
+})
+
+const session = (changed: Session, name: string, nowMs: number): Delivery => ({
+  topics: [`session.${changed.id}`, `machine.${changed.machineId}`],
+  ability: 'session:read',
+  name,
+  data: { session: wireSession(changed, nowMs) },
+})
+
+/** Every domain event in the document's words; a new one does not compile until it has some. */
+export function translate(event: DomainEvent, nowMs: number): Delivery {
+  switch (event.type) {
+    case 'task.created':
+      return task(event, 'task:created')
+    case 'task.updated':
+      return task(event, 'task:updated')
+    case 'task.deleted':
+      return {
+        topics: [`project.${event.projectId}`],
+        ability: 'task:read',
+        name: 'task:deleted',
+        data: { taskId: event.taskId, task_id: event.taskId },
+      }
+    case 'task.claimed':
+      return task(event, 'task:claimed', { instanceId: event.instanceId, instance_id: event.instanceId })
+    case 'task.released':
+      return task(event, 'task:released', { reason: event.reason })
+    case 'task.completed':
+      return task(event, 'task:completed', { summary: event.summary })
+    case 'file.locked': {
+      const { lock } = event
+      return file(event.projectId, 'file:locked', {
+        path: lock.path,
+        lockedBy: lock.instanceId,
+        reason: lock.reason,
+        lock: wireLock(lock, nowMs),
+      })
+    }
+    case 'file.unlocked':
+      return file(event.projectId, 'file:unlocked', { path: event.path })
+    case 'project.created':
+      return project(event.projectId, 'project:created')
+    case 'project.updated':
+      return project(event.projectId, 'project:updated')
+    case 'project.deleted':
+      return project(event.projectId, 'project:deleted')
+    case 'session.created':
+      return session(event.session, 'session:created', nowMs)
+    case 'session.updated':
+      return session(event.session, 'session:updated', nowMs)
+    case 'session.ended':
+      return ended(event.session, nowMs)
+    case 'machine.changed':
+      return {
+        topics: [`machine.${event.machineId}`, 'mesh'],
+        ability: 'machine:read',
+        name: 'machine:changed',
+        data: { machineId: event.machineId, machine_id: event.machineId },
+      }
+    case 'members.changed':
+      return { topics: ['mesh'], ability: 'machine:read', name: 'members:changed', data: {} }
+  }
+}
+
+const file = (projectId: string, name: string, data: object): Delivery => ({
+  topics: [`project.${projectId}`],
+  ability: 'lock:read',
+  name,
+  data,
+})
+
+/** For the machine's channel only: viewers of the session learn of its end in order, after the last byte of output. */
+const ended = (gone: Session, nowMs: number): Delivery => ({
+  topics: [`machine.${gone.machineId}`],
+  ability: 'session:read',
+  name: 'session:terminated',
+  data: {
+    sessionId: gone.id,
+    session_id: gone.id,
+    exitCode: gone.exitCode,
+    exit_code: gone.exitCode,
+    session: wireSession(gone, nowMs),
+  },
+})

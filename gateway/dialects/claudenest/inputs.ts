@@ -1,0 +1,26 @@
+import { z } from 'zod'
+import { domainError, invalidField } from '../../../crdt/errors.ts'
+import type { DomainError } from '../../../crdt/errors.ts'
+import { err } from '../../../crdt/result.ts'
+import type { PageRequest } from '../../../crdt/page.ts'
+
+/** Pages larger than this cost the node more than the client gains. */
+export const PER_PAGE_MAX = 100
+
+export const pageFields = (perPage: number) => ({
+  page: z.coerce.number().int().min(1).max(1_000_000).default(1),
+  per_page: z.coerce.number().int().min(1).max(PER_PAGE_MAX).default(perPage),
+})
+
+export const pageOf = (query: { page: number; per_page: number }): PageRequest => ({
+  page: query.page,
+  perPage: query.per_page,
+})
+
+export const instanceId = z.string().trim().min(1).max(128)
+
+export const invalid = (field: string, problem: string): { readonly ok: false; readonly error: DomainError } =>
+  err(invalidField(field, problem))
+
+export const refusedBecause = (code: DomainError['code']): { readonly ok: false; readonly error: DomainError } =>
+  err(domainError(code))

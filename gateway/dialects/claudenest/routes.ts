@@ -1,0 +1,29 @@
+import type { Dialect, Route } from '../../http/dialect.ts'
+import type { ClaudenestDeps } from './deps.ts'
+import { failure } from './errors.ts'
+import { authRoutes, healthRoute } from './routes-auth.ts'
+import { lockRoutes } from './routes-locks.ts'
+import { machineRoutes } from './routes-machines.ts'
+import { projectRoutes } from './routes-projects.ts'
+import { sessionRoutes } from './routes-sessions.ts'
+import { taskRoutes } from './routes-tasks.ts'
+import { success } from './envelope.ts'
+
+/** The ClaudeNest API as data. */
+export const claudenestRoutes: readonly Route<ClaudenestDeps>[] = [
+  healthRoute,
+  ...authRoutes,
+  ...machineRoutes,
+  ...sessionRoutes,
+  ...projectRoutes,
+  ...taskRoutes,
+  ...lockRoutes,
+]
+
+export const claudenest: Dialect<ClaudenestDeps> = {
+  name: 'claudenest',
+  title: 'Rookery: ClaudeNest API',
+  routes: claudenestRoutes,
+  success,
+  failure,
+}

@@ -1,0 +1,109 @@
+import { z } from 'zod'
+import { CAPABILITIES } from '../../../crdt/capability.ts'
+import type { Project } from '../../../crdt/project.ts'
+import { ok } from '../../../crdt/result.ts'
+import type { MemberView, MeshStatus } from '../../../node/services/mesh-service.ts'
+import type { Services } from '../../../node/services/services.ts'
+import { none, routesFor } from '../../http/dialect.ts'
+import type { Dialect } from '../../http/dialect.ts'
+
+const { route } = routesFor<{ readonly services: Services; readonly version: string }>()
+
+const WireMember = z.strictObject({
+  peer_id: z.string(),
+  name: z.string(),
+  online: z.boolean(),
+  reached_by: z.string().nullable(),
+  rtt_ms: z.number().nullable(),
+  voter: z.boolean(),
+  capabilities: z.array(z.enum(CAPABILITIES)),
+  last_seen_at: z.string().nullable(),
+  problem: z.string().nullable(),
+})
+
+const wireMember = (member: MemberView): z.infer<typeof WireMember> => ({
+  peer_id: member.peerId,
+  name: member.name,
+  online: member.online,
+  reached_by: member.reachedBy,
+  rtt_ms: member.rttMs,
+  voter: member.voter,
+  capabilities: [...member.capabilities],
+  last_seen_at: member.lastSeenAt,
+  problem: member.problem,
+})
+
+const WireStatus = z.strictObject({
+  version: z.string(),
+  mesh_id: z.string(),
+  peer_id: z.string(),
+  machine_id: z.string(),
+  name: z.string(),
+  http: z.string().nullable(),
+  members: z.array(WireMember),
+  voters: z.array(z.string()),
+  problems: z.array(z.string()),
+})
+
+/** The setup code stays out: it is for the terminal that started the node. */
+const wireStatus = (facts: { status: MeshStatus; machineId: string; version: string }): z.infer<typeof WireStatus> => ({
+  version: facts.version,
+  mesh_id: facts.status.meshId,
+  peer_id: facts.status.peerId,
+  machine_id: facts.machineId,
+  name: facts.status.name,
+  http: facts.status.http,
+  members: facts.status.members.map(wireMember),
+  voters: [...facts.status.voters],
+  problems: [...facts.status.problems],
+})
+
+const WireProject = z.strictObject({
+  id: z.string(),
+  name: z.string(),
+  paths: z.record(z.string(), z.string()),
+  created_at: z.string(),
+})
+
+const wireProject = (project: Project): z.infer<typeof WireProject> => ({
+  id: project.id,
+  name: project.name,
+  paths: { ...project.paths },
+  created_at: project.createdAt,
+})
+
+/**
+ * What the first page needs and no documented API offers: the mesh as this node sees it, and the projects of all
+ * machines. Spoken in the envelope of the dialect that the page uses otherwise.
+ */
+export const rookeryDialect = (
+  voice: Pick<Dialect<unknown>, 'success' | 'failure'>,
+): Dialect<{ readonly services: Services; readonly version: string }> => ({
+  name: 'rookery',
+  title: 'Rookery: status',
+  success: voice.success,
+  failure: voice.failure,
+  routes: [
+    route({
+      doc: 'Mesh status',
+      method: 'GET',
+      path: '/rookery/status',
+      policy: { ability: 'machine:read' },
+      ...none,
+      reply: WireStatus,
+      run: async ({ services, version }) =>
+        ok({ status: await services.mesh.status(), machineId: services.machines.self, version }),
+      toWire: (facts) => ({ data: wireStatus(facts) }),
+    }),
+    route({
+      doc: 'Projects of every machine',
+      method: 'GET',
+      path: '/rookery/projects',
+      policy: { ability: 'project:read' },
+      ...none,
+      reply: z.array(WireProject),
+      run: async ({ services }) => ok(await services.projects.all()),
+      toWire: (projects) => ({ data: projects.map(wireProject) }),
+    }),
+  ],
+})

@@ -1,0 +1,122 @@
+import type { FastifyError, FastifyInstance } from 'fastify'
+import { Registry } from 'prom-client'
+import type { Clock } from '../node/ports/clock.ts'
+import type { Log } from '../node/ports/log.ts'
+import type { Services } from '../node/services/services.ts'
+import { WIRE_ERRORS } from './dialects/claudenest/errors.ts'
+import { translate } from './dialects/claudenest/events.ts'
+import { claudenest } from './dialects/claudenest/routes.ts'
+import { rookeryDialect } from './dialects/rookery/routes.ts'
+import { createApp, guard } from './http/app.ts'
+import { allowedNames, checkBinding, DEFAULT_APP_KEY, DEFAULT_SOCKET_LIMITS, isBehindProxy } from './http/config.ts'
+import type { GatewayConfig } from './http/config.ts'
+import { mountDocs } from './http/docs.ts'
+import { mountFirstPage } from './http/first-page.ts'
+import { createGate } from './http/gate.ts'
+import { gaugeSockets, mountMetrics } from './http/metrics.ts'
+import { methodsAt, mountDialect, refusalOf, refuse } from './http/mount.ts'
+import { openApi } from './http/openapi.ts'
+import { httpError } from './http/refusal.ts'
+import { createPusherServer } from './ws/pusher.ts'
+import type { PusherServer } from './ws/pusher.ts'
+import { mountPusher } from './ws/pusher-routes.ts'
+import { createTicketBook } from './ws/tickets.ts'
+import type { TicketBook } from './ws/tickets.ts'
+import { routeUpgrades } from './ws/upgrade.ts'
+
+export type GatewayDeps = {
+  readonly services: Services
+  readonly config: GatewayConfig
+  readonly clock: Clock
+  readonly log: Log
+  /** The node's own metrics can be registered here; `/metrics` shows them all. */
+  readonly metrics?: Registry
+}
+
+export type Gateway = {
+  /** Serves from now on. Resolves with the base address (`http://127.0.0.1:8000`). @throws when it may not or cannot. */
+  listen(): Promise<string>
+  /** Tells sockets to come back later, then closes every connection. Never hangs on an idle client. */
+  close(): Promise<void>
+}
+
+/** A gateway over the services of a node. Nothing listens before `listen`. */
+export function createGateway(deps: GatewayDeps): Gateway {
+  const { services, config, clock, log } = deps
+  let names: ReturnType<typeof allowedNames> = { hosts: new Set(), origins: new Set() }
+  const gate = createGate({
+    accounts: services.accounts,
+    clock,
+    rateLimits: config.rateLimits ?? {},
+    corsOrigins: config.corsOrigins ?? [],
+    names: () => names,
+    isBehindProxy: isBehindProxy(config),
+  })
+  const speak = claudenest.failure
+  const app = createApp(config, (error, request, reply) => {
+    const refusal = gate.source.refusal(request) ?? refusalOf(error, request, log)
+    return refuse(reply, refusal, { speak, clock })
+  })
+  guard(app, { gate, speak, clock })
+  const tickets = createTicketBook(clock)
+  const pusher = createPusherServer({
+    services,
+    tickets,
+    clock,
+    log,
+    appKey: config.appKey ?? DEFAULT_APP_KEY,
+    words: { translate, problem: (error) => WIRE_ERRORS[error.code] },
+    limits: { ...DEFAULT_SOCKET_LIMITS, ...config.sockets },
+    authenticate: gate.authenticate,
+  })
+  mountAll(app, { deps, tickets, pusher })
+  return {
+    async listen() {
+      const problem = checkBinding(config)
+      if (problem !== undefined) throw new Error(problem)
+      app.server.once('listening', () => {
+        names = allowedNames(config, portOf(app))
+      })
+      return await app.listen({ host: config.host, port: config.port })
+    },
+    async close() {
+      pusher.close()
+      await app.close()
+    },
+  }
+}
+
+function mountAll(
+  app: FastifyInstance,
+  { deps, tickets, pusher }: { deps: GatewayDeps; tickets: TicketBook; pusher: PusherServer },
+): void {
+  const { services, config, clock, log, metrics = new Registry() } = deps
+  const { version } = config
+  const speak = claudenest.failure
+  const rookery = rookeryDialect(claudenest)
+  mountMetrics(app, metrics, { speak })
+  gaugeSockets(metrics, pusher.size)
+  for (const prefix of ['', '/claudenest']) {
+    mountDialect(app, claudenest, { services, tickets, version }, { clock, log, prefix })
+  }
+  mountDialect(app, rookery, { services, version }, { clock, log, prefix: '' })
+  mountPusher(app, pusher, { upgrades: routeUpgrades(app), speak, clock })
+  mountFirstPage(app, { appKey: config.appKey ?? DEFAULT_APP_KEY, speak })
+  const rows = [...claudenest.routes, ...rookery.routes]
+  mountDocs(app, openApi('Rookery', version, rows), speak)
+  app.setErrorHandler((error: FastifyError, request, reply) =>
+    refuse(reply, refusalOf(error, request, log), { speak, clock }),
+  )
+  app.setNotFoundHandler((request, reply) => {
+    const path = (request.url.split('?')[0] ?? '/').replace(/^\/claudenest(?=\/)/, '')
+    const allow = methodsAt(rows, path).join(', ')
+    const refusal = allow === '' ? httpError('route_not_found') : httpError('method_not_allowed', { allow })
+    return refuse(reply, refusal, { speak, clock })
+  })
+}
+
+function portOf(app: FastifyInstance): number {
+  const address = app.server.address()
+  if (address === null || typeof address === 'string') throw new Error('The gateway listens on no port')
+  return address.port
+}
