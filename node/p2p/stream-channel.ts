@@ -119,9 +119,11 @@ export class StreamChannel implements Channel {
 
   /** What may have happened to the stream before anybody listened. */
   #catchUp(): void {
-    if (this.#stream.remoteWriteStatus === 'closed') this.#remoteClosed = true
-    if (this.#stream.readableEnded) this.#onReadEnd()
-    if (this.#stream.status !== 'open') this.#onStreamClose(undefined)
+    const { status, remoteWriteStatus, readableEnded } = this.#stream
+    if (status === 'reset' || status === 'aborted') return this.#onStreamClose(new Error('the stream was reset'))
+    if (remoteWriteStatus === 'closed') this.#remoteClosed = true
+    if (readableEnded) this.#onReadEnd()
+    if (status === 'closed') this.#onStreamClose(undefined)
   }
 
   #scheduleFlush(): void {

@@ -62,6 +62,8 @@ class MemoryNode implements PeerNetwork {
   }
 
   handle(protocol: string, options: ProtocolOptions, serve: (channel: Channel) => Promise<void>): void {
+    if (options.policy?.who === undefined) throw new Error(`${protocol} has no policy`)
+    if (this.#served.has(protocol)) throw new Error(`${protocol} is already served`)
     this.#served.set(protocol, { options, serve })
   }
 
@@ -71,8 +73,10 @@ class MemoryNode implements PeerNetwork {
     if (!other || !this.#up.has(peer)) throw new Error(`${peer} is not reachable`)
     const served = other.#served.get(protocol)
     if (!served || !other.#mayOpen(this.self, served.options)) throw new Error(`${peer} refuses ${protocol}`)
+    if (other.#openBy(this.self, protocol) >= served.options.channelsPerPeerMax)
+      throw new Error(`${peer} refuses another channel of ${protocol}`)
     const near = new MemoryChannel(peer, served.options.frameBytesMax)
-    const far = new MemoryChannel(this.self, served.options.frameBytesMax)
+    const far = new MemoryChannel(this.self, served.options.frameBytesMax, protocol)
     near.pair(far)
     this.#keep(near)
     other.#keep(far)
@@ -91,23 +95,35 @@ class MemoryNode implements PeerNetwork {
     for (const listener of on ? this.#connectListeners : this.#disconnectListeners) listener(peer)
   }
 
+  #openBy(peer: PeerId, protocol: string): number {
+    return [...this.#channels].filter((channel) => channel.peer === peer && channel.served === protocol).length
+  }
+
   #keep(channel: MemoryChannel): void {
     this.#channels.add(channel)
     channel.onEnd = () => this.#channels.delete(channel)
   }
 }
 
+/** What a sender may have in flight before `send` waits for the reader. */
+const WINDOW_BYTES = 256 * 1024
+
 class MemoryChannel implements Channel {
   readonly peer: PeerId
+  /** The protocol that the peer opened on us; undefined on the opener's side. */
+  readonly served: string | undefined
   onEnd: () => void = () => undefined
   readonly #frameBytesMax: number
   readonly #inbox: Uint8Array[] = []
   #other: MemoryChannel | undefined
   #ended: Error | 'closed' | undefined
+  #inboxBytes = 0
+  #drained: (() => void)[] = []
   #wake: () => void = () => undefined
 
-  constructor(peer: PeerId, frameBytesMax: number) {
+  constructor(peer: PeerId, frameBytesMax: number, served?: string) {
     this.peer = peer
+    this.served = served
     this.#frameBytesMax = frameBytesMax
   }
 
@@ -118,13 +134,20 @@ class MemoryChannel implements Channel {
 
   async send(frame: Uint8Array): Promise<void> {
     const other = this.#other
-    if (this.#ended || !other || other.#ended) throw new Error('channel closed')
+    if (this.#ended || !other) throw new Error('channel closed')
     if (frame.byteLength > this.#frameBytesMax) {
       this.abort(new Error('frame too large'))
       throw new Error('frame too large')
     }
     other.#inbox.push(frame.slice())
+    other.#inboxBytes += frame.byteLength
     other.#wake()
+    if (other.#inboxBytes > WINDOW_BYTES) await new Promise<void>((resolve) => other.#drained.push(resolve))
+    this.#throwIfAborted()
+  }
+
+  #throwIfAborted(): void {
+    if (this.#ended instanceof Error) throw this.#ended
   }
 
   get frames(): AsyncIterable<Uint8Array> {
@@ -134,8 +157,11 @@ class MemoryChannel implements Channel {
   async *#read(): AsyncGenerator<Uint8Array> {
     for (;;) {
       const frame = this.#inbox.shift()
-      if (frame) yield frame
-      else if (this.#ended instanceof Error) throw this.#ended
+      if (frame) {
+        this.#inboxBytes -= frame.byteLength
+        if (this.#inboxBytes <= WINDOW_BYTES) this.#release()
+        yield frame
+      } else if (this.#ended instanceof Error) throw this.#ended
       else if (this.#ended) return
       else await new Promise<void>((resolve) => (this.#wake = resolve))
     }
@@ -156,5 +182,10 @@ class MemoryChannel implements Channel {
     this.#ended = how
     this.onEnd()
     this.#wake()
+    this.#release()
+  }
+
+  #release(): void {
+    for (const resolve of this.#drained.splice(0)) resolve()
   }
 }

@@ -1,0 +1,42 @@
+import { systemClock } from '../../node/adapters/system-clock.ts'
+import { createPeerNetwork, type Libp2pNetwork, type PeerNetworkOptions } from '../../node/p2p/network.ts'
+import type { MeshId, PeerId } from '../../crdt/ids.ts'
+import { crypto, identity } from './identity.ts'
+import { createRecordedLog } from './log.ts'
+
+export const testMesh = 'a'.repeat(64) as MeshId
+
+/** The key seed behind `identity(n)`. */
+export const seedOf = (n: number): Uint8Array => crypto.sha256(new TextEncoder().encode(`test identity ${n}`))
+export const peerOf = (n: number): PeerId => identity(n).peer
+
+export const soon = (): AbortSignal => AbortSignal.timeout(10_000)
+
+/** A real node on a free port of loopback; nobody but the given numbers is a member. Not started. */
+export async function createTestNode(
+  n: number,
+  members: ReadonlySet<PeerId>,
+  options: Partial<PeerNetworkOptions> = {},
+): Promise<Libp2pNetwork> {
+  return await createPeerNetwork({
+    seed: seedOf(n),
+    mesh: testMesh,
+    listen: ['/ip4/127.0.0.1/tcp/0'],
+    log: createRecordedLog(),
+    clock: systemClock,
+    mdns: false,
+    isMember: (peer) => members.has(peer),
+    mayOpen: () => true,
+    knownAddresses: { load: async () => new Map(), save: async () => undefined },
+    ...options,
+  })
+}
+
+/** Resolves once the condition holds; looks again whenever the event loop is idle for a moment. */
+export async function until(condition: () => boolean, withinMs = 10_000): Promise<void> {
+  const deadline = performance.now() + withinMs
+  while (!condition()) {
+    if (performance.now() > deadline) throw new Error(`not within ${withinMs} ms: ${condition.toString()}`)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}
