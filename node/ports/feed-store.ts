@@ -23,6 +23,11 @@ export interface FeedStore {
   append(envelopes: readonly StoredEnvelope[]): Promise<void>
   /** Envelopes of one feed from `fromSeq` on, in order. */
   read(doc: DocId, author: PeerId, fromSeq: number): AsyncIterable<StoredEnvelope>
+  /**
+   * Forgets the envelopes of one feed beyond `lastSeq` (0: all of them); synced before it resolves. Only for feeds of
+   * others: a sequence number of our own is never used twice.
+   */
+  truncate(doc: DocId, author: PeerId, lastSeq: number): Promise<void>
   /** Every document that has at least one stored envelope, with its heads' sequence numbers. */
   documents(): Promise<ReadonlyMap<DocId, ReadonlyMap<PeerId, number>>>
   saveSnapshot(doc: DocId, snapshot: Snapshot): Promise<void>

@@ -28,7 +28,7 @@ export type Decision =
   | { readonly kind: 'accept'; readonly client: number | undefined; readonly clock: number }
   /** At or behind the head: a repetition, or, if its bytes differ from those held there, equivocation. */
   | { readonly kind: 'known' }
-  /** Genuine, but not applicable now. `void` ones only ever become so when an envelope in good standing needs them. */
+  /** Genuine, but not applicable now; `need` ones only ever are when an envelope in good standing needs them. */
   | { readonly kind: 'wait'; readonly for: 'predecessor' | 'dependency' | 'reference' }
   | { readonly kind: 'wait'; readonly for: 'need'; readonly reason: string }
   /** `proof`: the bytes, signed by their author, prove by themselves that the author does not follow the rules. */
@@ -39,21 +39,34 @@ export type Decision =
 /**
  * Decides about an envelope whose form has been checked, cheapest check first. Pure, and the same on every replica that
  * has accepted the same envelopes; on one that has accepted fewer it says `wait`, never `refuse`. Nothing of an envelope
- * without a valid signature is ever buffered, applied or held against its author. `verified`: the signature has been
- * found valid before.
+ * without a valid signature is ever buffered, applied or held against its author.
  */
-export function checkEnvelope(envelope: Envelope, context: CheckContext, verified = false): Decision {
-  const { membership, view, crypto } = context
-  if (envelope.mesh !== membership.mesh) return refuse('an envelope of another mesh')
-  const standing = standingOf(envelope, membership, context.isFrozen(envelope.author))
+export const checkEnvelope = (envelope: Envelope, context: CheckContext): Decision =>
+  checkOrigin(envelope, context) ?? checkTurn(envelope, context)
+
+/** The part that needs no document: whether it is genuine, and new. Undefined when it is both. */
+export function checkOrigin(
+  envelope: Envelope,
+  context: CheckContext,
+): Extract<Decision, { kind: 'known' | 'refuse' }> | undefined {
+  if (envelope.mesh !== context.membership.mesh) return refuse('an envelope of another mesh')
+  const standing = standingOf(envelope, context.membership, context.isFrozen(envelope.author))
   if (standing.kind === 'never') return refuse(standing.reason)
-  const head = view.head(envelope.author)
-  if (envelope.seq <= (head?.seq ?? 0)) return { kind: 'known' }
-  if (!verified && !hasValidSignature(envelope, crypto)) return refuse('the signature is not valid')
-  if (standing.kind === 'if needed' && envelope.seq > context.neededOf(envelope.author))
+  if (envelope.seq <= (context.view.head(envelope.author)?.seq ?? 0)) return { kind: 'known' }
+  return hasValidSignature(envelope, context.crypto) ? undefined : refuse('the signature is not valid')
+}
+
+/** The rest, for an envelope that has passed `checkOrigin`; it can be asked again whenever the document has moved on. */
+export function checkTurn(envelope: Envelope, context: CheckContext): Decision {
+  const { membership, view, crypto } = context
+  const { author, seq, prev } = envelope
+  const standing = standingOf(envelope, membership, context.isFrozen(author))
+  if (standing.kind === 'never') return refuse(standing.reason)
+  if (standing.kind === 'if needed' && seq > context.neededOf(author))
     return { kind: 'wait', for: 'need', reason: standing.reason }
-  if (envelope.seq > (head?.seq ?? 0) + 1) return { kind: 'wait', for: 'predecessor' }
-  if (head && !equalBytes(head.hash, envelope.prev ?? new Uint8Array())) return { kind: 'fork' }
+  const head = view.head(author)
+  if (seq > (head?.seq ?? 0) + 1) return { kind: 'wait', for: 'predecessor' }
+  if (head && !(prev && equalBytes(head.hash, prev))) return { kind: 'fork' }
   if (!dependenciesMet(envelope, view)) return { kind: 'wait', for: 'dependency' }
   return checkUpdate(envelope, view, crypto)
 }
@@ -68,7 +81,11 @@ export const provesEquivocation = (a: Envelope, b: Envelope, crypto: Crypto): bo
   hasValidSignature(a, crypto) &&
   hasValidSignature(b, crypto)
 
-const refuse = (reason: string, proof = false): Decision => ({ kind: 'refuse', reason, proof })
+const refuse = (reason: string, proof = false): Extract<Decision, { kind: 'refuse' }> => ({
+  kind: 'refuse',
+  reason,
+  proof,
+})
 
 export type Standing =
   | { readonly kind: 'good' }

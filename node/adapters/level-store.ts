@@ -1,0 +1,316 @@
+import { mkdir, open, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Level } from 'level'
+import { z } from 'zod'
+import { DocId, PeerId } from '../../crdt/ids.ts'
+import { decodeCanonical, encodeCanonical } from '../../protocols/codec.ts'
+import { Hash } from '../../protocols/crypto.ts'
+import type { FeedStore, Snapshot, StoredEnvelope } from '../ports/feed-store.ts'
+
+/** Raised with every change of the key layout; an older program refuses a newer store. */
+export const STORE_VERSION = 1
+
+/** Reads in one go: large enough to be fast, small enough to keep memory flat. */
+const READ_BATCH = 256
+
+/** After a failed write nothing is tried again before this much can be written: reopening needs room for itself. */
+const PROBE_BYTES = 1024 * 1024
+
+/** A snapshot holds one whole document. */
+const SNAPSHOT_BYTES_MAX = 1024 * 1024 * 1024
+
+/** The store on disk cannot be used; the message tells a person what to do. */
+export class StoreUnusableError extends Error {
+  override readonly name = 'StoreUnusableError'
+}
+
+type Bytes = Uint8Array
+type Db = Level<Bytes, Bytes>
+type Op = { type: 'put'; key: Bytes; value: Bytes } | { type: 'del'; key: Bytes }
+
+/**
+ * Opens (or creates) the store in `dir`, which one process at a time can have.
+ * @throws StoreUnusableError when another process has it, when a newer release made it, or when it is damaged.
+ */
+export async function openLevelStore(dir: string): Promise<FeedStore> {
+  await mkdir(dir, { recursive: true, mode: 0o700 })
+  const db: Db = new Level<Bytes, Bytes>(dir, { keyEncoding: 'view', valueEncoding: 'view' })
+  await openDb(db, dir)
+  try {
+    await checkVersion(db, dir)
+    return await createStore(db, dir)
+  } catch (error) {
+    await db.close()
+    throw readError(error, dir)
+  }
+}
+
+async function createStore(db: Db, dir: string): Promise<FeedStore> {
+  const heads = await readHeads(db)
+  const writer = createWriter(db, dir)
+  let records = await countRecords(db)
+  return {
+    async append(envelopes) {
+      await writer.commit(envelopes.flatMap(envelopeOps), () => revertOps(envelopes, heads))
+      for (const { doc, author, seq } of envelopes) heads.set(headId(doc, author), seq)
+    },
+    async *read(doc, author, fromSeq) {
+      const range = { gte: envelopeKey(doc, author, fromSeq), lt: key('e', doc, author, AFTER_SEQS) }
+      for await (const [at, bytes] of entries(db, dir, range))
+        yield { doc, author, seq: readNumber(at, at.byteLength - 8), bytes }
+    },
+    async truncate(doc, author, lastSeq) {
+      const range = { gte: envelopeKey(doc, author, lastSeq + 1), lt: key('e', doc, author, AFTER_SEQS) }
+      const ops: Op[] = [headOp(doc, author, lastSeq)]
+      for await (const [at] of entries(db, dir, range)) ops.push({ type: 'del', key: at })
+      await writer.commit(ops)
+      if (lastSeq === 0) heads.delete(headId(doc, author))
+      else heads.set(headId(doc, author), lastSeq)
+    },
+    documents: async () => groupHeads(heads),
+    saveSnapshot: (doc, snapshot) =>
+      writer.commit([{ type: 'put', key: key('s', doc), value: encodeSnapshot(snapshot) }]),
+    async loadSnapshot(doc) {
+      const value = await get(db, dir, key('s', doc))
+      return value && decodeSnapshot(value, dir)
+    },
+    async appendRecords(added) {
+      const first = records
+      records += added.length
+      const ops = added.map((value, i): Op => ({ type: 'put', key: key('r', number(first + i)), value }))
+      await writer.commit(ops, () => ops.map(({ key: at }): Op => ({ type: 'del', key: at })))
+    },
+    async readRecords() {
+      const found: Bytes[] = []
+      for await (const [, value] of entries(db, dir, { gt: key('r'), lt: key('s') })) found.push(value)
+      return found
+    },
+    putFact: (name, value) => writer.commit([{ type: 'put', key: key('f', name), value }]),
+    getFact: (name) => get(db, dir, key('f', name)),
+    close: () => writer.close(),
+  }
+}
+
+type Writer = {
+  /** Writes all or none, synced. `revert` undoes on disk what a failed write may have left there, as far as anybody knows. */
+  commit(ops: readonly Op[], revert?: () => Op[]): Promise<void>
+  close(): Promise<void>
+}
+
+/**
+ * One write at a time. A write that failed half-way leaves LevelDB's log at an unknown place: what it appends after that
+ * can be unreadable at the next start, acknowledged or not. So a failure is followed, before anything else is written, by
+ * closing and reopening (which starts a new log) and by undoing the failed batch in case the log had kept it.
+ */
+function createWriter(db: Db, dir: string): Writer {
+  let tail: Promise<unknown> = Promise.resolve()
+  let failed: (() => Op[])[] = []
+  let closed = false
+  const write = async (ops: readonly Op[], revert: () => Op[]): Promise<void> => {
+    if (closed) throw new Error('the store is closed')
+    if (failed.length > 0) {
+      await probeDisk(dir)
+      await db.close()
+      await openDb(db, dir)
+    }
+    try {
+      await db.batch([...failed.flatMap((undo) => undo()), ...ops], { sync: true })
+      failed = []
+    } catch (cause) {
+      failed.push(revert)
+      throw new Error('the store could not write to its disk', { cause })
+    }
+  }
+  const inOrder = (task: () => Promise<void>): Promise<void> => {
+    const done = tail.then(task)
+    tail = done.catch(() => undefined) // whoever asked for the write handles its failure
+    return done
+  }
+  return {
+    commit: (ops, revert = () => []) => inOrder(() => write(ops, revert)),
+    close: () =>
+      inOrder(async () => {
+        closed = true
+        await db.close()
+      }),
+  }
+}
+
+async function probeDisk(dir: string): Promise<void> {
+  const path = join(dir, 'probe.tmp')
+  try {
+    const file = await open(path, 'w', 0o600)
+    try {
+      await file.writeFile(new Uint8Array(PROBE_BYTES))
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+  } catch (cause) {
+    throw new Error('the store could not write to its disk', { cause })
+  } finally {
+    await rm(path, { force: true })
+  }
+}
+
+async function openDb(db: Db, dir: string): Promise<void> {
+  try {
+    await db.open()
+  } catch (error) {
+    const { code, cause } = Failure.parse(error)
+    const reason = cause?.code ?? code
+    if (reason === 'LEVEL_LOCKED')
+      throw new StoreUnusableError(`${dir} is in use by another Rookery process. Stop that one first.`, {
+        cause: error,
+      })
+    if (reason === 'LEVEL_CORRUPTION') throw damaged(dir, error)
+    throw new StoreUnusableError(`${dir} cannot be opened: ${cause?.message ?? String(error)}`, { cause: error })
+  }
+}
+
+const Failure = z.object({
+  code: z.string().optional(),
+  cause: z.object({ code: z.string().optional(), message: z.string().optional() }).optional(),
+})
+
+const damaged = (dir: string, cause: unknown): StoreUnusableError =>
+  new StoreUnusableError(
+    `The store in ${dir} is damaged. Restore it from a backup, or move it away and join the mesh again: the other members still have the documents.`,
+    { cause },
+  )
+
+function readError(error: unknown, dir: string): unknown {
+  const failure = Failure.safeParse(error)
+  const code = failure.data?.cause?.code ?? failure.data?.code
+  return code === 'LEVEL_CORRUPTION' ? damaged(dir, error) : error
+}
+
+const VERSION_KEY = new TextEncoder().encode('v')
+
+async function checkVersion(db: Db, dir: string): Promise<void> {
+  const value = await db.get(VERSION_KEY)
+  if (value === undefined) {
+    for await (const _ of db.keys({ limit: 1 })) throw damaged(dir, new Error('no format version'))
+    await db.put(VERSION_KEY, new TextEncoder().encode(String(STORE_VERSION)), { sync: true })
+    return
+  }
+  const version = Number(new TextDecoder().decode(value))
+  if (!Number.isInteger(version) || version < 1) throw damaged(dir, new Error('unreadable format version'))
+  if (version > STORE_VERSION)
+    throw new StoreUnusableError(
+      `The store in ${dir} has format ${version}, made by a newer release; this one knows format ${STORE_VERSION}. Upgrade Rookery, or use another --data-dir.`,
+    )
+}
+
+/** Kinds of keys: e(nvelope), h(ead), s(napshot), r(ecord), f(act). Parts are ended by a zero byte, which no part has. */
+function key(kind: 'e' | 'h' | 's' | 'r' | 'f', ...parts: (string | Bytes)[]): Bytes {
+  const encoder = new TextEncoder()
+  const pieces = parts.map((part) => (typeof part === 'string' ? encoder.encode(`${part}\0`) : part))
+  const bytes = new Uint8Array(1 + pieces.reduce((sum, piece) => sum + piece.byteLength, 0))
+  bytes[0] = kind.charCodeAt(0)
+  let at = 1
+  for (const piece of pieces) {
+    bytes.set(piece, at)
+    at += piece.byteLength
+  }
+  return bytes
+}
+
+const envelopeKey = (doc: DocId, author: PeerId, seq: number): Bytes => key('e', doc, author, number(seq))
+const AFTER_SEQS = new Uint8Array(8).fill(255)
+
+/** Fixed width and big-endian, so that the order of keys is the order of numbers. */
+function number(value: number): Bytes {
+  const bytes = new Uint8Array(8)
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(value))
+  return bytes
+}
+
+const readNumber = (bytes: Bytes, offset: number): number =>
+  Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(offset))
+
+const headId = (doc: DocId, author: PeerId): string => `${doc}\0${author}`
+
+const headOp = (doc: DocId, author: PeerId, seq: number): Op =>
+  seq === 0
+    ? { type: 'del', key: key('h', doc, author) }
+    : { type: 'put', key: key('h', doc, author), value: number(seq) }
+
+const envelopeOps = ({ doc, author, seq, bytes }: StoredEnvelope): Op[] => [
+  { type: 'put', key: envelopeKey(doc, author, seq), value: bytes },
+  headOp(doc, author, seq),
+]
+
+/** Reads `heads` when it runs: what has been stored since then stays. */
+const revertOps = (envelopes: readonly StoredEnvelope[], heads: ReadonlyMap<string, number>): Op[] =>
+  envelopes.flatMap(({ doc, author, seq }) => {
+    const head = heads.get(headId(doc, author)) ?? 0
+    return seq <= head ? [] : [{ type: 'del' as const, key: envelopeKey(doc, author, seq) }, headOp(doc, author, head)]
+  })
+
+async function readHeads(db: Db): Promise<Map<string, number>> {
+  const heads = new Map<string, number>()
+  const decoder = new TextDecoder()
+  for await (const [at, value] of db.iterator({ gt: key('h'), lt: Uint8Array.of('h'.charCodeAt(0) + 1) }))
+    heads.set(decoder.decode(at.subarray(1, -1)), readNumber(value, 0))
+  return heads
+}
+
+function groupHeads(heads: ReadonlyMap<string, number>): Map<DocId, Map<PeerId, number>> {
+  const documents = new Map<DocId, Map<PeerId, number>>()
+  for (const [id, seq] of heads) {
+    const [rawDoc, rawAuthor] = id.split('\0')
+    const doc = DocId.parse(rawDoc)
+    const authors = documents.get(doc) ?? new Map<PeerId, number>()
+    documents.set(doc, authors.set(PeerId.parse(rawAuthor), seq))
+  }
+  return documents
+}
+
+async function countRecords(db: Db): Promise<number> {
+  for await (const at of db.keys({ gt: key('r'), lt: key('s'), reverse: true, limit: 1 })) return readNumber(at, 1) + 1
+  return 0
+}
+
+type KeyRange = { gt?: Bytes; gte?: Bytes; lt: Bytes }
+
+async function* entries(db: Db, dir: string, range: KeyRange): AsyncGenerator<[Bytes, Bytes]> {
+  const iterator = db.iterator({ ...range, highWaterMarkBytes: 1024 * 1024 })
+  try {
+    for (let batch = await iterator.nextv(READ_BATCH); batch.length > 0; batch = await iterator.nextv(READ_BATCH))
+      for (const [at, value] of batch) yield [plain(at), plain(value)]
+  } catch (error) {
+    throw readError(error, dir)
+  } finally {
+    await iterator.close()
+  }
+}
+
+async function get(db: Db, dir: string, at: Bytes): Promise<Bytes | undefined> {
+  try {
+    const value = await db.get(at)
+    return value && plain(value)
+  } catch (error) {
+    throw readError(error, dir)
+  }
+}
+
+/** The binding hands out Buffers, which Yjs and the codec treat differently. */
+const plain = (bytes: Bytes): Bytes => new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+
+const StoredSnapshot = z.strictObject({
+  heads: z.array(z.tuple([PeerId, z.int().min(1), Hash])),
+  bytes: z.custom<Bytes>((value) => value instanceof Uint8Array),
+})
+
+const encodeSnapshot = ({ heads, bytes }: Snapshot): Bytes =>
+  encodeCanonical({ heads: [...heads].map(([author, { seq, hash }]) => [author, seq, hash]), bytes })
+
+function decodeSnapshot(value: Bytes, dir: string): Snapshot {
+  try {
+    const { heads, bytes } = decodeCanonical(StoredSnapshot, value, SNAPSHOT_BYTES_MAX)
+    return { heads: new Map(heads.map(([author, seq, hash]) => [author, { seq, hash }])), bytes }
+  } catch (cause) {
+    throw damaged(dir, cause)
+  }
+}

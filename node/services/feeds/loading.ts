@@ -1,0 +1,265 @@
+import * as Y from 'yjs'
+import { z } from 'zod'
+import { isVolatile, PeerId } from '../../../crdt/ids.ts'
+import { decodeCanonical, encodeCanonical, equalBytes, MalformedError } from '../../../protocols/codec.ts'
+import { clientIdOf, NONCE_BYTES, type Envelope } from '../../../protocols/feed/envelope.ts'
+import type { FeedHead, Snapshot } from '../../ports/feed-store.ts'
+import { StorageError } from '../documents.ts'
+import type { Frozen } from './frozen.ts'
+import { history } from './history.ts'
+import type { Feed, LiveDoc, OwnClient, Replica } from './replica.ts'
+
+/** Marks transactions that bring envelopes in. */
+export const REMOTE = Symbol('remote')
+
+/** Envelopes applied in one transaction while loading: fast, and with bounded memory. */
+const LOAD_BATCH = 4096
+
+/** A snapshot is worth its cost after this many envelopes, and then only when they outweigh the last one. */
+const SNAPSHOT_EVERY = 1000
+
+/** When a document is put away anyway, a shorter tail is worth a snapshot. */
+const SNAPSHOT_ON_UNLOAD = 100
+
+/** The largest document by far holds a hundred thousand tasks in some 25 MB. */
+const SNAPSHOT_BYTES_MAX = 512 * 1024 * 1024
+
+export type Loader = {
+  /** Brings the document into memory, from its snapshot and the feeds' tails. @throws StorageError */
+  load(feed: Feed): Promise<void>
+  /** Loads anew from what is accepted, dropping whatever else the live state held; we write on with a new clientID. */
+  reload(feed: Feed): Promise<void>
+  /**
+   * As `reload`, one envelope at a time. An author whose envelope cannot be applied is frozen and loses it; so does
+   * everything that depends on it. Replaces the live state.
+   */
+  reloadCarefully(feed: Feed): Promise<void>
+  saveSnapshot(feed: Feed, snapshot: Snapshot): Promise<void>
+}
+
+export function createLoader(replica: Replica, frozen: Frozen): Loader {
+  const reloadCarefully = async (feed: Feed): Promise<void> => {
+    const { live, lost } = await replayCarefully(replica, frozen, feed)
+    for (const [author, seq] of lost) await forget(replica, feed, author, seq - 1)
+    settle(replica, feed, live)
+  }
+  const load = async (feed: Feed): Promise<void> => {
+    const live = await loadQuickly(replica, feed)
+    if (live) settle(replica, feed, live)
+    else await reloadCarefully(feed)
+  }
+  const reload = async (feed: Feed): Promise<void> => {
+    feed.own = undefined
+    await load(feed)
+  }
+  return {
+    load: (feed) => storage(() => load(feed)),
+    reload: (feed) => storage(() => reload(feed)),
+    reloadCarefully: (feed) =>
+      storage(async () => {
+        feed.own = undefined
+        await reloadCarefully(feed)
+      }),
+    async saveSnapshot(feed, snapshot) {
+      if (feed.live) {
+        feed.live.snapshotBytes = snapshot.bytes.byteLength
+        feed.live.tailBytes = 0
+        feed.live.tailCount = 0
+      }
+      try {
+        await replica.store.saveSnapshot(feed.doc, snapshot)
+      } catch (err) {
+        // The feeds hold everything: without the snapshot the next start is slower, no more.
+        replica.log.warn({ err, doc: feed.doc }, 'a snapshot could not be saved')
+      }
+    },
+  }
+}
+
+async function storage<T>(task: () => Promise<T>): Promise<T> {
+  try {
+    return await task()
+  } catch (cause) {
+    if (cause instanceof StorageError) throw cause
+    throw new StorageError('The document could not be read from disk.', { cause })
+  }
+}
+
+/** Applies in one transaction. False when it does not fit: then the state is spoilt. */
+export function applyEnvelopes(live: LiveDoc, envelopes: readonly Envelope[]): boolean {
+  try {
+    live.state.transact(() => {
+      for (const { update } of envelopes) Y.applyUpdate(live.state, update, REMOTE)
+    }, REMOTE)
+  } catch {
+    return false // Yjs throws plain errors for updates it cannot make sense of; the caller finds out whose it was
+  }
+  return live.state.store.pendingStructs === null && live.state.store.pendingDs === null
+}
+
+/** Keeps track of what an applied envelope says beside its update. */
+export function noteEnvelope(replica: Replica, live: LiveDoc, { author, doc, nonce, bytes }: Envelope): void {
+  if (nonce) live.clients.set(author, clientIdOf(replica.crypto, author, doc, nonce))
+  live.tailCount += 1
+  live.tailBytes += bytes.byteLength
+}
+
+export const isSnapshotDue = ({ tailCount, tailBytes, snapshotBytes }: LiveDoc, unloading: boolean): boolean =>
+  unloading ? tailCount >= SNAPSHOT_ON_UNLOAD : tailCount >= SNAPSHOT_EVERY && tailBytes >= snapshotBytes
+
+const SnapshotBody = z.strictObject({
+  v: z.literal(1),
+  clients: z.array(z.tuple([PeerId, z.int().min(0)])),
+  state: z.custom<Uint8Array>((value) => value instanceof Uint8Array),
+})
+
+/** The live state as bytes; the caller sees to it that it holds exactly what `heads` say. */
+export const takeSnapshot = ({ clients, state }: LiveDoc, heads: ReadonlyMap<PeerId, FeedHead>): Snapshot => ({
+  heads: new Map(heads),
+  bytes: encodeCanonical({ v: 1, clients: [...clients], state: Y.encodeStateAsUpdateV2(state) }),
+})
+
+function createLive(): LiveDoc {
+  const live: LiveDoc = {
+    state: new Y.Doc(),
+    clients: new Map(),
+    writing: false,
+    snapshotBytes: 0,
+    tailBytes: 0,
+    tailCount: 0,
+  }
+  live.state.on('beforeTransaction', (transaction: Y.Transaction) => {
+    if (transaction.origin !== REMOTE && !live.writing) throw new Error('documents are changed through write() only')
+  })
+  return live
+}
+
+function settle(replica: Replica, feed: Feed, live: LiveDoc): void {
+  feed.own ??= createOwnClient(replica, feed)
+  live.state.clientID = feed.own.client
+  feed.live?.state.destroy()
+  feed.live = live
+  feed.dirty = false
+}
+
+function createOwnClient(replica: Replica, { doc }: Feed): OwnClient {
+  const nonce = replica.random.bytes(NONCE_BYTES)
+  const client = clientIdOf(replica.crypto, replica.self, doc, nonce)
+  return { nonce, client, declared: false, clock: 0, deps: new Map() }
+}
+
+/** Undefined when an envelope cannot be applied. */
+async function loadQuickly(replica: Replica, feed: Feed): Promise<LiveDoc | undefined> {
+  const live = createLive()
+  const heads = new Map(feed.heads)
+  const from = await applySnapshot(replica, feed, live)
+  const last = new Map(from)
+  const checkChain = ({ author, seq, prev, hash }: Envelope): void => {
+    const before = last.get(author)
+    if (seq !== (before?.seq ?? 0) + 1 || (before && !(prev && equalBytes(prev, before.hash))))
+      throw new StorageError(`The stored feed of ${author} in the document ${feed.doc} is broken at ${seq}.`)
+    last.set(author, { seq, hash })
+  }
+  let batch: Envelope[] = []
+  for await (const envelope of history(replica, feed, (author) => from.get(author)?.seq ?? 0, heads)) {
+    checkChain(envelope)
+    noteEnvelope(replica, live, envelope)
+    batch.push(envelope)
+    if (batch.length < LOAD_BATCH) continue
+    if (!applyEnvelopes(live, batch)) return undefined
+    batch = []
+  }
+  return applyEnvelopes(live, batch) ? live : undefined
+}
+
+/** Applies the snapshot and returns the heads it stands for; none when it is not of the feeds we have (any more). */
+async function applySnapshot(replica: Replica, feed: Feed, live: LiveDoc): Promise<ReadonlyMap<PeerId, FeedHead>> {
+  if (isVolatile(feed.doc)) return new Map()
+  const snapshot = await replica.store.loadSnapshot(feed.doc)
+  if (!snapshot || !(await isOfFeeds(replica, feed, snapshot))) return new Map()
+  try {
+    const { clients, state } = decodeCanonical(SnapshotBody, snapshot.bytes, SNAPSHOT_BYTES_MAX)
+    Y.applyUpdateV2(live.state, state, REMOTE)
+    for (const [author, client] of clients) live.clients.set(author, client)
+  } catch (cause) {
+    if (!(cause instanceof MalformedError)) throw cause
+    throw new StorageError(`The snapshot of the document ${feed.doc} is damaged.`, { cause })
+  }
+  live.snapshotBytes = snapshot.bytes.byteLength
+  return snapshot.heads
+}
+
+async function isOfFeeds(replica: Replica, feed: Feed, { heads }: Snapshot): Promise<boolean> {
+  for (const [author, { seq, hash }] of heads) {
+    const head = feed.heads.get(author)
+    if (!head || head.seq < seq) return false
+    if (head.seq === seq) {
+      if (!equalBytes(head.hash, hash)) return false
+      continue
+    }
+    const stored = await replica.store.read(feed.doc, author, seq)[Symbol.asyncIterator]().next()
+    if (stored.done === true || !equalBytes(replica.crypto.sha256(stored.value.bytes), hash)) return false
+  }
+  return true
+}
+
+type Replay = { live: LiveDoc; lost: ReadonlyMap<PeerId, number> }
+
+async function replayCarefully(replica: Replica, frozen: Frozen, feed: Feed): Promise<Replay> {
+  /** First lost sequence number per author. */
+  const lost = new Map<PeerId, number>()
+  for (;;) {
+    const live = createLive()
+    const culprit = await replay(replica, feed, live, lost)
+    if (!culprit) return { live, lost }
+    const { author, seq } = culprit
+    if (author === replica.self) throw new StorageError(`Our own envelope ${seq} of ${feed.doc} cannot be applied.`)
+    lost.set(author, seq)
+    await frozen.add(author, `an update in ${feed.doc} cannot be applied`, [culprit.bytes])
+  }
+}
+
+/** Fills `live`; adds to `lost` what depends on lost envelopes; returns the first envelope that cannot be applied. */
+async function replay(
+  replica: Replica,
+  feed: Feed,
+  live: LiveDoc,
+  lost: Map<PeerId, number>,
+): Promise<Envelope | undefined> {
+  const isLost = (author: PeerId, seq: number): boolean => seq >= (lost.get(author) ?? Infinity)
+  for await (const envelope of history(replica, feed, () => 0, new Map(feed.heads))) {
+    const { author, seq, deps } = envelope
+    if (isLost(author, seq)) continue
+    // The schema has checked that every key is a peer id.
+    const orphaned = Object.entries(deps).some(([peer, dep]) => isLost(peer as PeerId, dep))
+    if (orphaned && author !== replica.self) {
+      lost.set(author, seq)
+      continue
+    }
+    if (!applyEnvelopes(live, [envelope])) return envelope
+    noteEnvelope(replica, live, envelope)
+  }
+  return undefined
+}
+
+/** Drops accepted envelopes of another author beyond `lastSeq`, on disk first. */
+export async function forget(replica: Replica, feed: Feed, author: PeerId, lastSeq: number): Promise<void> {
+  const last = lastSeq === 0 ? undefined : await readOne(replica, feed, author, lastSeq)
+  if (isVolatile(feed.doc)) feed.memory.get(author)?.splice(lastSeq)
+  else await replica.store.truncate(feed.doc, author, lastSeq)
+  if (last) feed.heads.set(author, { seq: lastSeq, hash: replica.crypto.sha256(last) })
+  else feed.heads.delete(author)
+}
+
+/** The bytes of one accepted envelope. */
+export async function readOne(
+  replica: Replica,
+  feed: Feed,
+  author: PeerId,
+  seq: number,
+): Promise<Uint8Array | undefined> {
+  if (isVolatile(feed.doc)) return feed.memory.get(author)?.[seq - 1]
+  for await (const stored of replica.store.read(feed.doc, author, seq))
+    return stored.seq === seq ? stored.bytes : undefined
+  return undefined
+}

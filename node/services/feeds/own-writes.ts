@@ -1,0 +1,173 @@
+import type * as Y from 'yjs'
+import type { Actor } from '../../../crdt/actor.ts'
+import { isVolatile, type DocId } from '../../../crdt/ids.ts'
+import { standingOf } from '../../../protocols/feed/check.ts'
+import { StorageError } from '../documents.ts'
+import type { AppendedEnvelope } from '../feed-exchange.ts'
+import type { Frozen } from './frozen.ts'
+import type { Generations } from './generations.ts'
+import type { Loader } from './loading.ts'
+import { composeBatch, type Batch } from './own-batch.ts'
+import { runChange } from './own-change.ts'
+import { announce, guarded, type Feed, type LiveDoc, type Replica } from './replica.ts'
+
+/** Local writes waiting for the disk; beyond it the disk is hopelessly behind and new ones are refused. */
+const PENDING_BYTES_MAX = 64 * 1024 * 1024
+
+export type OwnWrites = {
+  /** Runs the change now; resolves when it is durable. The document must be usable. */
+  write<T>(feed: Feed, live: LiveDoc, actor: Actor | undefined, change: (state: Y.Doc) => T): Promise<Written<T>>
+  /** Makes everything pending durable and rebuilds what is dirty. Only inside `exclusive`. */
+  flush(): Promise<void>
+  /**
+   * Makes what is pending in the document durable and leaves it dirty, so that nobody uses it until it is loaded anew.
+   * Only inside `exclusive`.
+   */
+  quiesce(feed: Feed): Promise<void>
+  onAppend(listener: (envelopes: readonly AppendedEnvelope[]) => void): () => void
+}
+
+type Written<T> = { readonly value: T; readonly seq: number }
+
+export type OwnWritesDeps = {
+  readonly replica: Replica
+  readonly loader: Loader
+  readonly frozen: Frozen
+  readonly generations: Generations
+}
+
+/**
+ * Local writes: each is in the live state at once, and everything written while one batch is on its way to the disk goes
+ * into the next. An envelope is told to others only when it is durable, so its place is never used for other content.
+ */
+export function createOwnWrites(deps: OwnWritesDeps): OwnWrites {
+  const { replica, loader } = deps
+  /** Documents with pending writes or to be rebuilt. */
+  const touched = new Set<Feed>()
+  const listeners = new Set<(envelopes: readonly AppendedEnvelope[]) => void>()
+  let scheduled = false
+  let pendingBytes = 0
+
+  const commitPending = async (): Promise<void> => {
+    scheduled = false
+    pendingBytes = 0
+    const batches = [...touched].filter((feed) => feed.pending.length > 0).map((feed) => composeBatch(replica, feed))
+    const durable = batches.filter(({ feed }) => !isVolatile(feed.doc))
+    const failure = await appendAll(replica, durable)
+    for (const batch of batches)
+      if (failure && durable.includes(batch)) await failBatch(deps, batch, failure)
+      else acceptBatch(deps, batch)
+    const accepted = batches.filter((batch) => !(failure && durable.includes(batch)))
+    tell(accepted)
+    for (const { feed, snapshot } of accepted) if (snapshot) await loader.saveSnapshot(feed, snapshot)
+  }
+  const tell = (batches: readonly Batch[]): void => {
+    const appended = batches.flatMap(({ feed, envelopes }) => envelopes.map(({ bytes }) => ({ doc: feed.doc, bytes })))
+    if (appended.length > 0) for (const listener of listeners) guarded(replica, () => listener(appended))
+    for (const { feed, envelopes } of batches) if (envelopes.length > 0) announce(replica, feed, [replica.self])
+  }
+  const flush = async (): Promise<void> => {
+    await commitPending()
+    for (const feed of touched) {
+      if (feed.dirty) await rebuild(deps, feed)
+      if (feed.pending.length === 0) touched.delete(feed)
+    }
+  }
+  const schedule = (): void => {
+    if (scheduled) return
+    scheduled = true
+    void replica.exclusive(flush)
+  }
+  return {
+    async write(feed, live, actor, change) {
+      assertWritable(deps, feed.doc)
+      if (pendingBytes > PENDING_BYTES_MAX) throw new StorageError('Too many changes wait for the disk.')
+      touched.add(feed)
+      const run = runChange(feed, live, change)
+      if ('error' in run) {
+        if (feed.dirty) await replica.exclusive(flush)
+        throw run.error
+      }
+      pendingBytes += run.change?.update.byteLength ?? 0
+      const { promise, resolve, reject } = Promise.withResolvers<number>()
+      feed.pending.push({ actor, change: run.change, resolve, reject })
+      schedule()
+      return { value: run.value, seq: await promise }
+    },
+    flush,
+    async quiesce(feed) {
+      touched.add(feed)
+      do {
+        feed.dirty = true
+        await commitPending()
+      } while (feed.pending.length > 0)
+      // A batch that failed has been followed by a rebuild, which makes a document usable.
+      feed.dirty = true
+    },
+    onAppend(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+  }
+}
+
+async function appendAll(replica: Replica, batches: readonly Batch[]): Promise<StorageError | undefined> {
+  const envelopes = batches.flatMap((batch) => batch.envelopes)
+  if (envelopes.length === 0) return undefined
+  try {
+    await replica.store.append(envelopes)
+    return undefined
+  } catch (cause) {
+    return new StorageError('The change could not be written to disk; nothing was changed.', { cause })
+  }
+}
+
+function assertWritable({ replica, frozen, generations }: OwnWritesDeps, doc: DocId): void {
+  if (generations.isSuperseded(doc)) throw new Error(`${doc} has been replaced by a newer generation`)
+  const place = { doc, author: replica.self, seq: Infinity, hash: new Uint8Array() }
+  const standing = standingOf(place, replica.membership(), frozen.has(replica.self))
+  if (standing.kind !== 'good') throw new Error(`this node may not write ${doc}: ${standing.reason}`)
+}
+
+function acceptBatch({ replica, generations }: OwnWritesDeps, { feed, writes, envelopes, clock, deps }: Batch): void {
+  const last = envelopes.at(-1)
+  if (last) {
+    const isNew = feed.heads.size === 0
+    feed.heads.set(replica.self, { seq: last.seq, hash: last.hash })
+    if (isVolatile(feed.doc)) {
+      const memory = feed.memory.get(replica.self) ?? []
+      feed.memory.set(replica.self, memory)
+      memory.push(...envelopes.map(({ bytes }) => bytes))
+      generations.note(feed.doc)
+    }
+    if (feed.own) {
+      feed.own.declared = true
+      feed.own.clock = clock
+      for (const [author, seq] of deps) feed.own.deps.set(author, seq)
+    }
+    if (isNew) for (const listener of replica.documentListeners) guarded(replica, () => listener(feed.doc))
+  }
+  for (const { write, seq } of writes) write.resolve(seq)
+}
+
+/** Nothing of the batch is durable, nor of what was written on top of it since: all of it goes. */
+async function failBatch(deps: OwnWritesDeps, { feed, writes }: Batch, failure: StorageError): Promise<void> {
+  feed.dirty = true
+  const doomed = [...writes.map(({ write }) => write), ...feed.pending]
+  feed.pending = []
+  await rebuild(deps, feed)
+  for (const { reject } of doomed) reject(failure)
+}
+
+async function rebuild({ replica, loader }: OwnWritesDeps, feed: Feed): Promise<void> {
+  try {
+    await loader.reload(feed)
+  } catch (err) {
+    if (!(err instanceof StorageError)) throw err
+    // Whoever needs it next loads it again and gets the error.
+    replica.log.error({ err, doc: feed.doc }, 'a document could not be rebuilt')
+    feed.live = undefined
+    feed.own = undefined
+    feed.dirty = false
+  }
+}

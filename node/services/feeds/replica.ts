@@ -1,0 +1,172 @@
+import type * as Y from 'yjs'
+import type { Actor } from '../../../crdt/actor.ts'
+import { isVolatile, type DocId, type PeerId } from '../../../crdt/ids.ts'
+import type { OwnChange } from '../../../protocols/feed/own-update.ts'
+import type { Crypto, Signer } from '../../../protocols/crypto.ts'
+import type { Membership } from '../../../protocols/membership/membership.ts'
+import type { Clock } from '../../ports/clock.ts'
+import type { FeedHead, FeedStore } from '../../ports/feed-store.ts'
+import type { Log } from '../../ports/log.ts'
+import type { Random } from '../../ports/random.ts'
+import type { DocumentChange } from '../documents.ts'
+
+/** Documents known at once. A mesh has a few per project and member; a member who makes up names stops here. */
+export const DOCUMENTS_MAX = 20_000
+
+export type ReplicaDeps = {
+  readonly store: FeedStore
+  readonly crypto: Crypto
+  readonly signer: Signer
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  /** Asked anew for every decision. */
+  membership(): Membership
+}
+
+/** One document: where its feeds stand, and, while somebody needs it, its state. */
+export type Feed = {
+  readonly doc: DocId
+  /** Last accepted envelope of every author: on disk, or for a volatile document in `memory`. */
+  readonly heads: Map<PeerId, FeedHead>
+  /** Envelopes of a volatile document; of any other always empty. */
+  readonly memory: Map<PeerId, Uint8Array[]>
+  live: LiveDoc | undefined
+  loading: Promise<void> | undefined
+  /** The live state holds something that did not become part of the feeds: it must be rebuilt before it is used. */
+  dirty: boolean
+  own: OwnClient | undefined
+  pins: number
+  lastUsedMs: number
+  /** Local writes that are in the live state and not yet durable, in order. */
+  pending: PendingWrite[]
+  readonly listeners: Set<(change: DocumentChange, state: Y.Doc) => void>
+  readonly waiters: Set<{ readonly author: PeerId; readonly seq: number; readonly resolve: () => void }>
+}
+
+export type LiveDoc = {
+  readonly state: Y.Doc
+  /** The clientID each author declared last. */
+  readonly clients: Map<PeerId, number>
+  /** True while `write` runs a change: at any other time a local transaction is a bug. */
+  writing: boolean
+  /** Size of the last snapshot, and what has been accepted since. */
+  snapshotBytes: number
+  tailBytes: number
+  tailCount: number
+}
+
+/** How this process writes to a document; a rebuild starts a new one. */
+export type OwnClient = {
+  readonly nonce: Uint8Array
+  readonly client: number
+  /** An envelope that carries the nonce is durable. */
+  declared: boolean
+  /** First clock not yet durable. */
+  clock: number
+  /** Sequence numbers of others that our feed has declared to depend on. */
+  readonly deps: Map<PeerId, number>
+}
+
+export type PendingWrite = {
+  readonly actor: Actor | undefined
+  /** Undefined when the write changed nothing and only waits for those before it. */
+  readonly change: OwnChange | undefined
+  readonly resolve: (seq: number) => void
+  readonly reject: (error: Error) => void
+}
+
+export type Replica = ReplicaDeps & {
+  readonly self: PeerId
+  readonly feeds: Map<DocId, Feed>
+  /** Runs tasks that change what is accepted one after the other. Never nest. */
+  exclusive<T>(task: () => Promise<T>): Promise<T>
+  readonly documentListeners: Set<(doc: DocId) => void>
+}
+
+export function createReplica(deps: ReplicaDeps): Replica {
+  let tail: Promise<unknown> = Promise.resolve()
+  return {
+    ...deps,
+    self: deps.signer.peer,
+    feeds: new Map(),
+    documentListeners: new Set(),
+    exclusive(task) {
+      const done = tail.then(task)
+      tail = done.catch(() => undefined) // whoever asked for the task handles its failure
+      return done
+    },
+  }
+}
+
+/** The feed's record, made when it is not there. */
+export function feedOf(replica: Replica, doc: DocId): Feed {
+  const known = replica.feeds.get(doc)
+  if (known) return known
+  const feed: Feed = {
+    doc,
+    heads: new Map(),
+    memory: new Map(),
+    live: undefined,
+    loading: undefined,
+    dirty: false,
+    own: undefined,
+    pins: 0,
+    lastUsedMs: replica.clock.monoMs(),
+    pending: [],
+    listeners: new Set(),
+    waiters: new Set(),
+  }
+  replica.feeds.set(doc, feed)
+  return feed
+}
+
+/** Bytes of an author's envelopes with sequence numbers in [from, to], in order. */
+export async function* readFeed(
+  replica: Replica,
+  feed: Feed,
+  author: PeerId,
+  range: { readonly from: number; readonly to: number },
+): AsyncGenerator<Uint8Array> {
+  if (isVolatile(feed.doc)) {
+    yield* (feed.memory.get(author) ?? []).slice(range.from - 1, range.to)
+    return
+  }
+  for await (const { seq, bytes } of replica.store.read(feed.doc, author, range.from)) {
+    if (seq > range.to) return
+    yield bytes
+  }
+}
+
+/** Accepted envelopes of a volatile document take up this much. */
+export function memoryBytes(feed: Feed): number {
+  let sum = 0
+  for (const list of feed.memory.values()) for (const bytes of list) sum += bytes.byteLength
+  return sum
+}
+
+/** Tells those who follow the document, and those who wait for a position, once per author. */
+export function announce(replica: Replica, feed: Feed, authors: Iterable<PeerId>): void {
+  for (const waiter of feed.waiters) {
+    if ((feed.heads.get(waiter.author)?.seq ?? 0) < waiter.seq) continue
+    feed.waiters.delete(waiter)
+    waiter.resolve()
+  }
+  for (const author of authors)
+    for (const listener of feed.listeners) {
+      if (!feed.live) return
+      guarded(
+        replica,
+        () => feed.live && listener({ doc: feed.doc, author, local: author === replica.self }, feed.live.state),
+      )
+    }
+}
+
+/** A listener that throws is a bug of the listener: it must not cost anybody else's write. */
+export function guarded(replica: Replica, run: () => void): void {
+  try {
+    run()
+  } catch (err) {
+    replica.log.error({ err }, 'a listener to the documents failed')
+  }
+}
