@@ -8,7 +8,8 @@ import { InstanceId, ProjectId } from './ids.ts'
  *   map `about`         `ready` → true, once a generation holds everything that its predecessor held
  */
 
-export const LOCK_CERTIFICATE_BYTES_MAX = 256 * 1024
+/** Half of an envelope; one with a single path takes about 2 kB. */
+export const LOCK_CERTIFICATE_BYTES_MAX = 128 * 1024
 
 export const LockRecord = z.object({
   lease: z.string().regex(/^[0-9a-f]{32}$/),

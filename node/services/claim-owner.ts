@@ -7,8 +7,8 @@ import type { Crypto } from '../../protocols/crypto.ts'
  * The owner of a lease within this node. Leases of one owner never exclude each other, and instance ids are public:
  * so the token is part of it.
  */
-export function leaseOwner(crypto: Pick<Crypto, 'sha256'>, actor: Actor, instanceId: string): string {
-  return toHex(crypto.sha256(encodeCanonical([actor.tokenId, instanceId]))).slice(0, 32)
+export function leaseOwner(crypto: Pick<Crypto, 'sha256'>, tokenId: string, instanceId: string): string {
+  return toHex(crypto.sha256(encodeCanonical([tokenId, instanceId]))).slice(0, 32)
 }
 
 /**

@@ -84,7 +84,7 @@ const bid = (deps: ClaimingDeps, wanted: Bid): Promise<Result<Task>> =>
     const untilMs = deps.clock.wallMs() + project.settings.taskTimeoutMinutes * 60_000
     const lease = await deps.leases.acquire({
       resources: [taskResource(board.projectId, id)],
-      owner: leaseOwner(deps.crypto, actor, instance),
+      owner: leaseOwner(deps.crypto, actor.tokenId, instance),
       info: { instanceId: instance, untilMs },
       holdUntilMs: untilMs,
       waitMs: 0,
