@@ -24,7 +24,9 @@ export type Opened =
 
 export function sealRecord(record: AccountRecord, { id, key }: HeldKey, random: Random): Uint8Array {
   const nonce = random.bytes(nacl.secretbox.nonceLength)
-  return encodeCanonical({ key: id, nonce, box: nacl.secretbox(encodeCanonical(record), nonce, key) })
+  const box = nacl.secretbox(encodeCanonical(record), nonce, key)
+  // Yjs takes a plain Uint8Array only, and the encoder may answer with a Buffer.
+  return new Uint8Array(encodeCanonical({ key: id, nonce, box }))
 }
 
 /** Opens what stands under `name`. The name is inside as well: a ciphertext moved to another name is invalid. */
