@@ -33,5 +33,8 @@ export function signingBytes(crypto: Crypto, tag: SignatureTag, body: unknown): 
   return bytes
 }
 
-export const Signature = z.instanceof(Uint8Array).refine((bytes) => bytes.byteLength === 64, 'must be 64 bytes')
-export const Hash = z.instanceof(Uint8Array).refine((bytes) => bytes.byteLength === 32, 'must be 32 bytes')
+const bytesOf = (length: number) =>
+  z.custom<Uint8Array>((value) => value instanceof Uint8Array && value.byteLength === length, `must be ${length} bytes`)
+
+export const Signature = bytesOf(64)
+export const Hash = bytesOf(32)
