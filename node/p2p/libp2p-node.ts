@@ -19,10 +19,10 @@ const DIAL_MS = 15_000
 const ADDRESS_DIAL_MS = 4000
 /** A connection is dead when a ping sent every 15 s stays without an answer until the next one is due. */
 const KEEP_ALIVE_MS = 15_000
-/** Bounds set by our own gate are tighter; these only keep libp2p's own defaults (5 per second) out of the way. */
+/** Our own gate is tighter and drops the right ones; libp2p's limits would refuse honest peers during a flood. */
 const CONNECTIONS_MAX = 2048
-const INBOUND_PER_SECOND_MAX = 200
-const PENDING_MAX = 256
+const INBOUND_PER_SECOND_MAX = 1_000_000
+const PENDING_MAX = 2048
 const MDNS_QUERY_MS = 10_000
 
 export type Libp2pNodeOptions = {
