@@ -74,11 +74,24 @@ export function createLockEnding(deps: LockDeps): LockEnding {
 }
 
 function serve(deps: LockDeps): void {
-  deps.rpc.serve({ name: 'lock.release', input: ReleaseInput, run: (actor, input) => releaseHere(deps, actor, input) })
-  deps.rpc.serve({ name: 'lock.extend', input: ExtendInput, run: (actor, input) => extendHere(deps, actor, input) })
+  // Nothing runs on this machine: it holds the lease because its gateway was asked, so it also gives it back.
+  const needsRun = false
+  deps.rpc.serve({
+    name: 'lock.release',
+    input: ReleaseInput,
+    needsRun,
+    run: (actor, input) => releaseHere(deps, actor, input),
+  })
+  deps.rpc.serve({
+    name: 'lock.extend',
+    input: ExtendInput,
+    needsRun,
+    run: (actor, input) => extendHere(deps, actor, input),
+  })
   deps.rpc.serve({
     name: 'lock.forceRelease',
     input: ForceInput,
+    needsRun,
     run: async (actor, input) =>
       can(actor, 'lock:admin') ? await forceHere(deps, actor, input) : err(domainError('forbidden')),
   })
@@ -185,7 +198,7 @@ async function extendHere(deps: LockDeps, actor: Actor, input: Extend): Promise<
     }
     const expiresAt = new Date(endMs).toISOString()
     const entries = deps.live.ofLease(record.lease).map((e) => ({ ...e, record: { ...e.record, expiresAt } }))
-    const position = await deps.live.put(entries)
-    return ok({ lock: lockView({ node, id, record: { ...record, expiresAt } }), position })
+    const put = await deps.live.put(entries)
+    return put.ok ? ok({ lock: lockView({ node, id, record: { ...record, expiresAt } }), position: put.value }) : put
   })
 }

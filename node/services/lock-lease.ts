@@ -45,21 +45,20 @@ export async function takeLease(
     waitMs: 0,
   })
   if (!lease.ok) return err(refusalError(lease.error, { held: 'lock_held', nameOf: deps.nameOf }))
-  let isPublished = false
+  let published: Result<readonly FileLock[]> | undefined
   try {
-    const locks = await publish(deps, terms, { lease: lease.value, targets })
-    isPublished = true
-    return ok(locks)
+    published = await publish(deps, terms, { lease: lease.value, targets })
   } finally {
-    if (!isPublished) await deps.leases.release(lease.value.leaseId)
+    if (!published?.ok) await deps.leases.release(lease.value.leaseId)
   }
+  return published
 }
 
 async function publish(
   deps: LockDeps,
   terms: LeaseTerms,
   { lease, targets }: { lease: HeldLease; targets: readonly LockTarget[] },
-): Promise<readonly FileLock[]> {
+): Promise<Result<readonly FileLock[]>> {
   const certificate = certificateBytes(lease.certificate)
   const entries = targets.map(({ path, key }, i) => ({
     id: `${lease.leaseId}/${i}`,
@@ -77,8 +76,8 @@ async function publish(
       token: lease.fencingToken,
     },
   }))
-  await deps.live.put(entries)
-  return entries.map(({ id, record }) => lockView({ node: deps.self, id, record }))
+  const put = await deps.live.put(entries)
+  return put.ok ? ok(entries.map(({ id, record }) => lockView({ node: deps.self, id, record }))) : put
 }
 
 /** Gives all locks of a lease back. */

@@ -1,8 +1,12 @@
 import { liveDoc } from '../../crdt/ids.ts'
+import { domainError } from '../../crdt/errors.ts'
 import { dropLock, markReady, putLock } from '../../crdt/live-document.ts'
+import { err, ok } from '../../crdt/result.ts'
+import { LIVE_BYTES_MAX } from './feeds/generations.ts'
 import type * as Y from 'yjs'
 import type { DocId, PeerId } from '../../crdt/ids.ts'
 import type { LockRecord } from '../../crdt/lock-record.ts'
+import type { Result } from '../../crdt/result.ts'
 import type { Documents, FeedPosition } from './documents.ts'
 
 export type LiveEntry = { readonly id: string; readonly record: LockRecord; readonly certificate: Uint8Array }
@@ -11,7 +15,8 @@ export type LiveEntry = { readonly id: string; readonly record: LockRecord; read
 export type LiveLocks = {
   /** Announces a fresh, empty generation: whatever an earlier run said is void with it. */
   start(): Promise<void>
-  put(entries: readonly LiveEntry[]): Promise<FeedPosition>
+  /** @errors limit_reached: others would not take a larger live document */
+  put(entries: readonly LiveEntry[]): Promise<Result<FeedPosition>>
   drop(ids: readonly string[]): Promise<FeedPosition>
   ofLease(leaseId: string): readonly LiveEntry[]
 }
@@ -22,8 +27,11 @@ const GENERATION_BYTES_MAX = 64 * 1024
 const WRITE_BYTES_MAX = 96 * 1024
 /** Records of one lease that are written together. */
 const CHANGES_PER_PART = 64
-/** What a record weighs beside its certificate, about. */
-const RECORD_BYTES = 500
+/** A worn generation is replaced before it reaches twice this and a write. */
+const HELD_BYTES_MAX = Math.floor(LIVE_BYTES_MAX / 3)
+/** What surrounds a record, and a write; more than measured. */
+const RECORD_BYTES = 200
+const ENVELOPE_BYTES = 600
 const DROP_BYTES = 100
 /** Generations of one start; the boot counter is above them, so a later start is always newer. */
 const GENERATIONS_PER_BOOT = 1_000_000
@@ -65,17 +73,23 @@ class Live implements LiveLocks {
     await this.#enqueue([])
   }
 
-  async put(entries: readonly LiveEntry[]): Promise<FeedPosition> {
+  async put(entries: readonly LiveEntry[]): Promise<Result<FeedPosition>> {
     const before = entries.map(({ id }) => this.#entries.get(id))
     for (const entry of entries) this.#entries.set(entry.id, entry)
-    try {
-      return await this.#enqueue(entries.map(putChange))
-    } catch (error) {
+    const takeBack = (): void =>
       entries.forEach(({ id }, i) => {
         const old = before[i]
         if (old) this.#entries.set(id, old)
         else this.#entries.delete(id)
       })
+    if (this.#heldBytes() > HELD_BYTES_MAX) {
+      takeBack()
+      return err(domainError('limit_reached', { message: 'This node holds as many locks as it may.' }))
+    }
+    try {
+      return ok(await this.#enqueue(entries.map(putChange)))
+    } catch (error) {
+      takeBack()
       throw error
     }
   }
@@ -142,14 +156,17 @@ class Live implements LiveLocks {
     const { position } = await this.#deps.documents.write(doc, undefined, (state) => {
       for (const { apply } of changes) apply(state)
     })
-    this.#writtenBytes += weigh(changes)
+    this.#writtenBytes += ENVELOPE_BYTES + weigh(changes)
     await this.#deps.onWritten(doc)
     return position
   }
 
   #isWorn(): boolean {
-    const held = weigh([...this.#entries.values()].map(putChange))
-    return this.#writtenBytes > Math.max(GENERATION_BYTES_MAX, 2 * held)
+    return this.#writtenBytes > Math.max(GENERATION_BYTES_MAX, 2 * this.#heldBytes())
+  }
+
+  #heldBytes(): number {
+    return weigh([...this.#entries.values()].map(putChange))
   }
 
   async #replaceGeneration(): Promise<FeedPosition> {
@@ -169,8 +186,17 @@ class Live implements LiveLocks {
   }
 }
 
+/** Counted each time a generation may be worn: a record never changes, so it is weighed once. */
+const recordBytes = new WeakMap<LockRecord, number>()
+
+function weighRecord(record: LockRecord): number {
+  const bytes = recordBytes.get(record) ?? new TextEncoder().encode(JSON.stringify(record)).byteLength
+  recordBytes.set(record, bytes)
+  return bytes
+}
+
 const putChange = ({ id, record, certificate }: LiveEntry): Change => ({
-  bytes: RECORD_BYTES + certificate.byteLength,
+  bytes: RECORD_BYTES + weighRecord(record) + certificate.byteLength,
   apply: (state) => putLock(state, id, record, certificate),
 })
 

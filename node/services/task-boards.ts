@@ -24,6 +24,8 @@ export type TaskBoards = {
   find(id: TaskId): Promise<{ readonly board: TaskBoard; readonly task: Task } | undefined>
   /** Takes in what the document says by now, and tells of it. */
   catchUp(board: TaskBoard): void
+  /** The same after a write that failed: the document is being rebuilt without it. */
+  reread(board: TaskBoard): Promise<void>
   all(): readonly TaskBoard[]
   /** Looks again at claims whose voters were not known. */
   reverify(): void
@@ -95,6 +97,10 @@ class Boards implements TaskBoards {
 
   catchUp(board: TaskBoard): void {
     this.#tell(this.#deps.documents.readOpen(projectDoc(board.projectId), (state) => board.sync(state)))
+  }
+
+  async reread(board: TaskBoard): Promise<void> {
+    this.#tell(await this.#deps.documents.read(projectDoc(board.projectId), (state) => board.sync(state)))
   }
 
   all(): readonly TaskBoard[] {

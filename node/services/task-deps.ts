@@ -41,7 +41,7 @@ export async function locateTask(
   return ok({ project: project.value, board: found.board, id: found.task.id, task: found.task })
 }
 
-/** Writes to the project's document and takes it in; resolves once it is durable. */
+/** Writes to the project's document and takes it in; resolves once it is durable, or once it is gone again. */
 export async function writeTask<T>(
   deps: { documents: Documents; boards: TaskBoards },
   board: TaskBoard,
@@ -49,7 +49,8 @@ export async function writeTask<T>(
   change: (state: Y.Doc) => T,
 ): Promise<Result<{ value: T; position: FeedPosition }>> {
   const result = await written(deps.documents.write(projectDoc(board.projectId), actor, change))
-  deps.boards.catchUp(board)
+  if (result.ok) deps.boards.catchUp(board)
+  else await written(deps.boards.reread(board))
   return result
 }
 

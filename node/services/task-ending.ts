@@ -66,14 +66,18 @@ export function createTaskEnding(deps: EndingDeps): TaskEnding {
       return parsed.success ? await end(deps, actor, { kind: 'complete', ...parsed.data }) : err(invalid(parsed.error))
     },
     serve() {
+      // Nothing runs on this machine: it holds the lease because its gateway was asked, so it also ends it.
+      const needsRun = false
       deps.rpc.serve({
         name: 'task.release',
         input: ReleaseInput,
+        needsRun,
         run: (actor, input) => endForOther(deps, actor, { kind: 'release', ...input }),
       })
       deps.rpc.serve({
         name: 'task.complete',
         input: CompleteInput,
+        needsRun,
         run: (actor, input) => endForOther(deps, actor, { kind: 'complete', ...input }),
       })
     },

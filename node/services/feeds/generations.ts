@@ -2,8 +2,11 @@ import { isVolatile, soleAuthor, type DocId, type PeerId } from '../../../crdt/i
 import type { Replica } from './replica.ts'
 import type { WaitingRoom } from './waiting-room.ts'
 
-/** A live document is replaced by its author long before; this bounds what a member can make others keep in memory. */
-export const LIVE_BYTES_MAX = 256 * 1024
+/**
+ * What a member can make others keep in memory. A generation is replaced when it has taken twice what is in it; a lock
+ * with its certificate takes 2 kB, so some 600 locks of one node fit.
+ */
+export const LIVE_BYTES_MAX = 4 * 1024 * 1024
 
 /** Which generation of each member's live document is in use: only the newest is kept. */
 export type Generations = {
