@@ -16,8 +16,8 @@ export type ProjectDirectory = {
   /** By id or alias. */
   find(id: string): Promise<Project | undefined>
   resolve(id: string): IndexedProject | undefined
-  /** The machines (and paths there) of the project with this key, all aliases included. */
-  pathsOf(key: string): ReadonlyMap<PeerId, string>
+  /** The project with this key, and where it lies, all aliases included. */
+  byKey(key: string): { readonly name: string; readonly paths: ReadonlyMap<PeerId, string> } | undefined
   /** Catches up after a write of our own; resolves when its events have been told. */
   refresh(): Promise<void>
   stop(): void
@@ -78,9 +78,9 @@ class Directory implements ProjectDirectory {
     return this.#index.resolve(id)
   }
 
-  pathsOf(key: string): ReadonlyMap<PeerId, string> {
+  byKey(key: string): { readonly name: string; readonly paths: ReadonlyMap<PeerId, string> } | undefined {
     const project = this.#index.byKey(key)
-    return project ? this.#paths(project) : new Map()
+    return project && { name: this.#view(project)?.name ?? project.name, paths: this.#paths(project) }
   }
 
   async refresh(): Promise<void> {

@@ -8,7 +8,6 @@ import {
   readProjectIndex,
   removeProjectEntry,
   repositoryKey,
-  type IndexedProject,
 } from '../../crdt/mesh-document.ts'
 import { paginate, type Page, type PageRequest } from '../../crdt/page.ts'
 import {
@@ -191,41 +190,47 @@ async function inspect(
     : err(invalidField('project_path', 'The folder lies at a path that is too long.'))
 }
 
-type Decision = { readonly kind: 'new' | 'joined' | 'taken'; readonly project: IndexedProject }
-
-/** Adds the place to the project of its repository, or makes a project. Decided in one step on this node. */
+/** Adds the place to the project of its repository, or makes a project. */
 async function addProject(
   { deps, directory }: Context,
   actor: Actor,
   { place, fields }: { place: Place; fields: ProjectFieldChanges },
 ): Promise<Result<Project>> {
   const { documents, clock, random } = deps
-  const key = place.repository ? repositoryKey(place.repository) : folderKey(place.peer, place.path)
+  const { peer, path, repository } = place
+  const key = repository ? repositoryKey(repository) : folderKey(peer, path)
   const id = ProjectId.parse(uuidFromRandom(random.bytes(16)))
   const createdAt = new Date(clock.wallMs()).toISOString()
-  const entry = { name: fields.name ?? 'project', key, createdAt, createdBy: actor.id }
-  const hasPath = directory.pathsOf(key).has(place.peer)
-  const decided = await written(
-    documents.write(meshDoc, actor, (state): Decision => {
+  const entry = { name: fields.name ?? folderName(path), key, createdAt, createdBy: actor.id }
+  const known = directory.byKey(key)
+  if (known?.paths.has(peer)) return err(exists(known.name))
+  // The index comes last, so that it never names a project whose content is not there.
+  if (!known) {
+    const filled = await written(
+      documents.write(projectDoc(id), actor, (state) => {
+        writeProjectFields(state, { ...fields, ...(repository ? { repository } : {}) })
+        writeProjectPath(state, peer, path)
+      }),
+    )
+    if (!filled.ok) return filled
+  }
+  const indexed = await written(
+    documents.write(meshDoc, actor, (state) => {
       const twin = readProjectIndex(state).byKey(key)
-      if (twin) return { kind: hasPath ? 'taken' : 'joined', project: twin }
-      addProjectEntry(state, id, entry)
-      return { kind: 'new', project: { id, ...entry, aliases: [] } }
+      if (!twin) addProjectEntry(state, id, entry)
+      return twin?.id ?? id
     }),
   )
-  if (!decided.ok) return decided
-  const { kind, project } = decided.value.value
-  if (kind === 'taken') return err(exists(project.name))
-  const wrote = await written(
-    documents.write(projectDoc(project.id), actor, (state) => {
-      if (kind === 'new')
-        writeProjectFields(state, { ...fields, ...(place.repository ? { repository: place.repository } : {}) })
-      writeProjectPath(state, place.peer, place.path)
-    }),
-  )
-  if (!wrote.ok) return wrote
+  if (!indexed.ok) return indexed
+  const { value: projectId } = indexed.value
+  if (projectId !== id) {
+    const joined = await written(
+      documents.write(projectDoc(projectId), actor, (state) => writeProjectPath(state, peer, path)),
+    )
+    if (!joined.ok) return joined
+  }
   await directory.refresh()
-  return found(await directory.find(project.id))
+  return found(await directory.find(projectId))
 }
 
 async function update(

@@ -1,5 +1,6 @@
 import nacl from 'tweetnacl'
 import * as Y from 'yjs'
+import type { z } from 'zod'
 import type { Actor } from '../../crdt/actor.ts'
 import type { Capability } from '../../crdt/capability.ts'
 import type { DomainEvent } from '../../crdt/domain-event.ts'
@@ -103,7 +104,7 @@ export class SimNode {
   readonly membershipListeners = new Set<() => void>()
   readonly presenceOf = new Map<PeerId, PresenceState>()
   readonly presenceListeners = new Set<(peer: PeerId) => void>()
-  readonly methods = new Map<string, RpcMethod<any, any>>()
+  readonly methods = new Map<string, RpcMethod<z.ZodType, unknown>>()
   isCut = false
   isOffline = false
   diskFails = false
