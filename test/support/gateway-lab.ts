@@ -1,0 +1,189 @@
+import { once } from 'node:events'
+import { request } from 'node:http'
+import { WebSocket, type ClientOptions } from 'ws'
+import { createGateway, type Gateway } from '../../gateway/server.ts'
+import type { GatewayConfig } from '../../gateway/http/config.ts'
+import { systemClock } from '../../node/adapters/system-clock.ts'
+import type { Services } from '../../node/services/services.ts'
+import { createRecordedLog, type RecordedLog } from './log.ts'
+import { startTestServices } from './services.ts'
+
+export type Answer = {
+  readonly status: number
+  readonly headers: Headers
+  readonly json: any
+}
+
+export type CallOptions = {
+  readonly token?: string | null
+  readonly body?: unknown
+  readonly headers?: Record<string, string>
+}
+
+export type GatewayLab = {
+  readonly services: Services
+  readonly log: RecordedLog
+  /** `http://127.0.0.1:<port>`. */
+  readonly url: string
+  readonly host: string
+  readonly port: number
+  /** The first user's token. */
+  readonly token: string
+  readonly password: string
+  call(method: string, path: string, options?: CallOptions): Promise<Answer>
+  /** A token of the first user with just these abilities. */
+  tokenWith(abilities: readonly string[]): Promise<{ token: string; id: string }>
+  stop(): Promise<void>
+}
+
+/** Limits that no test meets by accident; tests of limits set their own. */
+const GENEROUS = { authentication: 100_000, api: 100_000, websocket: 100_000, page: 100_000, guess: 100_000 }
+
+export const FIRST_USER = { name: 'Ada', email: 'ada@example.org', password: 'correct horse battery' }
+
+/** A gateway on a free loopback port over the test services, with its first user signed in. */
+export async function startGatewayLab(config: Partial<GatewayConfig> = {}): Promise<GatewayLab> {
+  const { services, stop } = await startTestServices()
+  const log = createRecordedLog()
+  const gateway: Gateway = createGateway({
+    services,
+    clock: systemClock,
+    log,
+    config: { host: '127.0.0.1', port: 0, version: '0.1.0', rateLimits: GENEROUS, ...config },
+  })
+  const url = await gateway.listen()
+  const signedIn = await services.accounts.register({ ...FIRST_USER, setupCode: services.accounts.setupCode() ?? '' })
+  if (!signedIn.ok) throw new Error(`no first user: ${signedIn.error.message}`)
+  const { token } = signedIn.value
+  const call = (method: string, path: string, options: CallOptions = {}): Promise<Answer> =>
+    callGateway(url, method, path, { token, ...options })
+  const { host, port } = new URL(url)
+  return {
+    services,
+    log,
+    url,
+    host,
+    port: Number(port),
+    token,
+    password: FIRST_USER.password,
+    call,
+    async tokenWith(abilities) {
+      const { json } = await call('POST', '/api/auth/tokens', { body: { name: 'narrow', abilities } })
+      return { token: json.data.token, id: json.data.id }
+    },
+    async stop() {
+      await gateway.close()
+      await stop()
+    },
+  }
+}
+
+export async function callGateway(
+  url: string,
+  method: string,
+  path: string,
+  { token, body, headers = {} }: CallOptions,
+): Promise<Answer> {
+  const all = {
+    ...(token === undefined || token === null ? {} : { authorization: `Bearer ${token}` }),
+    ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    ...headers,
+  }
+  const answer = await fetch(`${url}${path}`, {
+    method,
+    headers: all,
+    ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+  })
+  const text = await answer.text()
+  return { status: answer.status, headers: answer.headers, json: text.startsWith('{') ? JSON.parse(text) : text }
+}
+
+/** A request whose Host, Origin and other headers are sent exactly as given; `fetch` would not. */
+export async function rawCall(
+  port: number,
+  options: { method?: string; path: string; headers: Record<string, string | string[]>; body?: string },
+): Promise<{ status: number; headers: Record<string, unknown>; text: string }> {
+  const { method = 'GET', path, headers, body = '' } = options
+  const outgoing = request({ host: '127.0.0.1', port, method, path, headers, setHost: false })
+  outgoing.end(body)
+  const [answer] = await once(outgoing, 'response')
+  let text = ''
+  for await (const chunk of answer.setEncoding('utf8')) text += chunk
+  return { status: answer.statusCode, headers: answer.headers, text }
+}
+
+export type TestSocket = {
+  readonly socket: WebSocket
+  /** Everything received so far. */
+  readonly frames: any[]
+  send(frame: object): void
+  subscribe(channel: string, auth: unknown, more?: object): void
+  /** The first frame, past or future, that fits. Rejects when the socket closes before. */
+  seen(fits: (frame: any) => boolean): Promise<any>
+  event(name: string): Promise<any>
+  closed(): Promise<{ code: number }>
+  close(): void
+}
+
+/** Opens a socket and resolves once the server has greeted it (or closed it). */
+export async function openSocket(
+  url: string,
+  options: ClientOptions & { path?: string; key?: string } = {},
+): Promise<TestSocket> {
+  const { path, key = 'rookery', ...rest } = options
+  const socket = new WebSocket(`${url.replace('http', 'ws')}${path ?? `/app/${key}?protocol=7`}`, rest)
+  const frames: any[] = []
+  let ended: { code: number } | undefined
+  const waiting = new Set<() => void>()
+  const wake = (): void => {
+    for (const look of waiting) look()
+  }
+  socket.on('message', (data) => {
+    frames.push(JSON.parse(String(data)))
+    wake()
+  })
+  socket.on('close', (code) => {
+    ended = { code }
+    wake()
+  })
+  const until = <T>(look: () => T | undefined): Promise<T> =>
+    new Promise((resolve, reject) => {
+      const check = (): void => {
+        const found = look()
+        if (found !== undefined) resolve(found)
+        else if (ended === undefined) return
+        else reject(new Error(`the socket closed with ${ended.code}; it received ${JSON.stringify(frames)}`))
+        waiting.delete(check)
+      }
+      waiting.add(check)
+      check()
+    })
+  await once(socket, 'open')
+  const made: TestSocket = {
+    socket,
+    frames,
+    send: (frame) => socket.send(JSON.stringify(frame)),
+    subscribe: (channel, auth, more = {}) =>
+      socket.send(JSON.stringify({ event: 'pusher:subscribe', data: { channel, auth, ...more } })),
+    seen: (fits) => until(() => frames.find(fits)),
+    event: (name) => until(() => frames.find((frame) => frame.event === name)),
+    closed: () => until(() => ended),
+    close: () => socket.terminate(),
+  }
+  await until(() => frames[0] ?? ended)
+  return made
+}
+
+/** The HTTP status with which an upgrade is refused. */
+export async function refusedUpgrade(url: string, options: ClientOptions & { path: string }): Promise<number> {
+  const { path, ...rest } = options
+  const socket = new WebSocket(`${url.replace('http', 'ws')}${path}`, rest)
+  socket.on('error', () => undefined)
+  const [, response] = await Promise.race([
+    once(socket, 'unexpected-response'),
+    once(socket, 'open').then(() => [undefined, { statusCode: 101, resume: () => undefined }]),
+  ])
+  response.resume()
+  socket.terminate()
+  return response.statusCode
+}
