@@ -21,8 +21,10 @@ export type DataDirectory = {
   meshDir(name: string): string
   /** The mesh this node belongs to, as a folder name under `meshes/`, or undefined before the first start. */
   currentMesh(): Promise<string | undefined>
-  /** Atomically makes another mesh the current one; undefined forgets it. */
-  setCurrentMesh(name: string | undefined): Promise<void>
+  /** Atomically makes another mesh the current one. */
+  setCurrentMesh(name: string): Promise<void>
+  /** After leaving a mesh: the pointer and the keys go, the next `openDataDirectory` makes new keys. */
+  forgetMeshAndKeys(): Promise<void>
   /** Removes every mesh folder but the current one (left over by a crash, a join or a leave). */
   sweepMeshes(): Promise<void>
 }
@@ -48,7 +50,12 @@ export async function openDataDirectory(path: string): Promise<DataDirectory> {
     auditFile: join(path, 'audit.log'),
     meshDir: (name) => join(path, 'meshes', name),
     currentMesh: async () => (await readIfThere(pointer))?.toString('utf8').trim() || undefined,
-    setCurrentMesh: (name) => (name === undefined ? rm(pointer, { force: true }) : writeDurably(pointer, `${name}\n`)),
+    setCurrentMesh: (name) => writeDurably(pointer, `${name}\n`),
+    async forgetMeshAndKeys() {
+      // The pointer first: a crash in between leaves an empty directory with its old key, which is merely of no use.
+      await rm(pointer, { force: true })
+      for (const name of ['node.key', 'box.key']) await rm(join(keys, name), { force: true })
+    },
     async sweepMeshes() {
       const current = (await readIfThere(pointer))?.toString('utf8').trim()
       for (const name of await readdir(join(path, 'meshes')))

@@ -13,10 +13,11 @@ export const Config = z.strictObject({
       port: z.int().min(0).max(65535).default(8000).describe('Port the gateway binds; 0 chooses a free one.'),
       hosts: z.array(z.string().min(1)).max(32).default([]).describe('Further Host names the gateway answers to.'),
       origins: z.array(z.url()).max(32).default([]).describe('Further browser origins that may call the gateway.'),
-      behindProxy: z
-        .boolean()
-        .default(false)
-        .describe('A TLS-terminating proxy stands in front; permits an address other than loopback.'),
+      trustedProxies: z
+        .array(z.string().min(1))
+        .max(32)
+        .default([])
+        .describe('Addresses of TLS-terminating proxies in front; permits binding an address other than loopback.'),
     })
     .prefault({}),
   gateway: z.boolean().default(true).describe('Serve HTTP, WebSocket and the page.'),
@@ -43,7 +44,7 @@ export const Config = z.strictObject({
       holdMs: z.int().min(500).max(60_000).default(10_000).describe('Length of the first grant of a lease.'),
     })
     .prefault({}),
-  log: z.strictObject({ level: z.enum(LOG_LEVELS).default('info') }).prefault({}),
+  log: z.strictObject({ level: z.enum(LOG_LEVELS).default('warn') }).prefault({}),
 })
 export type Config = z.infer<typeof Config>
 

@@ -14,23 +14,25 @@ const CONTROL_BODY_BYTES_MAX = 4 * 1024 * 1024
 /** `sockaddr_un.sun_path` holds 108 bytes on Linux, 104 on macOS. */
 const SOCKET_PATH_BYTES_MAX = 103
 
+export type ControlServerDeps = {
+  readonly context: () => ControlContext
+  readonly attach: (sessionId: string, socket: Duplex) => Promise<void>
+  readonly log: Log
+}
+
 export type ControlServer = { close(): Promise<void> }
 
 /**
  * Serves the command line over HTTP on a unix socket that only this user can open (mode 0600 in a 0700 directory).
  * `attach` gets the raw socket of an upgrade request to `/session/<id>`.
  */
-export async function serveControl(
-  socketPath: string,
-  context: () => ControlContext,
-  attach: (sessionId: string, query: URLSearchParams, socket: Duplex) => Promise<void>,
-  log: Log,
-): Promise<ControlServer> {
+export async function serveControl(socketPath: string, deps: ControlServerDeps): Promise<ControlServer> {
+  const { context, attach, log } = deps
   const server = createServer((request, response) => void answer(request, response, context(), log))
   server.on('upgrade', (request, socket) => {
     const url = new URL(request.url ?? '/', 'http://node')
     socket.on('error', (error) => log.debug({ err: error }, 'an attached terminal went away'))
-    attach(url.pathname.replace(/^\/session\//, ''), url.searchParams, socket).catch((error: unknown) => {
+    attach(url.pathname.replace(/^\/session\//, ''), socket).catch((error: unknown) => {
       log.error({ err: error }, 'attaching a terminal failed')
       socket.destroy()
     })

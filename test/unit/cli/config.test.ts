@@ -15,7 +15,7 @@ const file = (value: unknown): Promise<void> =>
 
 it('has a safe default for everything', async () => {
   const { config } = await loadConfig(directory, {}, {})
-  expect(config.http).toMatchObject({ host: '127.0.0.1', port: 8000, behindProxy: false, origins: [] })
+  expect(config.http).toMatchObject({ host: '127.0.0.1', port: 8000, trustedProxies: [], origins: [] })
   expect(config.registration).toBe('closed')
 })
 

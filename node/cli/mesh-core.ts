@@ -1,0 +1,154 @@
+import type { MeshId, PeerId } from '../../crdt/ids.ts'
+import { hasCapability } from '../../protocols/membership/membership.ts'
+import type { Crypto, Signer } from '../../protocols/crypto.ts'
+import type { DataDirectory } from '../adapters/data-directory.ts'
+import { openLeaseJournal } from '../adapters/lease-journal.ts'
+import { openLevelStore } from '../adapters/level-store.ts'
+import { createSessionHosts } from '../adapters/session-hosts.ts'
+import { systemClock } from '../adapters/system-clock.ts'
+import { systemRandom } from '../adapters/system-random.ts'
+import { createPeerNetwork, type Libp2pNetwork } from '../p2p/network.ts'
+import type { Audit } from '../ports/audit.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { FeedStore } from '../ports/feed-store.ts'
+import type { Log } from '../ports/log.ts'
+import type { Random } from '../ports/random.ts'
+import type { SessionHosts } from '../ports/session-host.ts'
+import { createDocuments, type DocumentsService } from '../services/documents-service.ts'
+import { createLeaseService } from '../services/lease-holder.ts'
+import type { LeaseService } from '../services/lease-service.ts'
+import { openLeaseVoter, type LeaseVoter } from '../services/lease-voter.ts'
+import { loadMembership, type MembershipService } from '../services/membership-service.ts'
+import { createPresence, type PresenceService } from '../services/presence-service.ts'
+import { createSync, type SyncService } from '../services/sync-service.ts'
+import type { Config } from './config.ts'
+import type { Identity } from './identity.ts'
+import { journalFile, storeDir } from './mesh-files.ts'
+import { listenAddresses, nextBoot, rememberedAddresses, rememberedPort } from './remembered.ts'
+import { rookeryVersion } from './version.ts'
+
+export type MeshNodeDeps = {
+  readonly data: DataDirectory
+  readonly identity: Identity
+  readonly config: Config
+  readonly log: Log
+  readonly audit: Audit
+  /** Base address of the gateway, once there is one. */
+  readonly http: () => string | null
+  /** The disk of the voter's journal failed: the process must end, since it no longer knows what it promised. */
+  readonly onFatal: (cause: Error) => void
+}
+
+/** What has to be undone when the node stops, in the order in which it was done. */
+export type Cleanup = (() => Promise<unknown> | void)[]
+
+/** What every service is given. */
+export type Means = {
+  readonly crypto: Crypto
+  readonly signer: Signer
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+}
+
+/** The mesh below the services: who is in it, what is replicated, who holds what, who is there. */
+export type MeshCore = {
+  readonly means: Means
+  readonly mesh: MeshId
+  readonly self: PeerId
+  /** Counts the starts of this node, durably. */
+  readonly boot: number
+  readonly store: FeedStore
+  readonly membership: MembershipService
+  readonly documents: DocumentsService
+  readonly network: Libp2pNetwork
+  readonly leases: LeaseService
+  readonly voter: LeaseVoter | undefined
+  readonly hosts: SessionHosts
+  readonly presence: PresenceService
+  readonly sync: SyncService
+}
+
+export async function openMeshCore(deps: MeshNodeDeps, meshName: string, cleanup: Cleanup): Promise<MeshCore> {
+  const { identity, log } = deps
+  const means = { crypto: identity.crypto, signer: identity.signer, clock: systemClock, random: systemRandom, log }
+  const folder = deps.data.meshDir(meshName)
+  const store = await openLevelStore(storeDir(folder))
+  cleanup.push(() => store.close())
+  const membership = await loadMembership({ ...means, store })
+  if (!membership) throw new Error(`The store in ${folder} has no membership log.`)
+  const { mesh } = membership
+  const boot = await nextBoot(store)
+  const documents = await createDocuments({ ...means, store, membership: () => membership.current() })
+  cleanup.push(() => documents.close())
+  const network = await openNetwork(deps, membership, store)
+  const voter = await openOwnVoter({ ...deps, means, folder, membership, network }, cleanup)
+  const leases = createLeaseService({
+    ...means,
+    network,
+    membership: () => membership.current(),
+    timings: { ttlMs: deps.config.lease.ttlMs, holdMs: deps.config.lease.holdMs },
+    boot,
+    reached: documents.reached,
+    ...(voter === undefined ? {} : { voter }),
+  })
+  cleanup.push(() => leases.close())
+  const hosts = createSessionHosts({ dataDir: deps.data.path, log, environment: process.env })
+  cleanup.push(() => hosts.close())
+  const presence = createPresence({
+    ...means,
+    mesh,
+    store,
+    network,
+    members: () => membership.current().members,
+    leases: () => leases.held().map(({ leaseId }) => leaseId),
+    sessions: () => hosts.list().length,
+  })
+  const sync = createSync({ ...means, network, feeds: documents, membership, presence, addresses: network })
+  cleanup.push(() => sync.stop())
+  const { peer: self } = identity.signer
+  return { means, mesh, self, boot, store, membership, documents, network, leases, voter, hosts, presence, sync }
+}
+
+async function openNetwork(
+  { identity, config, log }: MeshNodeDeps,
+  membership: MembershipService,
+  store: FeedStore,
+): Promise<Libp2pNetwork> {
+  return await createPeerNetwork({
+    seed: identity.seed,
+    mesh: membership.mesh,
+    listen: listenAddresses(config.p2p.listen, await rememberedPort(store)),
+    mdns: config.p2p.mdns,
+    isMember: (peer) => membership.current().members.has(peer),
+    mayOpen: (peer, policy) =>
+      policy.who === 'anyone' ||
+      policy.capability === undefined ||
+      hasCapability(membership.current(), peer, policy.capability),
+    knownAddresses: rememberedAddresses(store),
+    agent: `rookery/${rookeryVersion()}`,
+    clock: systemClock,
+    log,
+  })
+}
+
+type VoterSurroundings = Pick<MeshNodeDeps, 'log' | 'onFatal'> & {
+  readonly means: Means
+  readonly folder: string
+  readonly membership: MembershipService
+  readonly network: Libp2pNetwork
+}
+
+/** The voter of this node, if the mesh's configuration names it. */
+async function openOwnVoter(
+  { means, folder, membership, network, log, onFatal }: VoterSurroundings,
+  cleanup: Cleanup,
+): Promise<LeaseVoter | undefined> {
+  const voters = membership.current().leaseConfig?.voters ?? []
+  if (!voters.some(({ node }) => node === means.signer.peer)) return undefined
+  const journal = await openLeaseJournal(journalFile(folder), { log, onFailure: onFatal })
+  cleanup.push(() => journal.close())
+  const voter = await openLeaseVoter({ ...means, network, journal, membership: () => membership.current() })
+  cleanup.push(() => voter.close())
+  return voter
+}

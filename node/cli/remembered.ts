@@ -1,0 +1,55 @@
+import { z } from 'zod'
+import { PeerId } from '../../crdt/ids.ts'
+import { decodeCanonical, encodeCanonical } from '../../protocols/codec.ts'
+import type { KnownAddresses } from '../p2p/address-book.ts'
+import type { FeedStore } from '../ports/feed-store.ts'
+
+type Facts = Pick<FeedStore, 'getFact' | 'putFact'>
+
+const FACT_BYTES_MAX = 1024 * 1024
+const Addresses = z.record(PeerId, z.array(z.string().max(300)).max(64))
+const Port = z.int().min(1).max(65535)
+
+export const ADDRESSES_FACT = 'addresses'
+
+export const encodeAddresses = (addresses: ReadonlyMap<PeerId, readonly string[]>): Uint8Array =>
+  encodeCanonical(Object.fromEntries(addresses))
+
+/** Where members were reached, kept over restarts. */
+export function rememberedAddresses(facts: Facts): KnownAddresses {
+  return {
+    async load() {
+      const bytes = await facts.getFact(ADDRESSES_FACT)
+      if (bytes === undefined) return new Map()
+      const parsed = decodeCanonical(Addresses, bytes, FACT_BYTES_MAX)
+      return new Map(Object.entries(parsed).map(([peer, addresses]) => [PeerId.parse(peer), addresses]))
+    },
+    save: (addresses) => facts.putFact(ADDRESSES_FACT, encodeAddresses(addresses)),
+  }
+}
+
+/** Counts the starts of this node, durably, from 1. */
+export async function nextBoot(facts: Facts): Promise<number> {
+  const bytes = await facts.getFact('boot')
+  const boot = (bytes === undefined ? 0 : decodeCanonical(z.int().min(0), bytes, FACT_BYTES_MAX)) + 1
+  await facts.putFact('boot', encodeCanonical(boot))
+  return boot
+}
+
+/** The port other members know us by; a free one is taken once and kept. */
+export async function rememberedPort(facts: Facts): Promise<number | undefined> {
+  const bytes = await facts.getFact('p2p-port')
+  return bytes === undefined ? undefined : decodeCanonical(Port, bytes, FACT_BYTES_MAX)
+}
+
+export async function rememberPort(facts: Facts, addresses: readonly string[]): Promise<void> {
+  const port = addresses.flatMap((address) => /\/tcp\/([0-9]+)/.exec(address)?.[1] ?? []).map(Number)[0]
+  if (port !== undefined && port !== (await rememberedPort(facts)))
+    await facts.putFact('p2p-port', encodeCanonical(port))
+}
+
+/** All addresses of the host, on the remembered port where the configuration leaves the choice to us. */
+export function listenAddresses(configured: readonly string[], port: number | undefined): string[] {
+  const wanted = configured.length > 0 ? configured : ['/ip4/0.0.0.0/tcp/0', '/ip6/::/tcp/0']
+  return wanted.map((address) => address.replace(/\/tcp\/0(?=\/|$)/, `/tcp/${port ?? 0}`))
+}

@@ -1,0 +1,228 @@
+import type { Duplex } from 'node:stream'
+import { domainError } from '../../crdt/errors.ts'
+import { err, ok, type Result } from '../../crdt/result.ts'
+import type { Gateway } from '../../gateway/server.ts'
+import { openAuditFile } from '../adapters/audit-file.ts'
+import { DataDirectoryError, openDataDirectory, type DataDirectory } from '../adapters/data-directory.ts'
+import { systemClock } from '../adapters/system-clock.ts'
+import type { Audit } from '../ports/audit.ts'
+import type { Log } from '../ports/log.ts'
+import { serveAttach } from './attach-server.ts'
+import type { Config } from './config.ts'
+import { callNode } from './control-client.ts'
+import { localActor, type ControlContext } from './control-methods.ts'
+import { serveControl } from './control-server.ts'
+import { identityOf, type Identity } from './identity.ts'
+import { joinWithTicket } from './joining.ts'
+import type { MeshNodeDeps } from './mesh-core.ts'
+import { foundMesh } from './mesh-files.ts'
+import { openMeshNode, type MeshNode } from './mesh-node.ts'
+import { rookeryVersion } from './version.ts'
+
+export type Joined = Result<{ mesh_id: string; peer_id: string }>
+
+export type RunningNode = {
+  mesh(): MeshNode
+  /** Base address of the gateway, or null without one. */
+  http(): string | null
+  /** Moves over to the mesh of a ticket. @errors mesh_not_empty and those of the ticket */
+  join(ticket: string): Promise<Joined>
+  /** Stops everything within seconds; sessions go on. May be called more than once. */
+  stop(): Promise<void>
+  /** Resolves when the node has stopped, whoever asked for it. */
+  readonly stopped: Promise<void>
+}
+
+/**
+ * Runs a node (and gateway) on a data directory, founding a mesh on the first start.
+ * @throws DataDirectoryError, ConfigError, StoreUnusableError and listening errors, each saying what to do
+ */
+export async function runNode(dataDir: string, config: Config, log: Log): Promise<RunningNode> {
+  const data = await openDataDirectory(dataDir)
+  await refuseSecondNode(data)
+  return await new Supervisor(data, config, log).start()
+}
+
+/** The store's own lock is what excludes a second process; asking first gives the better message. */
+async function refuseSecondNode({ controlSocket, path }: DataDirectory): Promise<void> {
+  const isRunning = await callNode(controlSocket, 'mesh.status', {}).then(
+    () => true,
+    () => false,
+  )
+  if (isRunning)
+    throw new DataDirectoryError(
+      `A node is already running on ${path}. Stop it with \`rookery down\`, or use another --data-dir.`,
+    )
+}
+
+/** Keeps one mesh running, and moves the node over to another one when it joins or leaves. */
+class Supervisor {
+  #data: DataDirectory
+  readonly #config: Config
+  readonly #log: Log
+  #identity: Identity
+  #node: MeshNode | undefined
+  #gateway: Gateway | undefined
+  #audit: Audit | undefined
+  #http: string | null = null
+  /** Joining, leaving and stopping, one at a time. */
+  #moving: Promise<unknown> = Promise.resolve()
+  #stopping: Promise<void> | undefined
+  #closeAll: () => Promise<void> = async () => undefined
+
+  constructor(data: DataDirectory, config: Config, log: Log) {
+    this.#data = data
+    this.#config = config
+    this.#log = log
+    this.#identity = identityOf(data)
+  }
+
+  async start(): Promise<RunningNode> {
+    const audit = await openAuditFile(this.#data.auditFile)
+    this.#audit = audit
+    const stopped = Promise.withResolvers<void>()
+    try {
+      await this.#open()
+      const control = await serveControl(this.#data.controlSocket, {
+        context: () => this.#controlContext(),
+        attach: (id, socket) => this.#attach(id, socket),
+        log: this.#log,
+      })
+      this.#closeAll = async () => {
+        await control.close()
+        await this.#close()
+        await audit.close()
+        stopped.resolve()
+      }
+    } catch (error) {
+      await this.#close()
+      await audit.close()
+      throw error
+    }
+    return {
+      mesh: () => this.#running(),
+      http: () => this.#http,
+      join: (ticket) => this.#exclusively(() => this.#join(ticket)),
+      stop: () => this.#stop(),
+      stopped: stopped.promise,
+    }
+  }
+
+  #stop(): Promise<void> {
+    this.#stopping ??= this.#exclusively(() => this.#closeAll())
+    return this.#stopping
+  }
+
+  #deps(): MeshNodeDeps {
+    if (!this.#audit) throw new Error('the audit log is not open')
+    return {
+      data: this.#data,
+      identity: this.#identity,
+      config: this.#config,
+      log: this.#log,
+      audit: this.#audit,
+      http: () => this.#http,
+      onFatal: (cause) => {
+        this.#log.error(
+          { err: cause },
+          'the journal of leases cannot be written: ending, since promises must be durable',
+        )
+        process.exit(1)
+      },
+    }
+  }
+
+  #running(): MeshNode {
+    if (!this.#node) throw new Error('the node is moving to another mesh')
+    return this.#node
+  }
+
+  async #open(): Promise<void> {
+    if ((await this.#data.currentMesh()) === undefined)
+      await foundMesh(this.#data, this.#identity, { name: this.#config.name, log: this.#log })
+    await this.#data.sweepMeshes()
+    const current = await this.#data.currentMesh()
+    if (current === undefined) throw new Error('founding a mesh left none behind')
+    this.#node = await openMeshNode(this.#deps(), current)
+    if (this.#config.gateway) await this.#openGateway(this.#node)
+  }
+
+  async #openGateway({ services }: MeshNode): Promise<void> {
+    const { createGateway } = await import('../../gateway/server.ts')
+    const { host, port, hosts, origins, trustedProxies } = this.#config.http
+    const config = {
+      host,
+      port: portOf(this.#http) ?? port,
+      hosts,
+      corsOrigins: origins,
+      trustedProxies,
+      version: rookeryVersion(),
+    }
+    this.#gateway = createGateway({ services, config, clock: systemClock, log: this.#log })
+    this.#http = await this.#gateway.listen()
+  }
+
+  async #close(): Promise<void> {
+    const [gateway, node] = [this.#gateway, this.#node]
+    this.#gateway = undefined
+    this.#node = undefined
+    await gateway?.close()
+    await node?.stop()
+  }
+
+  #exclusively<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#moving.then(work)
+    this.#moving = done.catch(() => undefined)
+    return done
+  }
+
+  #controlContext(): ControlContext {
+    const { services } = this.#running()
+    return {
+      services,
+      self: this.#identity.signer.peer,
+      join: (ticket) => this.#exclusively(() => this.#join(ticket)),
+      leave: () => this.#exclusively(() => this.#leave()),
+      shutDown: async ({ killSessions }) => {
+        if (killSessions) await this.#running().killSessions()
+        // The answer has to leave first.
+        setImmediate(() => void this.#stop())
+        return ok(null)
+      },
+    }
+  }
+
+  async #join(ticket: string): Promise<Joined> {
+    if (!(await this.#running().isEmpty())) return err(domainError('mesh_not_empty'))
+    const { name } = this.#config
+    const joined = await joinWithTicket(this.#data, this.#identity, { ticket, name, log: this.#log })
+    if (joined.ok) {
+      await this.#close()
+      await this.#open()
+    }
+    return joined
+  }
+
+  /**
+   * Members are told before we go. The key of a member that left never comes back, so what follows has a new one and
+   * can join again.
+   */
+  async #leave(): Promise<Result<null>> {
+    const left = await this.#running().services.mesh.leave()
+    if (!left.ok) return left
+    await this.#close()
+    await this.#data.forgetMeshAndKeys()
+    this.#data = await openDataDirectory(this.#data.path)
+    this.#identity = identityOf(this.#data)
+    await this.#open()
+    return left
+  }
+
+  async #attach(id: string, socket: Duplex): Promise<void> {
+    const { services } = this.#running()
+    await serveAttach(services.sessions, localActor(this.#identity.signer.peer), id, socket)
+  }
+}
+
+/** A port chosen at the first start is kept while the process lives. */
+const portOf = (http: string | null): number | undefined => (http === null ? undefined : Number(new URL(http).port))

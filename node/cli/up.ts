@@ -1,0 +1,74 @@
+import { createPinoLog } from '../adapters/pino-log.ts'
+import { StoreUnusableError } from '../adapters/level-store.ts'
+import type { Config } from './config.ts'
+import { CommandFailure, EXIT } from './exit.ts'
+import { runNode, type RunningNode } from './run-node.ts'
+
+/** A stop that takes longer than this has gone wrong: what is durable is durable, so the process ends. */
+const STOP_DEADLINE_MS = 1900
+
+/** `rookery up`: runs until SIGINT, SIGTERM or `rookery down`, then ends with 0. */
+export async function runUp(dataDir: string, config: Config, output: { json: boolean }): Promise<void> {
+  const log = createPinoLog(config.log.level)
+  const node = await runNode(dataDir, config, log).catch((error: unknown) => {
+    throw explain(error, config)
+  })
+  const stop = (): void => {
+    setTimeout(() => {
+      log.error({}, 'stopping took too long: ending now')
+      process.exit(0)
+    }, STOP_DEADLINE_MS).unref()
+    void node.stop()
+  }
+  process.once('SIGINT', stop)
+  process.once('SIGTERM', stop)
+  await announce(dataDir, node, output)
+  await node.stopped
+  process.exit(0)
+}
+
+async function announce(dataDir: string, node: RunningNode, { json }: { json: boolean }): Promise<void> {
+  const { meshId, peerId, name, http, members, setupCode } = {
+    setupCode: undefined,
+    ...(await node.mesh().services.mesh.status()),
+  }
+  if (json) {
+    const ready = { mesh_id: meshId, peer_id: peerId, name, http, data_dir: dataDir, setup_code: setupCode }
+    process.stdout.write(`${JSON.stringify(ready)}\n`)
+    return
+  }
+  const lines = [
+    `Rookery is running on this machine (${name}).`,
+    '',
+    ...(http === null ? [] : [`  open       ${setupCode === undefined ? http : `${http}/#setup=${setupCode}`}`]),
+    `  data       ${dataDir}`,
+    `  mesh       ${meshId.slice(0, 12)} with ${members.length} ${members.length === 1 ? 'member' : 'members'}`,
+    '',
+    ...(setupCode === undefined || http === null
+      ? []
+      : ['Open that address to make the first user; the link works once.']),
+    ...(members.length === 1 ? ['To add a machine: `rookery invite` here, `rookery join <ticket>` there.'] : []),
+    'Stop with Ctrl-C; sessions go on.',
+    '',
+  ]
+  process.stdout.write(lines.join('\n'))
+}
+
+/** What a person can mend gets a sentence; everything else keeps its stack. */
+function explain(error: unknown, { http }: Config): unknown {
+  if (!(error instanceof Error)) return error
+  if (error instanceof StoreUnusableError) return new CommandFailure(error.message, EXIT.refused)
+  const code = 'code' in error ? error.code : undefined
+  const place = `${http.host}:${http.port}`
+  if (code === 'EADDRINUSE')
+    return new CommandFailure(
+      `The address ${place} is in use, maybe by another node. Choose another with --http ${http.host}:<port>.`,
+      EXIT.refused,
+    )
+  if (code === 'EACCES' || code === 'EADDRNOTAVAIL')
+    return new CommandFailure(
+      `The gateway cannot listen on ${place}: ${error.message}. Choose with --http.`,
+      EXIT.refused,
+    )
+  return error
+}

@@ -1,0 +1,182 @@
+import { execFileSync, spawnSync } from 'node:child_process'
+import { chmod, mkdir, readdir, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { join, resolve } from 'node:path'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { api, createScratch, registerOwner, rookery, type Api, type RunningNode } from '../support/nodes.ts'
+
+let scratch: Awaited<ReturnType<typeof createScratch>>
+beforeEach(async () => {
+  scratch = await createScratch()
+})
+afterEach(() => scratch.dispose())
+
+const upOnce = (dataDir: string, ...args: string[]) =>
+  rookery(['up', '--json', '--no-mdns', '--data-dir', dataDir, '--p2p', '/ip4/127.0.0.1/tcp/0', ...args])
+
+async function withProject(): Promise<{ node: RunningNode; client: Api; project: string }> {
+  const node = await scratch.start('alpha')
+  const client = api(node, await registerOwner(node))
+  const folder = join(scratch.path, 'work')
+  await mkdir(folder)
+  const added = await node.cli('project', 'add', folder)
+  return { node, client, project: added.json.id }
+}
+
+it('says which port is in use and how to choose another', async () => {
+  const server = createServer()
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
+  const address = server.address()
+  const port = typeof address === 'object' ? address?.port : 0
+  const up = await upOnce(join(scratch.path, 'a'), '--http', `127.0.0.1:${port}`)
+  server.close()
+  expect(up.code).toBe(1)
+  expect(up.stderr).toContain(`127.0.0.1:${port}`)
+  expect(up.stderr).toContain('--http')
+})
+
+it('refuses a data directory that others can read, and one that cannot be made', async () => {
+  const open = join(scratch.path, 'open')
+  await mkdir(open, { mode: 0o755 })
+  await chmod(open, 0o755)
+  const readable = await upOnce(open, '--http', '127.0.0.1:0')
+  expect([readable.code, readable.stderr.includes(`chmod 700 '${open}'`)]).toEqual([1, true])
+  await writeFile(join(scratch.path, 'file'), '')
+  const impossible = await upOnce(join(scratch.path, 'file', 'data'), '--http', '127.0.0.1:0')
+  expect([impossible.code, impossible.stderr.includes('--data-dir')]).toEqual([1, true])
+})
+
+it('refuses a second node on the same data directory and leaves the first alone', async () => {
+  const node = await scratch.start('alpha')
+  const second = await upOnce(node.dataDir, '--http', '127.0.0.1:0')
+  expect(second.code).toBe(1)
+  expect(second.stderr).toContain('already')
+  expect((await node.cli('status')).code).toBe(0)
+})
+
+it('refuses a damaged store with a message that says what to do, and changes nothing in it', async () => {
+  const node = await scratch.start('alpha')
+  await node.cli('down')
+  const mesh = join(node.dataDir, 'meshes', (await readdir(join(node.dataDir, 'meshes')))[0]!)
+  const store = join(mesh, 'store')
+  const current = join(store, 'CURRENT')
+  await writeFile(current, 'nonsense')
+  const up = await upOnce(node.dataDir, '--http', '127.0.0.1:0')
+  expect(up.code).toBe(1)
+  expect(up.stderr).toMatch(/store/i)
+  expect(up.stderr).not.toContain('at async')
+})
+
+it('does not start on an old Node and says how to get the right one', () => {
+  const script = resolve(import.meta.dirname, '../../scripts/rookery')
+  // A clone without node_modules, on a system whose node is too old.
+  const clone = join(scratch.path, 'clone')
+  execFileSync('sh', ['-c', `mkdir -p ${clone}/scripts ${clone}/bin && cp ${script} ${clone}/scripts/`])
+  execFileSync('sh', ['-c', `printf '#!/bin/sh\\necho 20\\n' > ${clone}/bin/node && chmod +x ${clone}/bin/node`])
+  const run = spawnSync(join(clone, 'scripts/rookery'), ['up'], {
+    env: { PATH: `${clone}/bin:/usr/bin:/bin` },
+    encoding: 'utf8',
+  })
+  expect([run.status, run.stderr.includes('npm ci')]).toEqual([1, true])
+})
+
+it('answers commands on a data directory without a node with exit code 3', async () => {
+  const status = await rookery(['status', '--json', '--data-dir', join(scratch.path, 'nothing')])
+  expect([status.code, status.json.error.code]).toEqual([3, 'node_not_running'])
+})
+
+it.each([
+  [['task', 'claim'], 'missing required argument'],
+  [['frobnicate'], 'unknown command'],
+  [['invite', '--expires', 'tomorrow'], '24h'],
+  [['invite', '--capabilities', 'root'], 'root'],
+  [['up', '--http', 'nowhere:99999'], 'host:port'],
+  [['up', '--log-level', 'loud'], 'log.level'],
+])('answers the misuse %j with exit code 2 and a hint', async (args, hint) => {
+  const { code, stderr } = await rookery(
+    [...args, '--data-dir', join(scratch.path, 'x')].filter((arg, i) => args[0] !== 'frobnicate' || i === 0),
+  )
+  expect([code, stderr.includes(hint) ? hint : stderr]).toEqual([2, hint])
+})
+
+it('answers malformed, oversized and foreign requests in the documented envelope and stays up', async () => {
+  const { node, client, project } = await withProject()
+  const token = (await client.post('/api/auth/tokens', { name: 'test', abilities: ['*'], expires_in_days: 1 })).body
+    .data.token
+  const raw = (body: string, headers: Record<string, string> = {}) =>
+    fetch(new URL(`/api/projects/${project}/tasks`, node.http), {
+      method: 'POST',
+      body,
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json', ...headers },
+    })
+  const malformed = await raw('{"title":')
+  expect([400, 422]).toContain(malformed.status)
+  expect(await malformed.json()).toMatchObject({ success: false, error: { code: 'VAL_001' } })
+  const unknown = await client.post(`/api/projects/${project}/tasks`, { title: 'x', colour: 'red' })
+  expect(unknown.status).toBe(422)
+  expect(Object.keys(unknown.body.error.errors)).toEqual(['colour'])
+  const huge = await raw(JSON.stringify({ title: 'x', description: 'y'.repeat(2_000_000) }))
+  expect(huge.status).toBe(413)
+  expect(await huge.json()).toMatchObject({ success: false })
+  const text = await raw('title=x', { 'content-type': 'text/plain' })
+  expect(text.status).toBe(415)
+  const stranger = await api(node, 'cn_wrong').get('/api/machines')
+  expect([stranger.status, stranger.body.success]).toEqual([401, false])
+  const machine = (await client.get('/api/machines')).body.data[0].id
+  const otherKind = await client.get(`/api/tasks/${machine}`)
+  expect([otherKind.status, otherKind.body.error.code]).toEqual([404, 'TSK_001'])
+  const noId = await client.get('/api/tasks/not-an-id')
+  expect([noId.status, noId.body.error.code]).toEqual([404, 'TSK_001'])
+  expect((await client.get('/api/health')).body.data.status).toBe('ok')
+})
+
+it('loses nothing and stays up when the disk is full', async ({ skip }) => {
+  const disk = join(scratch.path, 'disk')
+  await mkdir(disk)
+  if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=24m,mode=0700', 'tmpfs', disk]).status !== 0)
+    skip('mounting a small tmpfs is not permitted here')
+  try {
+    const dataDir = join(disk, 'data')
+    const node = await scratch.start('alpha', { dataDir })
+    const client = api(node, await registerOwner(node))
+    const folder = join(scratch.path, 'work')
+    await mkdir(folder)
+    const project = (await node.cli('project', 'add', folder)).json.id
+    const kept: string[] = []
+    let refused = 0
+    for (let i = 0; i < 2000 && refused < 3; i++) {
+      const answer = await client.post(`/api/projects/${project}/tasks`, {
+        title: `T${i}`,
+        description: 'z'.repeat(40_000),
+      })
+      if (answer.status === 201) kept.push(answer.body.data.id)
+      else {
+        refused++
+        expect([answer.status, answer.body.success]).toEqual([507, false])
+      }
+    }
+    expect(refused).toBe(3)
+    expect((await client.get('/api/health')).status).toBe(200)
+    const listed = await client.get(`/api/projects/${project}/tasks?per_page=2000`)
+    expect(listed.body.data.map((t: { id: string }) => t.id).toSorted()).toEqual(kept.toSorted())
+    await node.stop('SIGKILL')
+    execFileSync('mount', ['-o', 'remount,size=128m', disk])
+    const again = await scratch.start('alpha', { dataDir, args: ['--http', '127.0.0.1:0'] })
+    const after = await api(again, await (await import('../support/nodes.ts')).login(again)).get(
+      `/api/projects/${project}/tasks?per_page=2000`,
+    )
+    expect(after.body.data.map((t: { id: string }) => t.id).toSorted()).toEqual(kept.toSorted())
+    await again.cli('down', '--kill-sessions')
+  } finally {
+    spawnSync('umount', ['-l', disk])
+  }
+})
+
+it('says goodbye and ends with 0 within two seconds of SIGTERM and SIGINT', async () => {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    const node = await scratch.start(`alpha-${signal.toLowerCase()}`)
+    const began = performance.now()
+    expect(await node.stop(signal)).toBe(0)
+    expect(performance.now() - began).toBeLessThan(2000)
+  }
+})
