@@ -7,11 +7,34 @@ import type { SyncLink } from './sync-link.ts'
 /** What one answer to a vector may send before the other side has to say again where it stands. */
 const ROUND_BYTES_MAX = 4 * 1024 * 1024
 
+/** Proofs of misbehaviour: envelopes by which everybody who receives them comes to the same conclusion. */
+export type Evidence = {
+  evidence(author: PeerId): Promise<readonly Uint8Array[]>
+  onFrozen(listener: (author: PeerId, reason: string, proof: readonly Uint8Array[]) => void): () => void
+}
+
+/** What the other side has applied, and whose envelopes it refuses. */
+export type Standing = { readonly theirs: Vectors; readonly frozen: readonly PeerId[] }
+
+/** Sends what the other side lacks: first the proofs against authors that it still trusts. */
+export async function answerStanding(
+  feeds: Pick<FeedExchange, 'vectors' | 'missing' | 'frozen'> & Pick<Evidence, 'evidence'>,
+  { theirs, frozen }: Standing,
+  link: Pick<SyncLink, 'send'>,
+): Promise<void> {
+  for (const author of feeds.frozen().keys()) {
+    if (frozen.includes(author)) continue
+    for (const envelopes of batches(await feeds.evidence(author)))
+      if (!(await link.send({ t: 'envelopes', envelopes, more: false }))) return
+  }
+  await sendMissing(feeds, withoutFrozen(theirs, feeds.vectors(), frozen), link)
+}
+
 /**
  * Sends what the other side lacks, oldest first, as fast as it takes it, up to one round. Stops when the link
  * is lost.
  */
-export async function sendMissing(
+async function sendMissing(
   feeds: Pick<FeedExchange, 'missing'>,
   theirs: Vectors,
   link: Pick<SyncLink, 'send'>,
@@ -70,7 +93,7 @@ export function latestOnly<T>(answer: (question: T) => Promise<unknown>, log: Lo
 }
 
 /** Their vectors, as if they had everything of the authors whose envelopes they refuse. */
-export function withoutFrozen(theirs: Vectors, ours: Vectors, frozen: readonly PeerId[]): Vectors {
+function withoutFrozen(theirs: Vectors, ours: Vectors, frozen: readonly PeerId[]): Vectors {
   if (frozen.length === 0) return theirs
   const all = new Map<DocId, Map<PeerId, number>>()
   for (const doc of new Set([...theirs.keys(), ...ours.keys()])) {

@@ -16,9 +16,9 @@ import { every } from '../ports/clock.ts'
 import type { Log } from '../ports/log.ts'
 import type { Channel, PeerNetwork } from '../ports/peer-network.ts'
 import { randomFraction, type Random } from '../ports/random.ts'
-import type { AppendedEnvelope, FeedExchange } from './feed-exchange.ts'
+import type { FeedExchange } from './feed-exchange.ts'
 import type { PresenceLink } from './presence-service.ts'
-import { latestOnly, sendMissing, sendRecords, withoutFrozen } from './sync-answer.ts'
+import { answerStanding, latestOnly, sendRecords, type Evidence, type Standing } from './sync-answer.ts'
 import { createContentCheck, type ContentCheck } from './sync-content.ts'
 import { createSyncLink, type SyncLink } from './sync-link.ts'
 
@@ -39,7 +39,7 @@ export type MembershipLog = {
 
 export type SyncDeps = {
   readonly network: PeerNetwork
-  readonly feeds: FeedExchange
+  readonly feeds: FeedExchange & Evidence
   readonly membership: MembershipLog
   readonly clock: Clock
   readonly random: Random
@@ -71,7 +71,7 @@ type Peer = {
   /** Envelopes were applied since we last said where we stand. */
   hasProgressed: boolean
   readonly answerHeads: (heads: readonly Uint8Array[]) => void
-  readonly answerVectors: (theirs: Vectors) => void
+  readonly answerVectors: (standing: Standing) => void
 }
 
 /**
@@ -111,6 +111,7 @@ class Sync implements SyncService {
       network.onConnect((peer) => this.#connected(peer)),
       network.onDisconnect((peer) => this.#disconnected(peer)),
       feeds.onAppend((envelopes) => this.#push(envelopes)),
+      feeds.onFrozen((_author, _reason, proof) => this.#push(proof.map((bytes) => ({ bytes })))),
       membership.onChange(() => this.#pushRecords()),
       every(clock, ANTI_ENTROPY_MS, () => this.#meetNeighbour()),
     )
@@ -155,7 +156,7 @@ class Sync implements SyncService {
       ask: false,
       hasProgressed: false,
       answerHeads: latestOnly((heads) => sendRecords(membership, heads, link), log),
-      answerVectors: latestOnly((theirs) => sendMissing(feeds, theirs, link), log),
+      answerVectors: latestOnly((standing) => answerStanding(feeds, standing, link), log),
     })
     this.#cancelTelling ??= this.#deps.clock.after(TELL_PEERS_AFTER_MS, () => {
       this.#cancelTelling = undefined
@@ -197,7 +198,7 @@ class Sync implements SyncService {
   }
 
   async #onMessage(peer: Peer, message: SyncMessage): Promise<void> {
-    const { feeds, presence } = this.#deps
+    const { presence } = this.#deps
     const from = peer.link.peer
     switch (message.t) {
       case 'hello':
@@ -212,7 +213,7 @@ class Sync implements SyncService {
         const theirs = peer.reader.push(message)
         if (theirs === undefined) return
         if (message.ask) this.#sendVectors(peer, false)
-        peer.answerVectors(withoutFrozen(theirs, feeds.vectors(), message.frozen))
+        peer.answerVectors({ theirs, frozen: message.frozen })
         return await this.#offerHash(peer, theirs)
       }
       case 'envelopes':
@@ -255,7 +256,7 @@ class Sync implements SyncService {
   }
 
   /** Several batches of one tick become one frame, encoded once for all. */
-  #push(envelopes: readonly AppendedEnvelope[]): void {
+  #push(envelopes: readonly { readonly bytes: Uint8Array }[]): void {
     if (this.#unpushed.length === 0) queueMicrotask(() => this.#pushNow())
     for (const { bytes } of envelopes) this.#unpushed.push(bytes)
   }
