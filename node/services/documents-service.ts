@@ -1,3 +1,4 @@
+import type * as Y from 'yjs'
 import { isVolatile, type DocId, type PeerId } from '../../crdt/ids.ts'
 import { contentHash } from '../../protocols/feed/content-hash.ts'
 import { every } from '../ports/clock.ts'
@@ -111,7 +112,7 @@ function createHold(replica: Replica, loader: Loader, ownWrites: OwnWrites): Par
     }
     try {
       while (!usable(feed)) {
-        if (feed.dirty) await replica.exclusive(ownWrites.flush)
+        if (feed.dirty) await ownWrites.clean(feed)
         else await (feed.loading ??= loader.load(feed).finally(() => (feed.loading = undefined)))
       }
       return unpin
@@ -138,12 +139,12 @@ function createDocumentApi({ replica, ownWrites, hold }: Parts): Documents {
     }
   }
   return {
-    read: (doc, project) => use(doc, (_feed, live) => project(live.state)),
+    read: (doc, project) => use(doc, (feed, live) => look(feed, live, project)),
     readOpen(doc, project) {
       const feed = replica.feeds.get(doc)
       if (!feed || feed.pins === 0) throw new Error(`${doc} is not open`)
       if (!feed.live) throw new StorageError(`The document ${doc} could not be rebuilt.`)
-      return project(feed.live.state)
+      return look(feed, feed.live, project)
     },
     write: (doc, actor, change) =>
       use(doc, async (feed, live) => {
@@ -168,6 +169,13 @@ function createDocumentApi({ replica, ownWrites, hold }: Parts): Documents {
       return () => replica.documentListeners.delete(listener)
     },
   }
+}
+
+function look<T>(feed: Feed, live: LiveDoc, project: (state: Y.Doc) => T): T {
+  const wasDirty = feed.dirty
+  const value = project(live.state)
+  if (feed.dirty && !wasDirty) throw new Error('documents are changed through write() only')
+  return value
 }
 
 function pinNow(replica: Replica, feed: Feed): () => void {
@@ -212,7 +220,7 @@ function createExchange(parts: Parts): FeedExchange {
       const unpin = await hold(feed)
       try {
         return await replica.exclusive(async () => {
-          while (feed.dirty || feed.pending.length > 0) await ownWrites.flush()
+          while (feed.dirty || feed.pending.length > 0) await ownWrites.flush(feed)
           if (!feed.live) throw new StorageError(`The document ${doc} could not be rebuilt.`)
           return contentHash(feed.live.state, replica.crypto)
         })

@@ -10,7 +10,7 @@ import type { Frozen } from './frozen.ts'
 import { LIVE_BYTES_MAX, type Generations } from './generations.ts'
 import { applyEnvelopes, isSnapshotDue, noteEnvelope, readOne, takeSnapshot, type Loader } from './loading.ts'
 import type { OwnWrites } from './own-writes.ts'
-import { announce, DOCUMENTS_MAX, feedOf, guarded, memoryBytes, type Feed, type Replica } from './replica.ts'
+import { announce, DOCUMENTS_MAX, feedOf, guarded, remember, type Feed, type Replica } from './replica.ts'
 import type { WaitingRoom } from './waiting-room.ts'
 
 /** Envelopes checked and stored in one go: one sync for all, some ten ms of signatures. */
@@ -165,7 +165,7 @@ async function acceptAll(deps: IntakeDeps, genuine: readonly Envelope[], outcome
   const accepted: Accepted[] = []
   for (const doc of docs.keys()) {
     const feed = feedOf(replica, doc)
-    if (feed.dirty) await ownWrites.flush()
+    if (feed.dirty) await ownWrites.flush(feed)
     accepted.push(await drain(deps, feed, outcome))
   }
   const stored = await store(deps, accepted)
@@ -197,7 +197,7 @@ async function drain(deps: IntakeDeps, feed: Feed, outcome: Outcome): Promise<Ac
     clientOf: (author) => clients.get(author) ?? live.clients.get(author),
     clockOf: (client) => clocks.get(client) ?? Y.getState(live.state.store, client),
   })
-  let bytes = isVolatile(doc) ? memoryBytes(feed) : 0
+  let bytes = feed.memoryBytes
   for (let moved = true; moved;) {
     moved = false
     for (const author of room.authors(doc)) {
@@ -275,7 +275,7 @@ async function apply(deps: IntakeDeps, feed: Feed, envelopes: readonly Envelope[
   }
   for (const { author, seq, hash, bytes } of envelopes) {
     feed.heads.set(author, { seq, hash })
-    if (isVolatile(feed.doc)) feed.memory.set(author, [...(feed.memory.get(author) ?? []), bytes])
+    if (isVolatile(feed.doc)) remember(feed, author, [bytes])
   }
   if (fits) for (const envelope of envelopes) noteEnvelope(replica, live, envelope)
   else await loader.reloadCarefully(feed)

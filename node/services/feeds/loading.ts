@@ -119,7 +119,7 @@ export const takeSnapshot = ({ clients, state }: LiveDoc, heads: ReadonlyMap<Pee
   bytes: encodeCanonical({ v: 1, clients: [...clients], state: Y.encodeStateAsUpdateV2(state) }),
 })
 
-function createLive(): LiveDoc {
+function createLive(feed: Feed): LiveDoc {
   const live: LiveDoc = {
     state: new Y.Doc(),
     clients: new Map(),
@@ -128,8 +128,9 @@ function createLive(): LiveDoc {
     tailBytes: 0,
     tailCount: 0,
   }
-  live.state.on('beforeTransaction', (transaction: Y.Transaction) => {
-    if (transaction.origin !== REMOTE && !live.writing) throw new Error('documents are changed through write() only')
+  // Asking for a top-level type can start a transaction; only one that changes something is a bug.
+  live.state.on('afterTransaction', ({ origin, changed }: Y.Transaction) => {
+    if (origin !== REMOTE && !live.writing && changed.size > 0) feed.dirty = true
   })
   return live
 }
@@ -150,7 +151,7 @@ function createOwnClient(replica: Replica, { doc }: Feed): OwnClient {
 
 /** Undefined when an envelope cannot be applied. */
 async function loadQuickly(replica: Replica, feed: Feed): Promise<LiveDoc | undefined> {
-  const live = createLive()
+  const live = createLive(feed)
   const heads = new Map(feed.heads)
   const from = await applySnapshot(replica, feed, live)
   const last = new Map(from)
@@ -209,7 +210,7 @@ async function replayCarefully(replica: Replica, frozen: Frozen, feed: Feed): Pr
   /** First lost sequence number per author. */
   const lost = new Map<PeerId, number>()
   for (;;) {
-    const live = createLive()
+    const live = createLive(feed)
     const culprit = await replay(replica, feed, live, lost)
     if (!culprit) return { live, lost }
     const { author, seq } = culprit
@@ -245,7 +246,8 @@ async function replay(
 /** Drops accepted envelopes of another author beyond `lastSeq`, on disk first. */
 export async function forget(replica: Replica, feed: Feed, author: PeerId, lastSeq: number): Promise<void> {
   const last = lastSeq === 0 ? undefined : await readOne(replica, feed, author, lastSeq)
-  if (isVolatile(feed.doc)) feed.memory.get(author)?.splice(lastSeq)
+  if (isVolatile(feed.doc))
+    for (const { byteLength } of feed.memory.get(author)?.splice(lastSeq) ?? []) feed.memoryBytes -= byteLength
   else await replica.store.truncate(feed.doc, author, lastSeq)
   if (last) feed.heads.set(author, { seq: lastSeq, hash: replica.crypto.sha256(last) })
   else feed.heads.delete(author)

@@ -4,7 +4,7 @@ import { UPDATE_BYTES_MAX } from '../../../protocols/feed/envelope.ts'
 import { inspectUpdate } from '../../../protocols/feed/inspect.ts'
 import type { OwnChange } from '../../../protocols/feed/own-update.ts'
 import { LIVE_BYTES_MAX } from './generations.ts'
-import { memoryBytes, type Feed, type LiveDoc } from './replica.ts'
+import type { Feed, LiveDoc } from './replica.ts'
 
 export type Run<T> = { value: T; change: OwnChange | undefined } | { error: unknown }
 
@@ -57,6 +57,6 @@ function assertAcceptable(feed: Feed, live: LiveDoc, { update }: OwnChange, befo
   if (!isVolatile(feed.doc)) return
   const pending = feed.pending.reduce((sum, write) => sum + (write.change?.update.byteLength ?? 0), 0)
   // Envelopes add to the update; half the bound keeps every envelope of an honest author acceptable.
-  if (memoryBytes(feed) + 2 * (pending + update.byteLength) > LIVE_BYTES_MAX)
+  if (feed.memoryBytes + 2 * (pending + update.byteLength) > LIVE_BYTES_MAX)
     throw new RangeError(`${feed.doc} would grow beyond ${LIVE_BYTES_MAX} bytes: start a new generation`)
 }

@@ -9,7 +9,7 @@ import type { Generations } from './generations.ts'
 import type { Loader } from './loading.ts'
 import { composeBatch, type Batch } from './own-batch.ts'
 import { runChange } from './own-change.ts'
-import { announce, guarded, type Feed, type LiveDoc, type Replica } from './replica.ts'
+import { announce, guarded, remember, type Feed, type LiveDoc, type Replica } from './replica.ts'
 
 /** Local writes waiting for the disk; beyond it the disk is hopelessly behind and new ones are refused. */
 const PENDING_BYTES_MAX = 64 * 1024 * 1024
@@ -17,8 +17,10 @@ const PENDING_BYTES_MAX = 64 * 1024 * 1024
 export type OwnWrites = {
   /** Runs the change now; resolves when it is durable. The document must be usable. */
   write<T>(feed: Feed, live: LiveDoc, actor: Actor | undefined, change: (state: Y.Doc) => T): Promise<Written<T>>
-  /** Makes everything pending durable and rebuilds what is dirty. Only inside `exclusive`. */
-  flush(): Promise<void>
+  /** Makes everything pending durable and rebuilds what a write has left dirty, and `feed` if it is. Only inside `exclusive`. */
+  flush(feed?: Feed): Promise<void>
+  /** Makes a dirty document usable again. Not inside `exclusive`. */
+  clean(feed: Feed): Promise<void>
   /**
    * Makes what is pending in the document durable and leaves it dirty, so that nobody uses it until it is loaded anew.
    * Only inside `exclusive`.
@@ -66,17 +68,19 @@ export function createOwnWrites(deps: OwnWritesDeps): OwnWrites {
     if (appended.length > 0) for (const listener of listeners) guarded(replica, () => listener(appended))
     for (const { feed, envelopes } of batches) if (envelopes.length > 0) announce(replica, feed, [replica.self])
   }
-  const flush = async (): Promise<void> => {
+  const flush = async (also?: Feed): Promise<void> => {
+    if (also) touched.add(also)
     await commitPending()
     for (const feed of touched) {
       if (feed.dirty) await rebuild(deps, feed)
       if (feed.pending.length === 0) touched.delete(feed)
     }
   }
+  const clean = (feed: Feed): Promise<void> => replica.exclusive(() => flush(feed))
   const schedule = (): void => {
     if (scheduled) return
     scheduled = true
-    void replica.exclusive(flush)
+    void replica.exclusive(() => flush())
   }
   return {
     async write(feed, live, actor, change) {
@@ -85,7 +89,7 @@ export function createOwnWrites(deps: OwnWritesDeps): OwnWrites {
       touched.add(feed)
       const run = runChange(feed, live, change)
       if ('error' in run) {
-        if (feed.dirty) await replica.exclusive(flush)
+        if (feed.dirty) await clean(feed)
         throw run.error
       }
       pendingBytes += run.change?.update.byteLength ?? 0
@@ -95,6 +99,7 @@ export function createOwnWrites(deps: OwnWritesDeps): OwnWrites {
       return { value: run.value, seq: await promise }
     },
     flush,
+    clean,
     async quiesce(feed) {
       touched.add(feed)
       do {
@@ -135,9 +140,11 @@ function acceptBatch({ replica, generations }: OwnWritesDeps, { feed, writes, en
     const isNew = feed.heads.size === 0
     feed.heads.set(replica.self, { seq: last.seq, hash: last.hash })
     if (isVolatile(feed.doc)) {
-      const memory = feed.memory.get(replica.self) ?? []
-      feed.memory.set(replica.self, memory)
-      memory.push(...envelopes.map(({ bytes }) => bytes))
+      remember(
+        feed,
+        replica.self,
+        envelopes.map(({ bytes }) => bytes),
+      )
       generations.note(feed.doc)
     }
     if (feed.own) {

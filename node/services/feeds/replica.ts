@@ -31,6 +31,7 @@ export type Feed = {
   readonly heads: Map<PeerId, FeedHead>
   /** Envelopes of a volatile document; of any other always empty. */
   readonly memory: Map<PeerId, Uint8Array[]>
+  memoryBytes: number
   live: LiveDoc | undefined
   loading: Promise<void> | undefined
   /** The live state holds something that did not become part of the feeds: it must be rebuilt before it is used. */
@@ -48,7 +49,7 @@ export type LiveDoc = {
   readonly state: Y.Doc
   /** The clientID each author declared last. */
   readonly clients: Map<PeerId, number>
-  /** True while `write` runs a change: at any other time a local transaction is a bug. */
+  /** True while `write` runs a change: a change made at any other time is a bug, and is undone. */
   writing: boolean
   /** Size of the last snapshot, and what has been accepted since. */
   snapshotBytes: number
@@ -107,6 +108,7 @@ export function feedOf(replica: Replica, doc: DocId): Feed {
     doc,
     heads: new Map(),
     memory: new Map(),
+    memoryBytes: 0,
     live: undefined,
     loading: undefined,
     dirty: false,
@@ -138,11 +140,14 @@ export async function* readFeed(
   }
 }
 
-/** Accepted envelopes of a volatile document take up this much. */
-export function memoryBytes(feed: Feed): number {
-  let sum = 0
-  for (const list of feed.memory.values()) for (const bytes of list) sum += bytes.byteLength
-  return sum
+/** Keeps accepted envelopes of a volatile document. */
+export function remember(feed: Feed, author: PeerId, envelopes: readonly Uint8Array[]): void {
+  const memory = feed.memory.get(author) ?? []
+  feed.memory.set(author, memory)
+  for (const bytes of envelopes) {
+    memory.push(bytes)
+    feed.memoryBytes += bytes.byteLength
+  }
 }
 
 /** Tells those who follow the document, and those who wait for a position, once per author. */
