@@ -76,9 +76,11 @@ async function converse<T>(
 ): Promise<Result<T>> {
   try {
     const channel = await network.open(inviter, protocol, signal)
-    const result = await withDeadline({ clock, channel, deadlineMs, signal }, () => talk(channel))
-    await channel.close()
-    return result
+    try {
+      return await withDeadline({ clock, channel, deadlineMs, signal }, () => talk(channel))
+    } finally {
+      await channel.close()
+    }
   } catch (error) {
     if (signal.aborted) return err(domainError('cancelled'))
     log.info({ err: error, inviter, protocol }, 'the inviter could not be asked')

@@ -9,8 +9,8 @@ import { createOrphanage } from './membership-orphans.ts'
 
 /** Far more than a mesh of people's machines makes in its life; every node keeps the whole log in memory. */
 export const RECORDS_MAX = 8192
-/** So that no single member can fill the log. */
-export const RECORDS_PER_AUTHOR_MAX = 4096
+/** So that no single member can fill the log, or make resolving it slow: conflicts grow with the square. */
+export const RECORDS_PER_AUTHOR_MAX = 2048
 
 export type Intake = {
   /** Adds the record and whatever waited for it, or keeps it until its parents come, or refuses and logs it. */

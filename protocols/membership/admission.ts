@@ -3,7 +3,7 @@ import { toHex } from '../codec.ts'
 import type { Crypto } from '../crypto.ts'
 import { type GraphNode, isAncestor, type RecordGraph } from './graph.ts'
 import { grantOf } from './log-index.ts'
-import { inviteProofBytes, type KnownRecord, knownCapabilities, type OpaqueAct, type RecordRefusal } from './records.ts'
+import { inviteProofBytes, type KnownRecord, knownCapabilities, type RecordRefusal } from './records.ts'
 
 /**
  * Whether a record may enter the log at all. It looks only at the record's own ancestors and only at grants, never at
@@ -33,10 +33,10 @@ export function admissionRefusal(crypto: Crypto, graph: RecordGraph, node: Graph
     }
     case 'admit':
       return covers(held, ['admit', ...knownCapabilities(act.capabilities)]) ?? inviteRefusal(crypto, graph, node, act)
-    default:
-      act satisfies OpaqueAct
-      return undefined
+    case 'opaque':
+      break
   }
+  return undefined
 }
 
 function inviteRefusal(

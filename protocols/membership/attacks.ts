@@ -24,7 +24,6 @@ export function isAuthorised(index: LogIndex, node: GraphNode, isEffective: (nod
   const counts = (fact: GraphNode): boolean => isAncestor(fact, node) && isEffective(fact)
   const standing = standingOf(index, author, counts)
   if (!standing || !needsOf(index, node).every((needed) => standing.capabilities.has(needed))) return false
-  if (act.type === 'leaseConfig') return author === index.genesis.record.author
   if (act.type !== 'admit') return true
   const { invite, admissions, revocations } = index.invites.get(toHex(act.invite)) ?? NO_USE
   return invite !== undefined && counts(invite) && !admissions.some(counts) && !revocations.some(counts)
@@ -41,13 +40,15 @@ function authorityOf(index: LogIndex, { record: { act, author } }: GraphNode): r
   return [...standing, ...(invite ? [invite] : []), ...admissions, ...revocations]
 }
 
-function attackersOf(index: LogIndex, node: GraphNode): GraphNode[] {
+/** Concurrent records that void this one if they have effect: each is a known way in which a right was taken away. */
+export function attackersOf(index: LogIndex, node: GraphNode): GraphNode[] {
   const { act, author } = node.record
   const needs = needsOf(index, node)
   const attackers = (index.about.get(author) ?? []).filter((fact) => {
     if (!isConcurrent(fact, node)) return false
     const { act: change } = fact.record
-    if (change.type === 'remove') return true
+    // Leaving twice is leaving: no need for thousands of them to contest each other.
+    if (change.type === 'remove') return !(isLeaving(fact) && isLeaving(node))
     if (change.type !== 'setCapabilities') return false
     return needs.some((needed) => !change.capabilities.includes(needed))
   })
@@ -56,3 +57,5 @@ function attackersOf(index: LogIndex, node: GraphNode): GraphNode[] {
   const rivals = admissions.filter((other) => other.record.key < node.record.key)
   return [...attackers, ...[...rivals, ...revocations].filter((other) => isConcurrent(other, node))]
 }
+
+const isLeaving = ({ record: { act, author } }: GraphNode): boolean => act.type === 'remove' && act.peer === author

@@ -89,10 +89,12 @@ export function needsOf(index: LogIndex, node: GraphNode): readonly Capability[]
       return act.peer === author ? [] : ['admin']
     case 'revokeInvite':
       return index.invites.get(toHex(act.invite))?.invite?.record.author === author ? [] : ['admin']
-    default:
-      act satisfies { type: 'genesis' | 'leaseConfig' | 'opaque' }
-      return []
+    case 'genesis':
+    case 'leaseConfig':
+    case 'opaque':
+      break
   }
+  return []
 }
 
 /** What one admission or capability change gives. */

@@ -18,19 +18,15 @@ export const bytesOf = (n: number, length = 32): Uint8Array<ArrayBuffer> => new 
 
 const START_MS = 1_800_000_000_000
 
+type Admitted = { readonly who: number; readonly capabilities?: string[] }
+
 /** Writes records with real keys. Member 0 is the founder; `parents` says what the author knew. */
 export type History = {
   readonly genesis: LogRecord
   readonly records: LogRecord[]
   say(author: number, parents: readonly LogRecord[], draft: Draft): LogRecord
   invite(author: number, parents: readonly LogRecord[], capabilities: readonly Capability[]): LogRecord
-  admit(
-    author: number,
-    parents: readonly LogRecord[],
-    invite: LogRecord,
-    who: number,
-    capabilities?: string[],
-  ): LogRecord
+  admit(author: number, parents: readonly LogRecord[], invite: LogRecord, who: number | Admitted): LogRecord
   /** Invite and admission in one go. */
   join(author: number, parents: readonly LogRecord[], who: number, capabilities: readonly Capability[]): LogRecord
   grant(author: number, parents: readonly LogRecord[], who: number, capabilities: readonly Capability[]): LogRecord
@@ -70,7 +66,8 @@ export function createHistory(founder = 0): History {
       keys.set(record.key, key)
       return record
     },
-    admit(author, parents, invite, who, capabilities) {
+    admit(author, parents, invite, admitted) {
+      const { who, capabilities } = typeof admitted === 'number' ? { who: admitted } : admitted
       const claim = { mesh: genesis.mesh, peer: peer(who), boxKey: bytesOf(who), invite: invite.id.slice() }
       const key = keys.get(invite.key)!
       return say(author, parents, {

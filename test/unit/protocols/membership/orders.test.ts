@@ -1,0 +1,144 @@
+import * as fc from 'fast-check'
+import { expect, it } from 'vitest'
+import type { Capability } from '../../../../crdt/capability.ts'
+import { indexLog, standingOf } from '../../../../protocols/membership/log-index.ts'
+import { attackersOf, isAuthorised } from '../../../../protocols/membership/attacks.ts'
+import type { LogRecord } from '../../../../protocols/membership/records.ts'
+import { graphOf, resolve } from '../../../../protocols/membership/resolver.ts'
+import { crypto } from '../../../support/identity.ts'
+import { ALL, createHistory, type History, peer, stateOf } from './history.ts'
+
+/** One random act: who does it, what it knows, what it is. All numbers are taken modulo what exists. */
+const Act = fc.record({
+  kind: fc.constantFrom('join', 'reuse', 'remove', 'remove', 'grant', 'grant', 'revoke', 'leave', 'merge'),
+  author: fc.nat(5),
+  target: fc.nat(5),
+  knows: fc.array(fc.nat(1000), { minLength: 1, maxLength: 3 }),
+  capabilities: fc.subarray(['admin', 'admit', 'run', 'vote'] as const),
+})
+type Act = typeof Act extends fc.Arbitrary<infer T> ? T : never
+
+/** Five members, four of them admins, and then whatever happens. */
+function play(acts: readonly Act[]): History {
+  const h = createHistory()
+  let tip = h.genesis
+  for (const n of [1, 2, 3, 4]) tip = h.join(0, [tip], n, n === 4 ? ['admit', 'run'] : [...ALL])
+  const invites = [h.invite(0, [tip], ['run']), h.invite(1, [tip], ['run'])]
+  const base = h.records.length - 3
+  for (const act of acts) perform(h, invites, base, act)
+  return h
+}
+
+function perform(h: History, invites: LogRecord[], base: number, act: Act): void {
+  const { author, target } = act
+  const later = h.records.slice(base)
+  const parents = [...new Set(act.knows.map((n) => later[n % later.length]!))]
+  const invite = invites[act.knows[0]! % invites.length]!
+  const capabilities: readonly Capability[] = act.capabilities
+  switch (act.kind) {
+    case 'join': {
+      const fresh = h.invite(author, parents, capabilities)
+      invites.push(fresh)
+      h.admit(author, [fresh], fresh, 4 + target)
+      break
+    }
+    case 'reuse':
+      h.admit(
+        invites.indexOf(invite) < 2 ? invites.indexOf(invite) : author,
+        [...new Set([...parents, invite])],
+        invite,
+        4 + target,
+      )
+      break
+    case 'remove':
+      h.remove(author, parents, target, act.knows[0])
+      break
+    case 'grant':
+      h.grant(author, parents, target, capabilities)
+      break
+    case 'revoke':
+      h.revoke(author, parents, invite)
+      break
+    case 'leave':
+      h.remove(author, parents, author)
+      break
+    case 'merge':
+      h.grant(0, later.slice(-8), 0, [...ALL])
+      break
+  }
+}
+
+const Histories = fc.record({ acts: fc.array(Act, { minLength: 1, maxLength: 25 }), seed: fc.integer() })
+
+/** The same records in an order that `seed` decides. */
+function shuffled(records: readonly LogRecord[], seed: number): LogRecord[] {
+  const keyed = records.map((record, i) => ({ record, at: Math.imul(seed ^ (i * 2_654_435_761), 0x9e37_79b1) >>> 0 }))
+  return keyed.toSorted((a, b) => a.at - b.at).map(({ record }) => record)
+}
+
+it('[M6] comes to one state whatever the order in which a history arrives', () => {
+  let removals = 0
+  let voids = 0
+  fc.assert(
+    fc.property(Histories, ({ acts, seed }) => {
+      const { records } = play(acts)
+      const expected = resolve(graphOf(crypto, records))
+      removals += expected.membership.removed.size
+      voids += records.length - expected.effective.size
+      for (let i = 0; i < 4; i++)
+        expect(stateOf(resolve(graphOf(crypto, shuffled(records, seed + i))))).toEqual(stateOf(expected))
+    }),
+    { numRuns: 120 },
+  )
+  // Histories in which nobody is removed and nothing is void would prove nothing.
+  expect(removals).toBeGreaterThan(50)
+  expect(voids).toBeGreaterThan(100)
+})
+
+it('[M6] leaves only records with effect that were authorised and that no other such record attacks', () => {
+  fc.assert(
+    fc.property(Histories, ({ acts }) => {
+      const graph = graphOf(crypto, play(acts).records)
+      const { effective, membership } = resolve(graph)
+      const index = indexLog(graph)
+      const stands = (node: (typeof graph.nodes)[number]): boolean => effective.has(node.record.key)
+      const wrong = graph.nodes.filter((node) => {
+        const isEntitled = isAuthorised(index, node, stands)
+        const isSpared = !attackersOf(index, node).some(stands)
+        // A record that is entitled and spared may be void only for attacking the winner of a circle.
+        const attacksWinner = (): boolean =>
+          graph.nodes.some((other) => stands(other) && attackersOf(index, other).includes(node))
+        return stands(node) ? !(isEntitled && isSpared) : isEntitled && isSpared && !attacksWinner()
+      })
+      expect(wrong.map(({ record }) => record.act)).toEqual([])
+      for (const id of index.invites.keys())
+        expect(graph.nodes.filter((n) => stands(n) && usesInvite(n.record, id)).length).toBeLessThanOrEqual(1)
+      for (const gone of membership.removed.keys()) expect(membership.members.has(gone)).toBe(false)
+      for (const { peer: id, capabilities } of membership.members.values())
+        expect([...capabilities].toSorted()).toEqual(
+          [...(standingOf(index, id, stands)?.capabilities ?? [])].toSorted(),
+        )
+    }),
+    { numRuns: 150 },
+  )
+})
+
+it('[M5] never lets a capability appear that nobody entitled has granted', () => {
+  fc.assert(
+    fc.property(fc.array(Act, { minLength: 1, maxLength: 20 }), (acts) => {
+      const h = play(acts.map((act) => ({ ...act, author: 4 })))
+      const { members } = resolve(graphOf(crypto, h.records)).membership
+      // Member 4 holds `admit` and `run` only: whatever it does, nobody new gets more, and nobody else loses anything.
+      const old = [0, 1, 2, 3].map(peer)
+      for (const { peer: id, capabilities } of members.values()) {
+        const allowed: readonly string[] = old.includes(id) ? ALL : ['admit', 'run']
+        expect([...capabilities].filter((name) => !allowed.includes(name))).toEqual([])
+      }
+      expect(old.map((id) => members.get(id)?.capabilities.size)).toEqual(old.map(() => ALL.length))
+    }),
+    { numRuns: 60 },
+  )
+})
+
+const usesInvite = ({ act }: LogRecord, id: string): boolean =>
+  act.type === 'admit' && Buffer.from(act.invite).toString('hex') === id
