@@ -7,6 +7,7 @@ import { err, ok, type Result } from '../../crdt/result.ts'
 import type { ApiToken, User, UserRole } from '../../crdt/user.ts'
 import { uuidFromRandom } from '../../crdt/uuid.ts'
 import type { Crypto } from '../../protocols/crypto.ts'
+import { hasCapability } from '../../protocols/membership/membership.ts'
 import type { PasswordHasher } from '../ports/password-hasher.ts'
 import { newToken, normaliseCode } from './account-secrets.ts'
 import type { HashQueue } from './hash-queue.ts'
@@ -73,8 +74,11 @@ export function revokedRecord(token: TokenEntry, nowMs: number): AccountRecord {
   return { kind: 'revoked', id: token.id, value: { atMs: nowMs, untilMs: token.expiresAtMs } }
 }
 
+/** A node that may not serve users (any more) takes no token for good. */
 export function isGoodToken({ deps, sealed }: AccountContext, token: TokenEntry): boolean {
-  const { removed } = deps.membership.current()
+  const membership = deps.membership.current()
+  const { removed } = membership
+  if (!hasCapability(membership, deps.self, 'gateway')) return false
   return sealed.index.isGood(token, deps.clock.wallMs(), (gateway) => removed.has(gateway))
 }
 

@@ -40,6 +40,8 @@ export const ACCOUNTS_KEY_MISSING = domainError('internal', {
     'This gateway has not received the key of the accounts yet. It comes from another gateway as soon as one is connected.',
 })
 
+const NO_GATEWAY = domainError('forbidden', { message: 'This node may not serve users (any more).' })
+
 /** The membership as it is now, and a call after every change of it. */
 export type MembershipSource = { current(): Membership; onChange(listener: () => void): Cancel }
 
@@ -63,11 +65,11 @@ export type AccountChanges<T> = {
 /** The accounts document, decrypted in memory. Only ciphertext and record ids ever leave this. */
 export type SealedAccounts = {
   readonly index: AccountIndex
-  /** False until a gateway that has the accounts key has sealed it for this node. */
+  /** False until a gateway that has the accounts key has sealed it for this node, and on a node that is no gateway. */
   isOpen(): boolean
   /**
    * Decides on the newest state and writes what was decided, in one step on this node.
-   * @errors internal (no key yet), storage_failed, and whatever `decide` answers
+   * @errors internal (no key yet), forbidden (no gateway any more), storage_failed, and whatever `decide` answers
    */
   change<T>(
     actor: Actor | undefined,
@@ -129,13 +131,14 @@ class Accounts implements SealedAccounts {
   }
 
   isOpen(): boolean {
-    return this.#current() !== undefined
+    return this.#isGateway() && this.#current() !== undefined
   }
 
   async change<T>(
     actor: Actor | undefined,
     decide: (index: AccountIndex) => Result<AccountChanges<T>>,
   ): Promise<Result<{ value: T; position: FeedPosition }>> {
+    if (!this.#isGateway()) return err(NO_GATEWAY)
     const outcome = await written(
       this.#deps.documents.write(accountsDoc, actor, (state) => {
         this.#refresh(state)
@@ -173,6 +176,10 @@ class Accounts implements SealedAccounts {
 
   #gateways() {
     return gatewaysOf(this.#deps.membership.current())
+  }
+
+  #isGateway(): boolean {
+    return this.#gateways().some(({ peer }) => peer === this.#deps.self)
   }
 
   #current(): HeldKey | undefined {
@@ -233,8 +240,8 @@ class Accounts implements SealedAccounts {
 
   #nextChore(state: Y.Doc): Chore | undefined {
     const { self, membership } = this.#deps
+    if (!this.#isGateway()) return undefined
     const gateways = this.#gateways()
-    if (!gateways.some(({ peer }) => peer === self)) return undefined
     if (hasNoKeys(state)) return membership.current().founder === self ? this.#renewKey : undefined
     const current = this.#current()
     if (!current) return undefined

@@ -42,9 +42,9 @@ export class SimMesh {
     return node
   }
 
-  remove(node: SimNode): void {
+  remove(node: SimNode, cuts: ReadonlyMap<DocId, FeedCut> = new Map()): void {
     this.nodes.splice(this.nodes.indexOf(node), 1)
-    this.#removed.set(node.peer, new Map())
+    this.#removed.set(node.peer, cuts)
     this.#membershipChanged()
   }
 
