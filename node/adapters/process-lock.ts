@@ -14,7 +14,7 @@ export async function lockProcess(path: string): Promise<() => Promise<void>> {
   const holder = await readIfThere(path)
   if (holder !== undefined && (await isRunning(holder))) throw inUse(path, holder)
   if (holder !== undefined) await removeStale(path, holder)
-  const draft = `${path}.${process.pid}`
+  const draft = `${path}.${process.pid}.${drafts++}`
   await writeFile(draft, mine, { mode: 0o600 })
   try {
     await link(draft, path) // never there without its content, and only if nobody was faster
@@ -25,6 +25,8 @@ export async function lockProcess(path: string): Promise<() => Promise<void>> {
   }
   return async () => await unlink(path)
 }
+
+let drafts = 0
 
 /** Two processes that find one stale lock must not both remove it: the second would remove the first one's new lock. */
 async function removeStale(path: string, seen: string): Promise<void> {

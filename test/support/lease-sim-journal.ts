@@ -18,13 +18,13 @@ export type SimDisk = {
 
 export function createSimDisk(): SimDisk {
   let durable: Uint8Array[] = []
-  let process: { unsynced: Uint8Array[] } | undefined
+  let process: Process | undefined
   let syncs = 0
   let broken: Error | undefined
   let stalled: { promise: Promise<void>; resolve: () => void } | undefined
 
   const open = (): LeaseJournal => {
-    const mine: { unsynced: Uint8Array[] } = { unsynced: [] }
+    const mine: Process = { unsynced: [], taken: 0 }
     process = mine
     let failure: Error | undefined
     let tail: Promise<void> = Promise.resolve()
@@ -40,10 +40,11 @@ export function createSimDisk(): SimDisk {
       return done
     }
     const sync = (): Promise<void> => {
-      const upTo = mine.unsynced.length
+      const upTo = mine.taken + mine.unsynced.length
       return enqueue(() => {
-        if (mine.unsynced.length > 0) syncs += 1
-        durable.push(...mine.unsynced.splice(0, upTo))
+        const records = take(mine, upTo)
+        if (records.length > 0) syncs += 1
+        durable.push(...records)
       })
     }
     return {
@@ -57,9 +58,9 @@ export function createSimDisk(): SimDisk {
       },
       sync,
       async compact(records) {
-        const before = mine.unsynced.length
+        const upTo = mine.taken + mine.unsynced.length
         await enqueue(() => {
-          mine.unsynced.splice(0, before)
+          take(mine, upTo)
           durable = [...records]
         })
       },
@@ -93,4 +94,13 @@ export function createSimDisk(): SimDisk {
       broken = cause
     },
   }
+}
+
+/** Records that are not on disk, and how many were before them. */
+type Process = { unsynced: Uint8Array[]; taken: number }
+
+function take(process: Process, upTo: number): Uint8Array[] {
+  const records = process.unsynced.splice(0, Math.max(0, upTo - process.taken))
+  process.taken += records.length
+  return records
 }
