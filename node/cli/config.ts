@@ -18,6 +18,15 @@ export const Config = z.strictObject({
         .max(32)
         .default([])
         .describe('Addresses of TLS-terminating proxies in front; permits binding an address other than loopback.'),
+      rateLimits: z
+        .strictObject({
+          authentication: z.int().min(1).default(10),
+          pairing: z.int().min(1).default(10),
+          api: z.int().min(1).default(1000),
+          websocket: z.int().min(1).default(10),
+        })
+        .prefault({})
+        .describe('Requests per minute: signing in, pairing, the API, WebSocket connections.'),
     })
     .prefault({}),
   gateway: z.boolean().default(true).describe('Serve HTTP, WebSocket and the page.'),

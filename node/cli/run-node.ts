@@ -149,15 +149,8 @@ class Supervisor {
 
   async #openGateway({ services }: MeshNode): Promise<void> {
     const { createGateway } = await import('../../gateway/server.ts')
-    const { host, port, hosts, origins, trustedProxies } = this.#config.http
-    const config = {
-      host,
-      port: portOf(this.#http) ?? port,
-      hosts,
-      corsOrigins: origins,
-      trustedProxies,
-      version: rookeryVersion(),
-    }
+    const { port, origins, ...http } = this.#config.http
+    const config = { ...http, port: portOf(this.#http) ?? port, corsOrigins: origins, version: rookeryVersion() }
     this.#gateway = createGateway({ services, config, clock: systemClock, log: this.#log })
     this.#http = await this.#gateway.listen()
   }
