@@ -189,7 +189,7 @@ async function extendHere(deps: LockDeps, actor: Actor, input: Extend): Promise<
   const lock = await ownLock(deps, actor, input)
   if (!lock.ok) return lock
   const { record, id, node } = lock.value
-  const untilMs = Math.min(input.untilMs, deps.clock.wallMs() + LOCK_MINUTES_MAX * 60_000)
+  const untilMs = Math.min(input.untilMs, Math.trunc(deps.clock.wallMs()) + LOCK_MINUTES_MAX * 60_000)
   return await deps.turns(record.lease, async () => {
     // The locks of one lease last equally long, and none gets shorter.
     const endMs = Math.max(untilMs, ...deps.live.ofLease(record.lease).map((e) => Date.parse(e.record.expiresAt)))

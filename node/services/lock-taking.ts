@@ -124,13 +124,13 @@ function ownLock(deps: LockDeps, wanted: Wanted, target: LockTarget): HeldLock |
 }
 
 async function prolong(deps: TakingDeps, wanted: Wanted, lock: HeldLock): Promise<Result<FileLock>> {
-  const untilMs = deps.clock.wallMs() + wanted.durationMs
+  const untilMs = Math.trunc(deps.clock.wallMs()) + wanted.durationMs
   if (untilMs <= Date.parse(lock.record.expiresAt)) return ok(lockView(lock))
   return await deps.ending.prolong(wanted.actor, lock, untilMs)
 }
 
 const termsOf = (deps: LockDeps, wanted: Wanted): LeaseTerms => {
-  const nowMs = deps.clock.wallMs()
+  const nowMs = Math.trunc(deps.clock.wallMs())
   return {
     projectId: wanted.project.id,
     instance: wanted.instance,

@@ -81,7 +81,7 @@ const bid = (deps: ClaimingDeps, wanted: Bid): Promise<Result<Task>> =>
       if (mine.node !== deps.self || deps.leases.isValid(mine.leaseId)) return ok(before)
       await deps.leases.release(mine.leaseId)
     }
-    const untilMs = deps.clock.wallMs() + project.settings.taskTimeoutMinutes * 60_000
+    const untilMs = Math.trunc(deps.clock.wallMs()) + project.settings.taskTimeoutMinutes * 60_000
     const lease = await deps.leases.acquire({
       resources: [taskResource(board.projectId, id)],
       owner: leaseOwner(deps.crypto, actor.tokenId, instance),

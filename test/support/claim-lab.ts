@@ -1,0 +1,251 @@
+import type { Actor } from '../../crdt/actor.ts'
+import type { DomainEvent } from '../../crdt/domain-event.ts'
+import type { MeshId, PeerId } from '../../crdt/ids.ts'
+import { ProjectId } from '../../crdt/ids.ts'
+import type { Project, RepositoryIdentity } from '../../crdt/project.ts'
+import { DEFAULT_PROJECT_SETTINGS } from '../../crdt/project.ts'
+import { domainError } from '../../crdt/errors.ts'
+import { err, ok } from '../../crdt/result.ts'
+import { createDocuments, type DocumentsService } from '../../node/services/documents-service.ts'
+import { createEventHub } from '../../node/services/event-hub.ts'
+import { createLeaseService } from '../../node/services/lease-holder.ts'
+import { openLeaseVoter, prepareVoterJournal } from '../../node/services/lease-voter.ts'
+import { createLockService, type RunningLockService } from '../../node/services/lock-composition.ts'
+import { createRpc } from '../../node/services/rpc-service.ts'
+import { createTaskService, type RunningTaskService } from '../../node/services/task-composition.ts'
+import { signAs } from '../../protocols/lease/signing.ts'
+import type { Member, Membership } from '../../protocols/membership/membership.ts'
+import { createManualClock, settle, type ManualClock } from './clock.ts'
+import { createSeededRandom, crypto, identity } from './identity.ts'
+import { createRecordedLog } from './log.ts'
+import { createSimDisk } from './lease-sim-journal.ts'
+import { createMemoryNetwork } from './memory-network.ts'
+import { createMemoryStore } from './memory-store.ts'
+
+const MESH = 'ab'.repeat(32) as MeshId
+export const PROJECT = ProjectId.parse('00000000-0000-4000-8000-000000000001')
+
+/** What the services under test say of the mesh, changed by assignment. */
+export type LabProject = { id: ProjectId; repository: RepositoryIdentity | null; isDeleted: boolean }
+
+export type LabNode = {
+  readonly peer: PeerId
+  readonly documents: DocumentsService
+  readonly store: ReturnType<typeof createMemoryStore>
+  readonly leases: ReturnType<typeof createLeaseService>
+  readonly tasks: RunningTaskService
+  readonly locks: RunningLockService
+  readonly told: DomainEvent[]
+  readonly log: ReturnType<typeof createRecordedLog>
+  /** Somebody with a token of their own, at this node's gateway. */
+  actor(token: string, abilities?: readonly string[]): Actor
+}
+
+/**
+ * Real documents, leases, voters, calls, tasks and locks of several nodes over the memory network and one clock.
+ * Envelopes travel at once between connected nodes.
+ */
+export class ClaimLab {
+  readonly clock: ManualClock = createManualClock()
+  readonly nodes: LabNode[] = []
+  readonly projects: LabProject[] = [{ id: PROJECT, repository: null, isDeleted: false }]
+  /** Nodes that are neither heard nor reached. */
+  readonly cut = new Set<PeerId>()
+  readonly #network = createMemoryNetwork()
+  readonly #heard = new Map<PeerId, { atMs: number; leases: ReadonlySet<string> }>()
+  #membership: Membership | undefined
+
+  /** `voters` of the nodes vote, the first ones. */
+  static async create({ nodes = 2, voters = 1 }: { nodes?: number; voters?: number } = {}): Promise<ClaimLab> {
+    const lab = new ClaimLab()
+    const disks = Array.from({ length: voters }, () => createSimDisk().open())
+    const incs = await Promise.all(disks.map((disk, n) => prepareVoterJournal(disk, createSeededRandom(n + 50))))
+    const founder = identity(0)
+    const leaseConfig = signAs({ crypto, signer: founder }, 'config', {
+      v: 1 as const,
+      space: MESH,
+      epoch: 1,
+      voters: incs.map((inc, n) => ({ node: identity(n).peer, inc })),
+      prev: null,
+      by: founder.peer,
+    })
+    const members = new Map<PeerId, Member>()
+    const capabilities = new Set(['store', 'control', 'run', 'gateway', 'vote'] as const)
+    for (let n = 0; n < nodes; n++) {
+      const { peer } = identity(n)
+      members.set(peer, { peer, name: `node ${n}`, boxKey: new Uint8Array(32), capabilities, seniority: n })
+    }
+    lab.#membership = {
+      mesh: MESH,
+      founder: founder.peer,
+      members,
+      removed: new Map(),
+      invites: new Map(),
+      leaseConfig,
+      heads: [],
+    }
+    for (let n = 0; n < nodes; n++) lab.nodes.push(await lab.#start(n, disks[n]))
+    for (const a of lab.nodes) for (const b of lab.nodes) if (a !== b) lab.#network.connect(a.peer, b.peer)
+    await lab.sync()
+    return lab
+  }
+
+  /** The node dies: nobody hears or reaches it any more. */
+  disconnect(node: LabNode): void {
+    this.cut.add(node.peer)
+    for (const other of this.nodes) if (other !== node) this.#network.disconnect(node.peer, other.peer)
+  }
+
+  async reconnect(node: LabNode): Promise<void> {
+    this.cut.delete(node.peer)
+    for (const other of this.nodes) {
+      if (other !== node && !this.cut.has(other.peer)) this.#network.connect(node.peer, other.peer)
+    }
+    await this.sync()
+  }
+
+  /** Brings everything that was written to everybody who can be reached. */
+  async sync(): Promise<void> {
+    for (const from of this.nodes) for (const to of this.nodes) if (from !== to) await this.#bring(from, to)
+    await settle()
+  }
+
+  /** One heartbeat of every reachable node. */
+  beat(): void {
+    for (const { peer, leases } of this.nodes) {
+      if (this.cut.has(peer)) continue
+      this.#heard.set(peer, {
+        atMs: this.clock.monoMs(),
+        leases: new Set(leases.held().map(({ leaseId }) => leaseId)),
+      })
+    }
+  }
+
+  /** Time passes, with a heartbeat every five seconds. */
+  async pass(ms: number): Promise<void> {
+    for (let rest = ms; rest > 0; rest -= 5000) {
+      this.beat()
+      await this.clock.advance(Math.min(5000, rest))
+      await settle()
+    }
+    this.beat()
+  }
+
+  async close(): Promise<void> {
+    for (const { tasks, locks, leases, documents } of this.nodes) {
+      tasks.stop()
+      locks.stop()
+      await leases.close()
+      await documents.close()
+    }
+  }
+
+  project = async (id: string) => {
+    const known = this.projects.find((project) => project.id === id && !project.isDeleted)
+    return known ? ok(projectView(known)) : err(domainError('project_not_found'))
+  }
+
+  /** The same node after a restart: what was in memory is gone. */
+  async #start(n: number, journal: ReturnType<ReturnType<typeof createSimDisk>['open']> | undefined): Promise<LabNode> {
+    const { clock } = this
+    const signer = identity(n)
+    const { peer } = signer
+    const log = createRecordedLog()
+    const random = createSeededRandom(n + 1)
+    const store = createMemoryStore()
+    const membership = (): Membership => {
+      if (!this.#membership) throw new Error('no membership yet')
+      return this.#membership
+    }
+    const network = this.#network.join(peer)
+    const documents = await createDocuments({ store, crypto, signer, clock, random, log, membership })
+    const shared = { network, membership, crypto, signer, clock, random, log }
+    const voter = journal && (await openLeaseVoter({ ...shared, journal }))
+    const leases = createLeaseService({
+      ...shared,
+      boot: 1,
+      reached: (position, signal) => documents.reached(position, signal),
+      ...(voter ? { voter } : {}),
+    })
+    const events = createEventHub(log)
+    const told: DomainEvent[] = []
+    events.subscribe((event) => told.push(event))
+    const rpc = createRpc({ network, clock, log, hasCapability: () => true })
+    const presence = {
+      lastRenewedMonoMs: (of: PeerId, lease: string) => {
+        const heard = this.#heard.get(of)
+        return heard?.leases.has(lease) ? heard.atMs : undefined
+      },
+    }
+    const nameOf = (of: PeerId): string => membership().members.get(of)?.name ?? of
+    const deps = { documents, leases, presence, events, clock, log, self: peer, rpc, crypto, nameOf }
+    const projects = { get: this.project }
+    const tasks = createTaskService({ ...deps, random, projects })
+    const locks = createLockService({ ...deps, projects, boot: 1 })
+    await tasks.start()
+    await locks.start()
+    const actor = (tokenId: string, abilities: readonly string[] = ['*']): Actor => ({
+      kind: 'user',
+      id: `user of ${tokenId}`,
+      tokenId,
+      abilities: [...abilities],
+      gateway: peer,
+    })
+    const node = { peer, documents, store, leases, tasks, locks, told, log, actor }
+    documents.onAppend((envelopes) => {
+      for (const to of this.nodes) {
+        if (to.peer === peer || this.cut.has(peer) || this.cut.has(to.peer)) continue
+        void to.documents.receive(
+          envelopes.map(({ bytes }) => bytes),
+          peer,
+        )
+      }
+    })
+    return node
+  }
+
+  async #bring(from: LabNode, to: LabNode): Promise<void> {
+    if (this.cut.has(from.peer) || this.cut.has(to.peer)) return
+    const envelopes: Uint8Array[] = []
+    for await (const bytes of from.documents.missing(to.documents.vectors(), Infinity)) envelopes.push(bytes)
+    await to.documents.receive(envelopes, from.peer)
+  }
+}
+
+const projectView = ({ id, repository }: LabProject): Project => ({
+  id,
+  name: 'lab',
+  summary: '',
+  architecture: '',
+  conventions: '',
+  currentFocus: '',
+  recentChanges: '',
+  settings: DEFAULT_PROJECT_SETTINGS,
+  repository,
+  paths: {},
+  createdAt: '2026-01-01T00:00:00.000Z',
+  createdBy: 'somebody',
+})
+
+export const codeOf = (result: { ok: boolean; error?: { code: string } }): string =>
+  result.ok ? 'ok' : (result.error?.code ?? 'unknown')
+
+export function valueOf<T>(
+  result: { ok: true; value: T } | { ok: false; error: { code: string; message: string } },
+): T {
+  if (!result.ok) throw new Error(`${result.error.code}: ${result.error.message}`)
+  return result.value
+}
+
+/** Settles what is under way while time moves on in small steps, until the promise is there. */
+export async function passing<T>(lab: ClaimLab, promise: Promise<T>, stepMs = 100): Promise<T> {
+  let isDone = false
+  const done = promise.finally(() => (isDone = true))
+  done.catch(() => undefined)
+  for (let i = 0; i < 400; i++) {
+    await settle()
+    if (isDone) break
+    await lab.clock.advance(stepMs)
+  }
+  return await done
+}
