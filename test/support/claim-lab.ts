@@ -6,6 +6,7 @@ import type { Project, RepositoryIdentity } from '../../crdt/project.ts'
 import { DEFAULT_PROJECT_SETTINGS } from '../../crdt/project.ts'
 import { domainError } from '../../crdt/errors.ts'
 import { err, ok } from '../../crdt/result.ts'
+import type { LeaseJournal } from '../../node/ports/lease-journal.ts'
 import { createDocuments, type DocumentsService } from '../../node/services/documents-service.ts'
 import { createEventHub } from '../../node/services/event-hub.ts'
 import { createLeaseService } from '../../node/services/lease-holder.ts'
@@ -51,6 +52,8 @@ export class ClaimLab {
   readonly projects: LabProject[] = [{ id: PROJECT, repository: null, isDeleted: false }]
   /** Nodes that are neither heard nor reached. */
   readonly cut = new Set<PeerId>()
+  /** Nodes that envelopes do not reach, while everything else does. */
+  readonly deaf = new Set<PeerId>()
   readonly #network = createMemoryNetwork()
   readonly #heard = new Map<PeerId, { atMs: number; leases: ReadonlySet<string> }>()
   #membership: Membership | undefined
@@ -104,6 +107,18 @@ export class ClaimLab {
     await this.sync()
   }
 
+  /** The process of a node that does not vote dies and starts again; only what was durable is left. */
+  async restart(n: number): Promise<LabNode> {
+    const old = this.nodes[n]
+    if (!old) throw new Error(`no node ${n}`)
+    this.disconnect(old)
+    await stop(old)
+    const node = await this.#start(n, undefined, { store: old.store.crash(), boot: 2 })
+    this.nodes[n] = node
+    await this.reconnect(node)
+    return node
+  }
+
   /** Brings everything that was written to everybody who can be reached. */
   async sync(): Promise<void> {
     for (const from of this.nodes) for (const to of this.nodes) if (from !== to) await this.#bring(from, to)
@@ -132,12 +147,7 @@ export class ClaimLab {
   }
 
   async close(): Promise<void> {
-    for (const { tasks, locks, leases, documents } of this.nodes) {
-      tasks.stop()
-      locks.stop()
-      await leases.close()
-      await documents.close()
-    }
+    for (const node of this.nodes) await stop(node)
   }
 
   project = async (id: string) => {
@@ -145,14 +155,16 @@ export class ClaimLab {
     return known ? ok(projectView(known)) : err(domainError('project_not_found'))
   }
 
-  /** The same node after a restart: what was in memory is gone. */
-  async #start(n: number, journal: ReturnType<ReturnType<typeof createSimDisk>['open']> | undefined): Promise<LabNode> {
+  async #start(
+    n: number,
+    journal: LeaseJournal | undefined,
+    { store, boot } = { store: createMemoryStore(), boot: 1 },
+  ): Promise<LabNode> {
     const { clock } = this
     const signer = identity(n)
     const { peer } = signer
     const log = createRecordedLog()
-    const random = createSeededRandom(n + 1)
-    const store = createMemoryStore()
+    const random = createSeededRandom(100 * boot + n)
     const membership = (): Membership => {
       if (!this.#membership) throw new Error('no membership yet')
       return this.#membership
@@ -163,7 +175,7 @@ export class ClaimLab {
     const voter = journal && (await openLeaseVoter({ ...shared, journal }))
     const leases = createLeaseService({
       ...shared,
-      boot: 1,
+      boot,
       reached: (position, signal) => documents.reached(position, signal),
       ...(voter ? { voter } : {}),
     })
@@ -181,7 +193,7 @@ export class ClaimLab {
     const deps = { documents, leases, presence, events, clock, log, self: peer, rpc, crypto, nameOf }
     const projects = { get: this.project }
     const tasks = createTaskService({ ...deps, random, projects })
-    const locks = createLockService({ ...deps, projects, boot: 1 })
+    const locks = createLockService({ ...deps, projects, boot })
     await tasks.start()
     await locks.start()
     const actor = (tokenId: string, abilities: readonly string[] = ['*']): Actor => ({
@@ -194,7 +206,7 @@ export class ClaimLab {
     const node = { peer, documents, store, leases, tasks, locks, told, log, actor }
     documents.onAppend((envelopes) => {
       for (const to of this.nodes) {
-        if (to.peer === peer || this.cut.has(peer) || this.cut.has(to.peer)) continue
+        if (to.peer === peer || !this.#hears(to.peer, peer)) continue
         void to.documents.receive(
           envelopes.map(({ bytes }) => bytes),
           peer,
@@ -204,12 +216,23 @@ export class ClaimLab {
     return node
   }
 
+  #hears(to: PeerId, from: PeerId): boolean {
+    return !this.cut.has(from) && !this.cut.has(to) && !this.deaf.has(to)
+  }
+
   async #bring(from: LabNode, to: LabNode): Promise<void> {
-    if (this.cut.has(from.peer) || this.cut.has(to.peer)) return
+    if (!this.#hears(to.peer, from.peer)) return
     const envelopes: Uint8Array[] = []
     for await (const bytes of from.documents.missing(to.documents.vectors(), Infinity)) envelopes.push(bytes)
     await to.documents.receive(envelopes, from.peer)
   }
+}
+
+async function stop({ tasks, locks, leases, documents }: LabNode): Promise<void> {
+  tasks.stop()
+  locks.stop()
+  await leases.close()
+  await documents.close()
 }
 
 const projectView = ({ id, repository }: LabProject): Project => ({

@@ -1,6 +1,9 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { FileLock } from '../../../crdt/lock.ts'
-import { ProjectId } from '../../../crdt/ids.ts'
+import { InstanceId, ProjectId } from '../../../crdt/ids.ts'
+import { putLock } from '../../../crdt/live-document.ts'
+import type { LockRecord } from '../../../crdt/lock-record.ts'
+import { certificateBytes } from '../../../node/services/claim-certificate.ts'
 import type { LockInput } from '../../../node/services/lock-service.ts'
 import { ClaimLab, codeOf, passing, PROJECT, valueOf, type LabNode } from '../../support/claim-lab.ts'
 import { settle } from '../../support/clock.ts'
@@ -350,5 +353,38 @@ describe('what is shown', () => {
     const kept = b.told.filter((event) => event.type === 'file.locked' && event.lock.path === 'kept.ts')
     expect(kept).toHaveLength(1)
     expect(b.told.filter(({ type }) => type === 'file.unlocked')).toHaveLength(120)
+  })
+
+  it('[L2.11] starts with no locks after a restart of the node, and everybody knows', async () => {
+    lab = await ClaimLab.create()
+    const [a, b] = [lab.nodes[0]!, lab.nodes[1]!]
+    valueOf(await lock(b, 'a.ts', 'one'))
+    expect(await shown(a)).toEqual(['a.ts one'])
+    const again = await lab.restart(1)
+    expect([await shown(a), await shown(again)]).toEqual([[], []])
+    await lab.pass(65_000)
+    expect(codeOf(await lock(again, 'a.ts', 'one'))).toBe('ok')
+    expect(await shown(a)).toEqual(['a.ts one'])
+  })
+
+  it('[M13] ignores a lock that its certificate does not prove', async () => {
+    lab = await ClaimLab.create()
+    const [a, b] = [lab.nodes[0]!, lab.nodes[1]!]
+    const mine = valueOf(await lock(b, 'a.ts', 'one'))
+    const certificate = certificateBytes(b.leases.find(mine.leaseId)!.certificate)
+    const record = { lease: mine.leaseId, project: PROJECT, instance: mine.instanceId, token: mine.fencingToken }
+    const rest = { tokenId: mine.tokenId, reason: null, lockedAt: mine.lockedAt, expiresAt: mine.expiresAt }
+    const doc = b.documents.list().find((id) => id.startsWith(`live/${b.peer}/`))!
+    await b.documents.write(doc, undefined, (state) => {
+      const forge = (n: number, change: Partial<LockRecord>): void =>
+        putLock(state, `x/${n}`, { ...record, ...rest, key: `${PROJECT}/b.ts`, path: 'b.ts', ...change }, certificate)
+      forge(1, {})
+      forge(2, { key: `${PROJECT}/a.ts`, path: 'c.ts' })
+      forge(3, { key: `${PROJECT}/a.ts`, path: 'a.ts/' })
+      forge(4, { key: `${PROJECT}/a.ts`, path: 'a.ts', token: mine.fencingToken + 1 })
+      forge(5, { key: `${PROJECT}/a.ts`, path: 'a.ts', instance: InstanceId.parse('somebody else') })
+    })
+    await settle()
+    expect(await list(a)).toEqual([mine])
   })
 })
