@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import {
   CODE_DNS,
@@ -34,7 +35,14 @@ export function normaliseAddress(text: string): string | undefined {
 export function hostOf(address: Multiaddr | string): string | undefined {
   const parsed = typeof address === 'string' ? parse(address) : address
   const host = parsed?.getComponents().find((component) => HOST_CODES.has(component.code))?.value
-  return host === undefined ? undefined : host.replace(/^::ffff:(\d+\.\d+\.\d+\.\d+)$/i, '$1')
+  return host === undefined ? undefined : withoutMapping(host)
+}
+
+function withoutMapping(host: string): string {
+  const [, high, low] = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/i.exec(host) ?? []
+  if (high === undefined || low === undefined) return host.replace(/^::ffff:(?=\d+\.)/i, '')
+  const bits = Number.parseInt(high, 16) * 65_536 + Number.parseInt(low, 16)
+  return [24, 16, 8, 0].map((shift) => (bits >>> shift) & 255).join('.')
 }
 
 export function scopeOf(host: string): AddressScope {
@@ -59,13 +67,13 @@ export function ownHosts(): string[] {
 /**
  * Which of the addresses that somebody else told us may be dialled. On another host's word, loopback and link-local
  * addresses would make us connect to our own machine or to whatever happens to be on our link; a teller on this very
- * host means the same loopback as we do.
+ * host means the same loopback as we do. Names are not accepted: they may resolve to anything.
  */
 export function acceptHints(addresses: readonly string[], teller: { readonly onThisHost: boolean }): string[] {
   return addresses.flatMap((text) => {
     const address = normaliseAddress(text)
     const host = address === undefined ? undefined : hostOf(address)
-    if (address === undefined || host === undefined) return []
+    if (address === undefined || host === undefined || isIP(host) === 0) return []
     const scope = scopeOf(host)
     return scope === 'elsewhere' || (scope === 'loopback' && teller.onThisHost) ? [address] : []
   })

@@ -17,109 +17,116 @@ const WATCH_EVERY_MS = 5000
 /** A host whose boot clock ran this much further than its monotonic clock was suspended. */
 const SUSPENDED_MS = 2000
 
-export type Dialer = {
-  start(): void
-  stop(): void
-  /** Dials every member that is not connected, back-off or not. */
-  dialAll(): void
-  /** There is something new to try for this peer. */
-  hurry(peer: PeerId): void
-  connected(peer: PeerId): void
-  disconnected(peer: PeerId, lastedMs: number): void
-}
-
 export type DialerDeps = {
   readonly clock: Clock
   readonly random: Random
   /** Members with at least one known address. */
   readonly targets: () => readonly PeerId[]
   readonly isConnected: (peer: PeerId) => boolean
+  /** Tells whether the peer was reached; never rejects. */
   readonly dial: (peer: PeerId, signal: AbortSignal) => Promise<boolean>
 }
 
-type Target = { failures: number; lastTryMs: number; dialling: boolean; cancel: Cancel | undefined }
+type Target = { failures: number; lastTryMs: number; isDialling: boolean; cancel: Cancel | undefined }
 
 /**
  * Keeps trying to be connected to every member, for ever: a member is never given up by a timer. Starts over at once
  * when the host resumes from suspension or its network changes.
  */
-export function createDialer(deps: DialerDeps): Dialer {
-  const { clock, random, targets, isConnected, dial } = deps
-  const states = new Map<PeerId, Target>()
-  let running: AbortController | undefined
-  let cancelWatch: Cancel = () => undefined
+export class Dialer {
+  readonly #deps: DialerDeps
+  readonly #states = new Map<PeerId, Target>()
+  #running: AbortController | undefined
+  #cancelWatch: Cancel = () => undefined
 
-  const stateOf = (peer: PeerId): Target => {
-    const state = states.get(peer) ?? { failures: 0, lastTryMs: -Infinity, dialling: false, cancel: undefined }
-    states.set(peer, state)
-    return state
+  constructor(deps: DialerDeps) {
+    this.#deps = deps
   }
-  const disarm = (state: Target): void => {
-    state.cancel?.()
-    state.cancel = undefined
+
+  start(): void {
+    this.#running = new AbortController()
+    this.#cancelWatch = watchHost(this.#deps.clock, () => this.dialAll())
+    this.dialAll()
   }
-  const arm = (peer: PeerId, delayMs: number): void => {
-    const state = stateOf(peer)
-    disarm(state)
-    state.cancel = clock.after(delayMs, () => {
-      state.cancel = undefined
-      tryNow(peer)
-    })
+
+  stop(): void {
+    this.#running?.abort(new Error('the node stops'))
+    this.#running = undefined
+    this.#cancelWatch()
+    for (const state of this.#states.values()) disarm(state)
+    this.#states.clear()
   }
-  const backoffMs = (failures: number): number => {
-    const base = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** Math.min(failures - 1, 16))
-    return base * (0.75 + randomFraction(random) / 2)
+
+  /** Dials every member that is not connected, back-off or not. */
+  dialAll(): void {
+    for (const peer of this.#deps.targets()) this.#tryNow(peer)
   }
-  const tryNow = (peer: PeerId): void => {
-    const state = stateOf(peer)
-    if (running === undefined || state.dialling) return
+
+  /** There is something new to try for this peer. */
+  hurry(peer: PeerId): void {
+    if (this.#deps.clock.monoMs() - this.#stateOf(peer).lastTryMs >= HURRY_EVERY_MS) this.#tryNow(peer)
+  }
+
+  connected(peer: PeerId): void {
+    disarm(this.#stateOf(peer))
+  }
+
+  disconnected(peer: PeerId, lastedMs: number): void {
+    if (this.#running === undefined) return
+    const state = this.#stateOf(peer)
+    state.failures = lastedMs >= STABLE_AFTER_MS ? 0 : state.failures + 1
+    const soon = REDIAL_SPREAD_MS * randomFraction(this.#deps.random)
+    this.#arm(peer, state.failures <= 1 ? soon : this.#backoffMs(state.failures - 1))
+  }
+
+  #tryNow(peer: PeerId): void {
+    const { targets, isConnected, clock } = this.#deps
+    const state = this.#stateOf(peer)
+    if (this.#running === undefined || state.isDialling) return
     if (!targets().includes(peer)) {
       disarm(state)
-      states.delete(peer)
+      this.#states.delete(peer)
       return
     }
     if (isConnected(peer)) return
     disarm(state)
-    state.dialling = true
+    state.isDialling = true
     state.lastTryMs = clock.monoMs()
-    const { signal } = running
-    void dial(peer, signal).then((reached) => {
-      state.dialling = false
-      if (signal.aborted || reached || isConnected(peer)) return
-      state.failures++
-      arm(peer, backoffMs(state.failures))
-    })
-  }
-  const dialAll = (): void => {
-    for (const peer of targets()) tryNow(peer)
+    void this.#dial(peer, state, this.#running.signal)
   }
 
-  return {
-    start() {
-      running = new AbortController()
-      cancelWatch = watchHost(clock, dialAll)
-      dialAll()
-    },
-    stop() {
-      running?.abort(new Error('the node stops'))
-      running = undefined
-      cancelWatch()
-      for (const state of states.values()) disarm(state)
-      states.clear()
-    },
-    dialAll,
-    hurry(peer) {
-      if (clock.monoMs() - stateOf(peer).lastTryMs >= HURRY_EVERY_MS) tryNow(peer)
-    },
-    connected: (peer) => disarm(stateOf(peer)),
-    disconnected(peer, lastedMs) {
-      if (running === undefined) return
-      const state = stateOf(peer)
-      state.failures = lastedMs >= STABLE_AFTER_MS ? 0 : state.failures + 1
-      const soon = REDIAL_SPREAD_MS * randomFraction(random)
-      arm(peer, state.failures <= 1 ? soon : backoffMs(state.failures - 1))
-    },
+  async #dial(peer: PeerId, state: Target, signal: AbortSignal): Promise<void> {
+    const reached = await this.#deps.dial(peer, signal)
+    state.isDialling = false
+    if (signal.aborted || reached || this.#deps.isConnected(peer)) return
+    state.failures++
+    this.#arm(peer, this.#backoffMs(state.failures))
   }
+
+  #arm(peer: PeerId, delayMs: number): void {
+    const state = this.#stateOf(peer)
+    disarm(state)
+    state.cancel = this.#deps.clock.after(delayMs, () => {
+      state.cancel = undefined
+      this.#tryNow(peer)
+    })
+  }
+
+  #backoffMs(failures: number): number {
+    const base = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** Math.min(failures - 1, 16))
+    return base * (0.75 + randomFraction(this.#deps.random) / 2)
+  }
+
+  #stateOf(peer: PeerId): Target {
+    const state = this.#states.get(peer) ?? { failures: 0, lastTryMs: -Infinity, isDialling: false, cancel: undefined }
+    this.#states.set(peer, state)
+    return state
+  }
+}
+
+function disarm(state: Target): void {
+  state.cancel?.()
+  state.cancel = undefined
 }
 
 function watchHost(clock: Clock, onChange: () => void): Cancel {

@@ -12,8 +12,7 @@ import type { AddressBook, KnownAddresses } from './address-book.ts'
 import { acceptHints, hostOf, isThisHost, normaliseAddress, scopeOf } from './addresses.ts'
 import { createConnectionGate } from './connection-gate.ts'
 import { ConnectionTable } from './connection-table.ts'
-import { createDialer } from './dialer.ts'
-import type { Dialer } from './dialer.ts'
+import { Dialer } from './dialer.ts'
 import { encodeIntroduction, INTRODUCTION_OPTIONS, INTRODUCTION_PROTOCOL, readIntroduction } from './introduction.ts'
 import { createLibp2pNode } from './libp2p-node.ts'
 import { ProtocolHost } from './protocol-host.ts'
@@ -108,7 +107,7 @@ class Network implements Libp2pNetwork {
     this.#book = book
     this.#table = table
     this.#host = host
-    this.#dialer = createDialer({
+    this.#dialer = new Dialer({
       clock: options.clock,
       random: options.random ?? { bytes: (count) => randomBytes(count) },
       targets: () => book.peers().filter((peer) => peer !== this.self && options.isMember(peer)),

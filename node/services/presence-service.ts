@@ -1,13 +1,10 @@
-import { z } from 'zod'
 import type { MeshId, PeerId } from '../../crdt/ids.ts'
-import { decodeCanonical, encodeCanonical, MalformedError } from '../../protocols/codec.ts'
+import { MalformedError } from '../../protocols/codec.ts'
 import type { Crypto, Signer } from '../../protocols/crypto.ts'
-import { LEASES_PER_OWNER_MAX } from '../../protocols/lease/messages.ts'
 import {
   decodeHeartbeat,
   heartbeatPeriodMs,
   isNewer,
-  signHeartbeat,
   verifyHeartbeat,
   type Heartbeat,
 } from '../../protocols/presence.ts'
@@ -16,17 +13,14 @@ import { every } from '../ports/clock.ts'
 import type { FeedStore } from '../ports/feed-store.ts'
 import type { Log } from '../ports/log.ts'
 import type { PeerNetwork } from '../ports/peer-network.ts'
+import { Heart } from './presence-beat.ts'
 import type { Presence, PresenceState } from './presence.ts'
 
-const BOOT_FACT = 'presence.boot'
-const BOOT_FACT_BYTES_MAX = 16
 /** A member counts as online for this many periods after its last heartbeat, then as stale, then as away. */
 const ONLINE_PERIODS = 1.5
 const STALE_PERIODS = 3
 /** How often passing of time is looked at: a change of state is told at most this late. */
 const LOOK_EVERY_MS = 1000
-/** Sent heartbeats whose echo is still welcome. */
-const ECHOES_MAX = 8
 
 export type PresenceDeps = {
   readonly mesh: MeshId
@@ -77,136 +71,123 @@ type Heard = {
 
 /** Liveness of members by signed heartbeats, one per node and period, judged by our own monotonic clock. */
 export function createPresence(deps: PresenceDeps): PresenceService {
-  const { mesh, crypto, signer, clock, members } = deps
-  const heard = new Map<PeerId, Heard>()
-  const rtts = new Map<PeerId, number>()
-  const told = new Map<PeerId, PresenceState>()
-  const sent = new Map<number, number>()
-  const changeListeners = new Set<(peer: PeerId) => void>()
-  const beatListeners = new Set<(beat: Uint8Array) => void>()
-  const cancels: Cancel[] = []
-  let boot = 0
-  let counter = 0
-  let latest: Uint8Array | undefined
-  let cancelBeat: Cancel = () => undefined
-
-  const periodMs = (): number => heartbeatPeriodMs(members().size)
-
-  const sign = (kind: Heartbeat['kind']): Uint8Array => {
-    counter++
-    sent.set(counter, clock.monoMs())
-    sent.delete(counter - ECHOES_MAX)
-    return signHeartbeat(crypto, signer, {
-      v: 1,
-      mesh,
-      peer: signer.peer,
-      boot,
-      counter,
-      at: Math.max(0, Math.floor(clock.wallMs())),
-      kind,
-      leases: deps.leases().slice(0, LEASES_PER_OWNER_MAX),
-      load: { sessions: deps.sessions() },
-    })
-  }
-  const say = (kind: Heartbeat['kind']): void => {
-    const beat = sign(kind)
-    latest = kind === 'beat' ? beat : undefined
-    for (const listener of beatListeners) listener(beat)
-  }
-  const beatRegularly = (): void => {
-    say('beat')
-    cancelBeat = clock.after(periodMs(), beatRegularly)
-  }
-  const quiet = (kind: 'bye' | 'sleep'): void => {
-    cancelBeat()
-    if (latest !== undefined) say(kind)
-  }
-
-  const state = (peer: PeerId): PresenceState => {
-    if (!members().has(peer)) return 'gone'
-    if (peer === signer.peer) return 'online'
-    const last = heard.get(peer)
-    if (last === undefined || last.beat.kind !== 'beat') return 'away'
-    const periods = (clock.monoMs() - last.monoMs) / periodMs()
-    if (periods <= ONLINE_PERIODS && deps.network.connected().includes(peer)) return 'online'
-    return periods <= STALE_PERIODS ? 'stale' : 'away'
-  }
-  const tell = (peer: PeerId): void => {
-    const now = state(peer)
-    if (told.get(peer) === now) return
-    if (now === 'gone') forget(peer)
-    else told.set(peer, now)
-    for (const listener of changeListeners) listener(peer)
-  }
-  const forget = (peer: PeerId): void => {
-    told.delete(peer)
-    heard.delete(peer)
-    rtts.delete(peer)
-  }
-  const look = (): void => {
-    for (const peer of new Set([...told.keys(), ...heard.keys()])) tell(peer)
-  }
-
-  return {
-    state,
-    lastSeenWallMs: (peer) => (peer === signer.peer ? clock.wallMs() : heard.get(peer)?.wallMs),
-    rttMs: (peer) => rtts.get(peer),
-    lastRenewedMonoMs(peer, leaseId) {
-      const last = heard.get(peer)
-      return last?.leases.has(leaseId) === true ? last.monoMs : undefined
-    },
-    onChange(listener) {
-      changeListeners.add(listener)
-      return () => changeListeners.delete(listener)
-    },
-    current: () => latest,
-    onBeat(listener) {
-      beatListeners.add(listener)
-      return () => beatListeners.delete(listener)
-    },
-    receive(bytes, from) {
-      const beat = decodeHeartbeat(bytes)
-      if (beat.peer !== from || beat.mesh !== mesh) throw new MalformedError('a heartbeat of somebody else')
-      if (!isNewer(beat, heard.get(from)?.beat)) return undefined
-      if (!verifyHeartbeat(crypto, beat)) throw new MalformedError('a heartbeat with a bad signature')
-      if (!members().has(from)) return undefined
-      const leases = new Set(beat.kind === 'beat' ? beat.leases : [])
-      heard.set(from, { beat, monoMs: clock.monoMs(), wallMs: clock.wallMs(), leases })
-      tell(from)
-      return { boot: beat.boot, counter: beat.counter }
-    },
-    echoed(from, echo) {
-      const sentMs = echo.boot === boot ? sent.get(echo.counter) : undefined
-      if (sentMs !== undefined && members().has(from)) rtts.set(from, clock.monoMs() - sentMs)
-    },
-    async start() {
-      boot = await nextBoot(deps.store)
-      cancels.push(
-        every(clock, LOOK_EVERY_MS, look),
-        deps.network.onConnect(tell),
-        deps.network.onDisconnect((peer) => {
-          rtts.delete(peer)
-          tell(peer)
-        }),
-      )
-      beatRegularly()
-    },
-    stop() {
-      quiet('bye')
-      for (const cancel of cancels.splice(0)) cancel()
-    },
-    suspend: () => quiet('sleep'),
-    resume() {
-      cancelBeat()
-      if (boot > 0) beatRegularly()
-    },
-  }
+  return new Observer(deps)
 }
 
-/** Counts the starts of this node; durable before it is used, so that no (boot, counter) is ever used twice. */
-async function nextBoot(store: Pick<FeedStore, 'getFact' | 'putFact'>): Promise<number> {
-  const stored = await store.getFact(BOOT_FACT)
-  const last = stored === undefined ? 0 : decodeCanonical(z.int().min(0), stored, BOOT_FACT_BYTES_MAX)
-  await store.putFact(BOOT_FACT, encodeCanonical(last + 1))
-  return last + 1
+class Observer implements PresenceService {
+  readonly #deps: PresenceDeps
+  readonly #heart: Heart
+  readonly #heard = new Map<PeerId, Heard>()
+  readonly #rtts = new Map<PeerId, number>()
+  readonly #told = new Map<PeerId, PresenceState>()
+  readonly #listeners = new Set<(peer: PeerId) => void>()
+  readonly #cancels: Cancel[] = []
+
+  constructor(deps: PresenceDeps) {
+    this.#deps = deps
+    this.#heart = new Heart(deps, () => this.#periodMs())
+  }
+
+  async start(): Promise<void> {
+    const { clock, network } = this.#deps
+    await this.#heart.start()
+    this.#cancels.push(
+      every(clock, LOOK_EVERY_MS, () => this.#look()),
+      network.onConnect((peer) => this.#tell(peer)),
+      network.onDisconnect((peer) => {
+        this.#rtts.delete(peer)
+        this.#tell(peer)
+      }),
+    )
+  }
+
+  stop(): void {
+    this.#heart.rest('bye')
+    for (const cancel of this.#cancels.splice(0)) cancel()
+  }
+
+  suspend(): void {
+    this.#heart.rest('sleep')
+  }
+
+  resume(): void {
+    this.#heart.beat()
+  }
+
+  state(peer: PeerId): PresenceState {
+    const { members, signer, clock, network } = this.#deps
+    if (!members().has(peer)) return 'gone'
+    if (peer === signer.peer) return 'online'
+    const last = this.#heard.get(peer)
+    if (last === undefined || last.beat.kind !== 'beat') return 'away'
+    const periods = (clock.monoMs() - last.monoMs) / this.#periodMs()
+    if (periods <= ONLINE_PERIODS && network.connected().includes(peer)) return 'online'
+    return periods <= STALE_PERIODS ? 'stale' : 'away'
+  }
+
+  lastSeenWallMs(peer: PeerId): number | undefined {
+    const { signer, clock } = this.#deps
+    return peer === signer.peer ? clock.wallMs() : this.#heard.get(peer)?.wallMs
+  }
+
+  rttMs(peer: PeerId): number | undefined {
+    return this.#rtts.get(peer)
+  }
+
+  lastRenewedMonoMs(peer: PeerId, leaseId: string): number | undefined {
+    const last = this.#heard.get(peer)
+    return last?.leases.has(leaseId) === true ? last.monoMs : undefined
+  }
+
+  onChange(listener: (peer: PeerId) => void): Cancel {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  current(): Uint8Array | undefined {
+    return this.#heart.latest
+  }
+
+  onBeat(listener: (beat: Uint8Array) => void): Cancel {
+    return this.#heart.onBeat(listener)
+  }
+
+  receive(bytes: Uint8Array, from: PeerId): { boot: number; counter: number } | undefined {
+    const { mesh, crypto, clock, members } = this.#deps
+    const beat = decodeHeartbeat(bytes)
+    if (beat.peer !== from || beat.mesh !== mesh) throw new MalformedError('a heartbeat of somebody else')
+    if (!isNewer(beat, this.#heard.get(from)?.beat)) return undefined
+    if (!verifyHeartbeat(crypto, beat)) throw new MalformedError('a heartbeat with a bad signature')
+    if (!members().has(from)) return undefined
+    const leases = new Set(beat.kind === 'beat' ? beat.leases : [])
+    this.#heard.set(from, { beat, monoMs: clock.monoMs(), wallMs: clock.wallMs(), leases })
+    this.#tell(from)
+    return { boot: beat.boot, counter: beat.counter }
+  }
+
+  echoed(from: PeerId, echo: { boot: number; counter: number }): void {
+    const sentMs = this.#heart.sentMs(echo)
+    if (sentMs === undefined || !this.#deps.members().has(from)) return
+    this.#rtts.set(from, this.#deps.clock.monoMs() - sentMs)
+  }
+
+  #periodMs(): number {
+    return heartbeatPeriodMs(this.#deps.members().size)
+  }
+
+  /** Time passes without an event. */
+  #look(): void {
+    for (const peer of new Set([...this.#told.keys(), ...this.#heard.keys()])) this.#tell(peer)
+  }
+
+  #tell(peer: PeerId): void {
+    const now = this.state(peer)
+    if (this.#told.get(peer) === now) return
+    if (now === 'gone') {
+      this.#told.delete(peer)
+      this.#heard.delete(peer)
+      this.#rtts.delete(peer)
+    } else this.#told.set(peer, now)
+    for (const listener of this.#listeners) listener(peer)
+  }
 }

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import type { z } from 'zod'
 import type { Actor } from '../../crdt/actor.ts'
 import type { Capability } from '../../crdt/capability.ts'
 import { domainError } from '../../crdt/errors.ts'
@@ -97,29 +97,32 @@ export function createRpcServer(deps: RpcServerDeps): RpcServer {
         },
       })
     },
-    async serve(channel) {
-      const calls = new Map<number, AbortController>()
-      let waiting = 0
-      const work = async (id: number, call: Call): Promise<void> => {
-        const controller = new AbortController()
-        calls.set(id, controller)
-        const result = await answerSafely(call, channel.peer, controller.signal)
-        calls.delete(id)
-        if (controller.signal.aborted) return
-        if (++waiting > ANSWERS_WAITING_MAX) channel.abort(new Error('the peer does not read its answers'))
-        await channel.send(encodeReply(id, result)).finally(() => waiting--)
-      }
-      try {
-        for await (const frame of channel.frames) {
-          const message = decodeFromCaller(frame)
-          if ('cancel' in message) calls.get(message.cancel)?.abort(new Error('cancelled by the caller'))
-          else if (calls.has(message.id)) throw new Error('the peer used one request id twice')
-          else work(message.id, message).catch((error: Error) => channel.abort(error))
-        }
-      } finally {
-        for (const controller of calls.values()) controller.abort(new Error('the caller is gone'))
-      }
-    },
+    serve: (channel) => serveCalls(channel, answerSafely),
+  }
+}
+
+/** Reads requests and cancellations until the caller is gone; works on many at once. */
+async function serveCalls(channel: Channel, answer: RpcServer['answer']): Promise<void> {
+  const calls = new Map<number, AbortController>()
+  let waiting = 0
+  const work = async (id: number, call: Call): Promise<void> => {
+    const controller = new AbortController()
+    calls.set(id, controller)
+    const result = await answer(call, channel.peer, controller.signal)
+    calls.delete(id)
+    if (controller.signal.aborted) return
+    if (++waiting > ANSWERS_WAITING_MAX) channel.abort(new Error('the peer does not read its answers'))
+    await channel.send(encodeReply(id, result)).finally(() => waiting--)
+  }
+  try {
+    for await (const frame of channel.frames) {
+      const message = decodeFromCaller(frame)
+      if ('cancel' in message) calls.get(message.cancel)?.abort(new Error('cancelled by the caller'))
+      else if (calls.has(message.id)) throw new Error('the peer used one request id twice')
+      else work(message.id, message).catch((error: Error) => channel.abort(error))
+    }
+  } finally {
+    for (const controller of calls.values()) controller.abort(new Error('the caller is gone'))
   }
 }
 

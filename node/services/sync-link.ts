@@ -11,115 +11,121 @@ const OPEN_MS = 10_000
 const RETRY_FIRST_MS = 1000
 const RETRY_MAX_MS = 30_000
 
-/** The channel on which this node speaks to one connected member. */
-export type SyncLink = {
-  readonly peer: PeerId
-  readonly isOpen: boolean
-  /** Queues a frame, or drops it when the peer is too slow; then `onCaughtUp` is called once it has drained. */
-  post(frame: Uint8Array): void
-  /** Waits for the peer to take the frame. Resolves false when the link is gone. */
-  send(message: SyncMessage): Promise<boolean>
-  /** Opens the channel now if it is not: the peer has just shown that it takes us for a member. */
-  hurry(): void
-  /** Flushes and closes. */
-  close(): Promise<void>
-}
-
 export type SyncLinkDeps = {
   readonly network: Pick<PeerNetwork, 'open'>
   readonly clock: Clock
   readonly log: Log
-  readonly onOpen: (link: SyncLink) => void
-  readonly onCaughtUp: (link: SyncLink) => void
+  readonly onOpen: () => void
+  /** What was dropped because the peer was too slow can be made good now. */
+  readonly onCaughtUp: () => void
 }
 
-export function createSyncLink(deps: SyncLinkDeps, peer: PeerId): SyncLink {
-  const { network, clock, log } = deps
-  const stopped = new AbortController()
-  let channel: Channel | undefined
-  let opening = false
-  let failures = 0
-  let cancelRetry: Cancel = () => undefined
-  let waitingBytes = 0
-  let isLagging = false
+/** The channel on which this node speaks to one connected member; opened again whenever it ends. */
+export class SyncLink {
+  readonly peer: PeerId
+  readonly #deps: SyncLinkDeps
+  readonly #stopped = new AbortController()
+  #channel: Channel | undefined
+  #isOpening = false
+  #failures = 0
+  #cancelRetry: Cancel = () => undefined
+  #waitingBytes = 0
+  #isLagging = false
 
-  const retry = (): void => {
-    if (stopped.signal.aborted) return
-    cancelRetry = clock.after(Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** Math.min(failures++, 10)), () => void open())
+  constructor(deps: SyncLinkDeps, peer: PeerId) {
+    this.#deps = deps
+    this.peer = peer
   }
-  const open = async (): Promise<void> => {
-    if (opening || channel !== undefined || stopped.signal.aborted) return
-    opening = true
-    cancelRetry()
+
+  get isOpen(): boolean {
+    return this.#channel !== undefined
+  }
+
+  /** Opens the channel now if it is not open: at first, or when the peer has shown that it takes us for a member. */
+  hurry(): void {
+    void this.#open()
+  }
+
+  /** Queues a frame, or drops it when the peer is too slow; then `onCaughtUp` is called once it has drained. */
+  post(frame: Uint8Array): void {
+    const channel = this.#channel
+    if (channel === undefined || this.#isLagging) return
+    if (this.#waitingBytes + frame.byteLength > WAITING_BYTES_MAX) {
+      this.#isLagging = true
+      return
+    }
+    this.#waitingBytes += frame.byteLength
+    channel.send(frame).then(
+      () => this.#taken(frame.byteLength, channel),
+      () => undefined, // the end of the channel is noticed by `ended`
+    )
+  }
+
+  /** Waits for the peer to take the frame. Resolves false when the link is gone. */
+  async send(message: SyncMessage): Promise<boolean> {
+    const channel = this.#channel
+    if (channel === undefined) return false
+    try {
+      await channel.send(encodeSync(message))
+      return true
+    } catch {
+      return false // as above
+    }
+  }
+
+  /** Flushes and closes. */
+  async close(): Promise<void> {
+    this.#stopped.abort(new Error('not needed any more'))
+    this.#cancelRetry()
+    await this.#channel?.close()
+  }
+
+  async #open(): Promise<void> {
+    if (this.#isOpening || this.#channel !== undefined || this.#stopped.signal.aborted) return
+    const { network, clock, log } = this.#deps
+    this.#isOpening = true
+    this.#cancelRetry()
     const giveUp = new AbortController()
     const cancelTimeout = clock.after(OPEN_MS, () => giveUp.abort(new Error('no answer in time')))
     try {
-      channel = await network.open(peer, SYNC_PROTOCOL, AbortSignal.any([giveUp.signal, stopped.signal]))
+      const signal = AbortSignal.any([giveUp.signal, this.#stopped.signal])
+      this.#channel = await network.open(this.peer, SYNC_PROTOCOL, signal)
     } catch (error) {
-      log.debug({ peer, error: String(error) }, 'sync channel could not be opened')
-      retry()
+      log.debug({ peer: this.peer, error: String(error) }, 'sync channel could not be opened')
+      this.#retry()
     } finally {
       cancelTimeout()
-      opening = false
+      this.#isOpening = false
     }
-    if (channel !== undefined) await use(channel)
-  }
-  const use = async (open: Channel): Promise<void> => {
-    if (stopped.signal.aborted) return await open.close()
-    const openedMs = clock.monoMs()
-    waitingBytes = 0
-    isLagging = false
-    deps.onOpen(link)
-    await ended(open)
-    channel = undefined
-    if (clock.monoMs() - openedMs > RETRY_MAX_MS) failures = 0
-    retry()
-  }
-  const settle = (bytes: number, of: Channel): void => {
-    if (of !== channel) return
-    waitingBytes -= bytes
-    if (waitingBytes > 0 || !isLagging) return
-    isLagging = false
-    deps.onCaughtUp(link)
+    if (this.#channel !== undefined) await this.#use(this.#channel)
   }
 
-  const link: SyncLink = {
-    peer,
-    get isOpen() {
-      return channel !== undefined
-    },
-    post(frame) {
-      const to = channel
-      if (to === undefined || isLagging) return
-      if (waitingBytes + frame.byteLength > WAITING_BYTES_MAX) {
-        isLagging = true
-        return
-      }
-      waitingBytes += frame.byteLength
-      to.send(frame).then(
-        () => settle(frame.byteLength, to),
-        () => undefined, // the end of the channel is noticed by `ended`
-      )
-    },
-    async send(message) {
-      const to = channel
-      if (to === undefined) return false
-      try {
-        await to.send(encodeSync(message))
-        return true
-      } catch {
-        return false // as above
-      }
-    },
-    hurry: () => void open(),
-    async close() {
-      stopped.abort(new Error('not needed any more'))
-      cancelRetry()
-      await channel?.close()
-    },
+  async #use(channel: Channel): Promise<void> {
+    if (this.#stopped.signal.aborted) return await channel.close()
+    const { clock, onOpen } = this.#deps
+    const openedMs = clock.monoMs()
+    this.#waitingBytes = 0
+    this.#isLagging = false
+    onOpen()
+    await ended(channel)
+    this.#channel = undefined
+    if (clock.monoMs() - openedMs > RETRY_MAX_MS) this.#failures = 0
+    this.#retry()
   }
-  void open()
-  return link
+
+  #retry(): void {
+    if (this.#stopped.signal.aborted) return
+    const delayMs = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** Math.min(this.#failures++, 10))
+    this.#cancelRetry = this.#deps.clock.after(delayMs, () => void this.#open())
+  }
+
+  #taken(bytes: number, channel: Channel): void {
+    if (channel !== this.#channel) return
+    this.#waitingBytes -= bytes
+    if (this.#waitingBytes > 0 || !this.#isLagging) return
+    this.#isLagging = false
+    this.#deps.onCaughtUp()
+  }
 }
 
 /** Resolves when the channel is of no use any more. The other side says nothing on it. */

@@ -20,7 +20,7 @@ import type { FeedExchange } from './feed-exchange.ts'
 import type { PresenceLink } from './presence-service.ts'
 import { answerStanding, latestOnly, sendRecords, type Evidence, type Standing } from './sync-answer.ts'
 import { createContentCheck, type ContentCheck } from './sync-content.ts'
-import { createSyncLink, type SyncLink } from './sync-link.ts'
+import { SyncLink } from './sync-link.ts'
 
 /** How often one random connected member is asked what it has and lacks. */
 const ANTI_ENTROPY_MS = 30_000
@@ -145,7 +145,7 @@ class Sync implements SyncService {
 
   #connected(id: PeerId): void {
     if (this.#peers.has(id)) return
-    const link = createSyncLink(
+    const link = new SyncLink(
       { ...this.#deps, onOpen: () => this.#greet(id), onCaughtUp: () => this.#beginRound(id, true) },
       id,
     )
@@ -158,6 +158,7 @@ class Sync implements SyncService {
       answerHeads: latestOnly((heads) => sendRecords(membership, heads, link), log),
       answerVectors: latestOnly((standing) => answerStanding(feeds, standing, link), log),
     })
+    link.hurry()
     this.#cancelTelling ??= this.#deps.clock.after(TELL_PEERS_AFTER_MS, () => {
       this.#cancelTelling = undefined
       for (const peer of this.#peers.values()) this.#tellPeers(peer)
@@ -279,7 +280,7 @@ class Sync implements SyncService {
       .filter(([id, addresses]) => id !== peer.link.peer && addresses.length > 0)
       .slice(0, TOLD_PEERS_MAX)
     if (known.length > 0)
-      this.#post(peer, { t: 'peers', peers: known.map(([id, addresses]) => [id, [...addresses.slice(0, 16)]]) })
+      this.#post(peer, { t: 'peers', peers: known.map(([id, addresses]) => [id, addresses.slice(0, 16)]) })
   }
 
   async #offerHash(peer: Peer, theirs: Vectors): Promise<void> {

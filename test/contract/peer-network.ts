@@ -67,7 +67,7 @@ export function describePeerNetwork(name: string, createPair: () => Promise<Pair
       await channel.close()
       await expect(got.promise).resolves.toEqual({ peer: a.self, frames: ['first', 'last'] })
       await expect(all(channel)).resolves.toEqual([])
-      await expect(channel.send(frame('late'))).rejects.toThrow()
+      await expect(channel.send(frame('late'))).rejects.toThrow(Error)
     })
 
     it('closes the channel when its handler returns', async () => {
@@ -82,7 +82,7 @@ export function describePeerNetwork(name: string, createPair: () => Promise<Pair
         }),
       )
       // It may be too late already when `open` would resolve.
-      await expect(a.open(b.self, '/t/1', soon()).then(all)).rejects.toThrow()
+      await expect(a.open(b.self, '/t/1', soon()).then(all)).rejects.toThrow(Error)
     })
 
     it('aborts a channel on a frame above the limit', async () => {
@@ -95,7 +95,7 @@ export function describePeerNetwork(name: string, createPair: () => Promise<Pair
       const channel = await a.open(b.self, '/t/1', soon())
       await channel.send(new Uint8Array(1001)).catch(() => undefined)
       await expect(outcome.promise).resolves.toBeInstanceOf(Error)
-      await expect(all(channel)).rejects.toThrow()
+      await expect(all(channel)).rejects.toThrow(Error)
     })
 
     it('[A-M3] rejects opening what nobody serves or the policy forbids, without calling the handler', async () => {
@@ -105,8 +105,8 @@ export function describePeerNetwork(name: string, createPair: () => Promise<Pair
           called.push('admin')
         }),
       )
-      await expect(a.open(b.self, '/t/none', soon())).rejects.toThrow()
-      await expect(a.open(b.self, '/t/admin', soon())).rejects.toThrow()
+      await expect(a.open(b.self, '/t/none', soon())).rejects.toThrow(Error)
+      await expect(a.open(b.self, '/t/admin', soon())).rejects.toThrow(Error)
       expect(called).toEqual([])
     })
 
@@ -114,7 +114,7 @@ export function describePeerNetwork(name: string, createPair: () => Promise<Pair
       const { a, b } = await start((served) => served.handle('/t/1', options, echo))
       const first = await a.open(b.self, '/t/1', soon())
       await a.open(b.self, '/t/1', soon())
-      await expect(a.open(b.self, '/t/1', soon())).rejects.toThrow()
+      await expect(a.open(b.self, '/t/1', soon())).rejects.toThrow(Error)
       await first.close()
       await expect.poll(() => a.open(b.self, '/t/1', soon()).then(Boolean, () => false)).toBe(true)
     })
@@ -151,7 +151,7 @@ export function describePeerNetwork(name: string, createPair: () => Promise<Pair
 
     it('tells of members that connect and disconnect, and aborts the channels', async () => {
       const events: string[] = []
-      const { a, b, disconnect } = await start((served, near) => {
+      const { a, b, ...rest } = await start((served, near) => {
         served.handle('/t/1', options, echo)
         near.onConnect((peer) => events.push(`connect ${peer}`))
         near.onDisconnect((peer) => events.push(`disconnect ${peer}`))
@@ -160,15 +160,15 @@ export function describePeerNetwork(name: string, createPair: () => Promise<Pair
       const channel = await a.open(b.self, '/t/1', soon())
       const reading = all(channel)
       reading.catch(() => undefined) // looked at below
-      await disconnect()
-      await expect(reading).rejects.toThrow()
+      await rest.disconnect()
+      await expect(reading).rejects.toThrow(Error)
       await expect.poll(() => a.connected()).toEqual([])
       expect(events).toEqual([`connect ${b.self}`, `disconnect ${b.self}`])
     })
 
     it('gives up opening when the signal says so', async () => {
       const { a, b } = await start((served) => served.handle('/t/1', options, echo))
-      await expect(a.open(b.self, '/t/1', AbortSignal.abort(new Error('stop')))).rejects.toThrow()
+      await expect(a.open(b.self, '/t/1', AbortSignal.abort(new Error('stop')))).rejects.toThrow(Error)
     })
   })
 }

@@ -64,7 +64,7 @@ describe('who may talk to a node', () => {
     const everybody = new Set([peerOf(1), peerOf(2)])
     const server = await startNode(1, everybody, { serve: recordCalls(called) })
     const other = await startNode(2, everybody, { mesh: 'b'.repeat(64) as MeshId })
-    await expect(other.dialAddresses(server.self, server.addresses(), soon())).rejects.toThrow()
+    await expect(other.dialAddresses(server.self, server.addresses(), soon())).rejects.toThrow(Error)
     expect({ called, connected: server.connected(), by: server.connectionOf(other.self) }).toEqual({
       called: [],
       connected: [],
@@ -78,9 +78,9 @@ describe('who may talk to a node', () => {
     const stranger = await startNode(2, new Set([peerOf(1), peerOf(2)]))
     await stranger.dialAddresses(server.self, server.addresses(), soon())
     for (const protocol of ['/t/member', '/t/admin', '/rookery/id/1', '/ipfs/id/1.0.0'])
-      await expect(stranger.open(server.self, protocol, soon())).rejects.toThrow()
+      await expect(stranger.open(server.self, protocol, soon())).rejects.toThrow(Error)
     const join = await stranger.open(server.self, '/t/join', soon())
-    await expect(stranger.open(server.self, '/t/join', soon())).rejects.toThrow()
+    await expect(stranger.open(server.self, '/t/join', soon())).rejects.toThrow(Error)
     await join.close()
     expect(called).toEqual(['join'])
     expect(server.connected()).toEqual([])
@@ -118,7 +118,7 @@ describe('who may talk to a node', () => {
     })
     const member = await startNode(2, members)
     await member.dialAddresses(server.self, server.addresses(), soon())
-    await expect(member.open(server.self, '/t/admin', soon())).rejects.toThrow()
+    await expect(member.open(server.self, '/t/admin', soon())).rejects.toThrow(Error)
     await (await member.open(server.self, '/t/member', soon())).close()
     expect(called).toEqual(['member'])
   })
@@ -136,7 +136,7 @@ describe('who may talk to a node', () => {
     const plain = await member.open(server.self, '/t/member', soon())
     mayAdminister = false
     server.membersChanged()
-    await expect(admin.frames[Symbol.asyncIterator]().next()).rejects.toThrow()
+    await expect(admin.frames[Symbol.asyncIterator]().next()).rejects.toThrow(Error)
     const reader = plain.frames[Symbol.asyncIterator]()
     await plain.send(new Uint8Array([1]))
     await expect(reader.next()).resolves.toEqual({ value: new Uint8Array([1]), done: false })
@@ -154,14 +154,14 @@ describe('who may talk to a node', () => {
     const startMs = performance.now()
     members.delete(removed.self)
     server.membersChanged()
-    await expect(reading).rejects.toThrow()
+    await expect(reading).rejects.toThrow(Error)
     expect(performance.now() - startMs).toBeLessThan(2000)
     expect({ connected: server.connected(), connection: server.connectionOf(removed.self) }).toEqual({
       connected: [],
       connection: undefined,
     })
     await removed.dialAddresses(server.self, server.addresses(), soon())
-    await expect(removed.open(server.self, '/t/member', soon())).rejects.toThrow()
+    await expect(removed.open(server.self, '/t/member', soon())).rejects.toThrow(Error)
     expect(called).toEqual(['member'])
   })
 
@@ -288,6 +288,7 @@ describe('finding each other', () => {
     two.closePeer(one.self)
     await until(() => one.connected().length === 0)
     await until(() => one.connected().length === 1 && two.connected().length === 1)
+    expect([one.connected(), two.connected()]).toEqual([[two.self], [one.self]])
   })
 
   it('settles when both sides dial at once', async () => {

@@ -168,7 +168,7 @@ describe('presence', () => {
     expect(() => far.receive(beat, b)).toThrow('somebody else')
     expect(() => far.receive(encodeCanonical({ ...real, counter: 50 }), a)).toThrow('signature')
     expect(() => far.receive(encodeCanonical({ ...real, mesh: 'c'.repeat(64) }), a)).toThrow('somebody else')
-    expect(() => far.receive(new Uint8Array([1]), a)).toThrow()
+    expect(() => far.receive(new Uint8Array([1]), a)).toThrow(Error)
     expect([far.lastSeenWallMs(a), far.state(a)]).toEqual([before, 'online'])
   })
 

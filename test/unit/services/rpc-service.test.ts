@@ -102,18 +102,25 @@ describe('rpc', () => {
     expect(audited).toEqual([])
   })
 
-  it.each([
-    ['a machine without `run`', { [A]: ['control'], [B]: [] }, {}, actor, 'may not run'],
-    [
-      'a method that wants more than `control`',
-      { [A]: ['control'], [B]: ['run'] },
-      { capability: 'admin' },
-      actor,
-      'admin',
-    ],
-    ['an actor of another gateway', { [A]: ['control'], [B]: ['run'] }, {}, { ...actor, gateway: B }, 'authenticated'],
-  ] as const)('refuses and audits: %s', async (_name, capabilities, change, who, why) => {
-    const { a, b, audited } = createLab(capabilities as never)
+  const may: Record<string, Capability[]> = { [A]: ['control'], [B]: ['run'] }
+  it.each<{
+    what: string
+    capabilities: Record<string, Capability[]>
+    change: { capability?: Capability }
+    who: Actor
+    why: string
+  }>([
+    { what: 'a machine without `run`', capabilities: { ...may, [B]: [] }, change: {}, who: actor, why: 'may not run' },
+    { what: 'a call that needs `admin`', capabilities: may, change: { capability: 'admin' }, who: actor, why: 'admin' },
+    {
+      what: 'an actor of another gateway',
+      capabilities: may,
+      change: {},
+      who: { ...actor, gateway: B },
+      why: 'authenti',
+    },
+  ])('refuses and audits: $what', async ({ capabilities, change, who, why }) => {
+    const { a, b, audited } = createLab(capabilities)
     b.serve({ ...double, ...change })
     const answer = await a.call(B, 'double', { ...ask, actor: who })
     expect(answer).toMatchObject({
@@ -178,7 +185,7 @@ describe('rpc', () => {
     void a.call(B, 'double', ask)
     await settle()
     network.disconnect(A, B)
-    await gone.promise
+    await expect(gone.promise).resolves.toBeUndefined()
   })
 
   it('works on 32 requests of one peer at a time and refuses more', async () => {
@@ -247,7 +254,7 @@ describe('rpc', () => {
     for (const frames of [[new Uint8Array([1])], [request, request]]) {
       const channel = await portA.open(B, RPC_PROTOCOL, new AbortController().signal)
       for (const frame of frames) await channel.send(frame)
-      await expect(channel.frames[Symbol.asyncIterator]().next()).rejects.toThrow()
+      await expect(channel.frames[Symbol.asyncIterator]().next()).rejects.toThrow(Error)
     }
   })
 

@@ -1,0 +1,54 @@
+import { describe, expect, it } from 'vitest'
+import { acceptHints, hostOf, isThisHost, normaliseAddress } from '../../../node/p2p/addresses.ts'
+import { peerOf } from '../../support/libp2p-nodes.ts'
+
+describe('addresses', () => {
+  it.each([
+    ['/ip4/10.0.0.1/tcp/4001', '/ip4/10.0.0.1/tcp/4001'],
+    [`/ip4/10.0.0.1/tcp/4001/p2p/${peerOf(1)}`, '/ip4/10.0.0.1/tcp/4001'],
+    ['/dns4/box.example/tcp/4001', '/dns4/box.example/tcp/4001'],
+    ['/ip6/2001:db8::1/tcp/4001', '/ip6/2001:db8::1/tcp/4001'],
+    ['/ip4/0.0.0.0/tcp/4001', undefined],
+    ['/ip6/::/tcp/4001', undefined],
+    ['/ip4/10.0.0.1/tcp/0', undefined],
+    ['/ip4/10.0.0.1/udp/4001', undefined],
+    ['/ip4/10.0.0.1/tcp/4001/ws', undefined],
+    ['/unix/%2Ftmp%2Fsocket', undefined],
+    ['http://10.0.0.1', undefined],
+    [`/dns4/${'a'.repeat(300)}/tcp/1`, undefined],
+  ])('takes %s for %s', (text, address) => expect(normaliseAddress(text)).toBe(address))
+
+  it('knows the host of an address, IPv4-mapped ones as IPv4', () => {
+    expect(['/ip4/10.0.0.1/tcp/1', '/ip6/::ffff:10.0.0.1/tcp/1', '/dns/box/tcp/1', 'nonsense'].map(hostOf)).toEqual([
+      '10.0.0.1',
+      '10.0.0.1',
+      'box',
+      undefined,
+    ])
+    expect(isThisHost('127.0.0.1')).toBe(true)
+    expect(isThisHost('192.0.2.1')).toBe(false)
+  })
+
+  it('never dials loopback or link-local addresses on the word of another host', () => {
+    const told = [
+      '/ip4/127.0.0.1/tcp/6379',
+      '/ip4/127.8.8.8/tcp/1',
+      '/ip6/::1/tcp/1',
+      '/dns4/localhost/tcp/1',
+      '/ip4/169.254.1.1/tcp/1',
+      '/ip6/fe80::1/tcp/1',
+      '/dns4/rebinding.example/tcp/1',
+      '/ip6/::ffff:127.0.0.1/tcp/1',
+      '/ip4/192.168.1.2/tcp/1',
+      'nonsense',
+    ]
+    expect(acceptHints(told, { onThisHost: false })).toEqual(['/ip4/192.168.1.2/tcp/1'])
+    expect(acceptHints(told, { onThisHost: true })).toEqual([
+      '/ip4/127.0.0.1/tcp/6379',
+      '/ip4/127.8.8.8/tcp/1',
+      '/ip6/::1/tcp/1',
+      normaliseAddress('/ip6/::ffff:127.0.0.1/tcp/1'),
+      '/ip4/192.168.1.2/tcp/1',
+    ])
+  })
+})
