@@ -1,6 +1,6 @@
 import type { PeerId } from '../../crdt/ids.ts'
 import { err, ok, type Result } from '../../crdt/result.ts'
-import { decodeCanonical, encodeCanonical, equalBytes, MalformedError, toHex } from '../../protocols/codec.ts'
+import { decodeCanonical, encodeCanonical, MalformedError, toHex } from '../../protocols/codec.ts'
 import type { Crypto } from '../../protocols/crypto.ts'
 import {
   isJoinRequestFrom,
@@ -88,8 +88,7 @@ async function admit(deps: JoinServiceDeps, channel: Channel): Promise<void> {
   const expected = { peer: channel.peer, inviter: network.self, nonce }
   const problem = request && (request.mesh === membership.mesh ? undefined : 'other_mesh')
   if (!request || problem) return await refuse(channel, problem ?? 'malformed')
-  if (!equalBytes(request.nonce, nonce) || !isJoinRequestFrom(crypto, request, expected))
-    return await refuse(channel, 'malformed')
+  if (!isJoinRequestFrom(crypto, request, expected)) return await refuse(channel, 'malformed')
   let refusal: JoinRefusal | undefined
   const authored = await membership.author((view) => {
     const decided = decideAdmission(crypto, network.self, request, view)

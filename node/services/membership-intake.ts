@@ -47,7 +47,6 @@ export function createIntake(
         return
       }
       for (let open = [parsed.value], record = open.pop(); record; record = open.pop()) {
-        if (graph.find(record.key)) continue
         if (graph.missingParents(record).length > 0) {
           orphans.keep(record)
           continue

@@ -4,15 +4,9 @@ import { err, ok, type Result } from '../../crdt/result.ts'
 import { toHex } from '../../protocols/codec.ts'
 import type { Crypto, Signer } from '../../protocols/crypto.ts'
 import type { RecordGraph } from '../../protocols/membership/graph.ts'
+import { createFounderConfig } from '../../protocols/lease/config.ts'
 import type { Membership } from '../../protocols/membership/membership.ts'
-import {
-  type Draft,
-  type LogRecord,
-  PARENTS_MAX,
-  parseRecord,
-  sealRecord,
-  signFirstConfig,
-} from '../../protocols/membership/records.ts'
+import { type Draft, type LogRecord, PARENTS_MAX, parseRecord, sealRecord } from '../../protocols/membership/records.ts'
 import { graphOf, resolve, type Resolution } from '../../protocols/membership/resolver.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { FeedStore } from '../ports/feed-store.ts'
@@ -82,7 +76,7 @@ export async function createMesh(
   founder: { readonly name: string; readonly boxKey: Uint8Array; readonly voterInc: string },
 ): Promise<MembershipService> {
   const { crypto, signer, store, random } = deps
-  const { name, voterInc } = founder
+  const { name } = founder
   const atMs = deps.clock.wallMs()
   const boxKey = founder.boxKey.slice()
   const nonce = random.bytes(32).slice()
@@ -92,10 +86,8 @@ export async function createMesh(
     { mesh: undefined, parents: [], atMs },
     { type: 'genesis', name, boxKey, nonce },
   )
-  const space = genesis.mesh
-  const voters = [{ node: signer.peer, inc: voterInc }]
-  const config = signFirstConfig(crypto, signer, { v: 1, space, epoch: 1, voters })
-  const place = { mesh: space, parents: [genesis.id], atMs }
+  const config = createFounderConfig({ crypto, signer, space: genesis.mesh, inc: founder.voterInc })
+  const place = { mesh: genesis.mesh, parents: [genesis.id], atMs }
   const lease = sealRecord(crypto, signer, place, { type: 'leaseConfig', config })
   await store.appendRecords([genesis.bytes, lease.bytes])
   return createService(deps, graphOf(crypto, [genesis, lease]))

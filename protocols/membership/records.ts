@@ -5,6 +5,7 @@ import { DocId, MeshId, PeerId } from '../../crdt/ids.ts'
 import { err, ok, type Result } from '../../crdt/result.ts'
 import { decodeCanonical, encodeCanonical, MalformedError, toHex } from '../codec.ts'
 import { type Crypto, Hash, Signature, type Signer, signingBytes } from '../crypto.ts'
+import { verifyConfig } from '../lease/config.ts'
 import { Config } from '../lease/messages.ts'
 
 /** A removal with the most cuts, with room to spare; the same as the largest envelope, so one frame limit serves both. */
@@ -149,7 +150,8 @@ export function parseRecord(crypto: Crypto, bytes: Uint8Array): Result<LogRecord
   if (!crypto.verify(body.author, signingBytes(crypto, 'rookery/log/1', body), sig)) return err('bad_signature')
   const record = describe(crypto, bytes, parsed.record, parsed.act)
   if (record.act.type !== 'leaseConfig') return ok(record)
-  return isFirstConfig(crypto, record.act.config, record) ? ok(record) : err('bad_signature')
+  const isFirst = verifyConfig(crypto, record.act.config, { space: record.mesh, founder: record.author })
+  return isFirst ? ok(record) : err('bad_signature')
 }
 
 /** Signs a record. @throws MalformedError when the draft breaks the record's own schema or limits. */
@@ -180,12 +182,6 @@ export function inviteProofBytes(
 ): Uint8Array {
   const { mesh, peer, boxKey, invite } = claim
   return signingBytes(crypto, 'rookery/invite/1', { mesh, peer, boxKey, invite })
-}
-
-/** The voter set of epoch 1: the founder's own statement. */
-export function signFirstConfig(crypto: Crypto, signer: Signer, config: Omit<Config, 'sig' | 'by' | 'prev'>): Config {
-  const body = { ...config, prev: null, by: signer.peer }
-  return { ...body, sig: Signature.parse(signer.sign(signingBytes(crypto, 'rookery/lease/1/config', body))) }
 }
 
 /** The names this release knows, in the catalogue's order. */
@@ -224,13 +220,6 @@ function describe(
   const key = toHex(id)
   const mesh = record.mesh ?? MeshId.parse(key)
   return { id, key, bytes, mesh, author: record.author, parents: record.parents.map(toHex), act }
-}
-
-function isFirstConfig(crypto: Crypto, config: Config, record: LogRecord): boolean {
-  const { sig, ...body } = config
-  if (config.epoch !== 1 || config.prev !== null) return false
-  if (config.space !== record.mesh || config.by !== record.author) return false
-  return crypto.verify(config.by, signingBytes(crypto, 'rookery/lease/1/config', body), sig)
 }
 
 function isAscending(values: readonly string[]): boolean {

@@ -47,6 +47,15 @@ describe('a ticket', () => {
     }
   })
 
+  it('[M8] has one spelling only', () => {
+    const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+    for (const padding of ['a', 'ab', 'abc']) {
+      const line = formatTicket(crypto, { ...ticket, addresses: [padding] })
+      const readable = [...alphabet].filter((last) => read(line.slice(0, -1) + last) !== 'ticket_invalid')
+      expect(readable).toEqual([line.at(-1)])
+    }
+  })
+
   it('[M8] is refused and nothing thrown, whatever the text', () => {
     fc.assert(fc.property(fc.string(), (text) => read(text) === 'ticket_invalid'))
     fc.assert(fc.property(fc.base64String(), (text) => read(`rook1${text}`) === 'ticket_invalid'))

@@ -15,7 +15,8 @@ import {
   signJoinRequest,
 } from '../../../protocols/join.ts'
 import { createSigner } from '../../../node/adapters/node-crypto.ts'
-import { settle } from '../../support/clock.ts'
+import { createManualClock, settle } from '../../support/clock.ts'
+import { createRateLimiter } from '../../../node/services/rate-limit.ts'
 import { crypto, identity } from '../../support/identity.ts'
 import { addNode, boxKeyOf, codeOf, createLab, hexes, join, type Lab, never, ticketFrom } from './mesh-lab.ts'
 
@@ -118,7 +119,10 @@ describe('joining a mesh', () => {
     const guest = await addNode(lab, home, 1, ['admit', 'run'])
     const ticket = await ticketFrom(lab, guest.mesh.invite({ capabilities: ['run'] }))
     await home.membership.receive(guest.membership.all())
-    expect(codeOf(await join(lab, 2, { ...ticket, inviter: identity(0).peer }))).toBe('ticket_invalid')
+    expect(await join(lab, 2, { ...ticket, inviter: identity(0).peer })).toMatchObject({
+      ok: false,
+      error: { code: 'ticket_invalid', message: 'The inviter does not accept this ticket.' },
+    })
   })
 
   it('[M8] says when the inviter cannot be reached, cannot write, or we gave up', async () => {
@@ -296,6 +300,34 @@ describe('the door for strangers', () => {
     const codes: string[] = []
     for (let n = 1; n <= 61; n++) codes.push(codeOf(await join(lab, n, wrong)))
     expect(codes).toEqual([...Array.from({ length: 60 }, () => 'ticket_invalid'), 'rate_limited'])
+  })
+
+  it('[A-D1] limits attempts of all together, whatever the number of keys and addresses', async () => {
+    const lab = createLab()
+    const home = await lab.founder((from) => `address of ${from}`)
+    const wrong = { ...(await ticketFrom(lab, home.mesh.invite({}))), invite: new Uint8Array(32) }
+    const codes = new Map<string, number>()
+    for (let n = 1; n <= 250; n++) {
+      const code = codeOf(await join(lab, n, wrong))
+      codes.set(code, (codes.get(code) ?? 0) + 1)
+    }
+    expect([...codes]).toEqual([
+      ['ticket_invalid', 240],
+      ['rate_limited', 10],
+    ])
+  })
+
+  it('[A-D1] remembers only so many sources', () => {
+    const clock = createManualClock()
+    const limiter = createRateLimiter(clock, { count: 1, perMs: 1000, keysMax: 2 })
+    expect(['a', 'b', 'a', 'c', 'b', 'a'].map((key) => limiter.take(key))).toEqual([
+      undefined,
+      undefined,
+      1000,
+      undefined,
+      undefined, // `b` was used longest ago and forgotten for `c`
+      undefined,
+    ])
   })
 
   it('[A-D1] lets only so many strangers in at once', async () => {

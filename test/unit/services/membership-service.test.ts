@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { ok } from '../../../crdt/result.ts'
 import { RECORDS_PER_AUTHOR_MAX } from '../../../node/services/membership-intake.ts'
-import { ORPHANS_MAX } from '../../../node/services/membership-orphans.ts'
+import { ORPHAN_BYTES_MAX, ORPHANS_MAX } from '../../../node/services/membership-orphans.ts'
 import {
   adoptMesh,
   createMesh,
@@ -189,6 +189,26 @@ describe('the membership service', () => {
     expect((await service.receive([missing.bytes])).length).toBe(1 + ORPHANS_MAX)
   })
 
+  it('[M4] bounds the bytes that wait, too', async () => {
+    const lab = createLab()
+    const h = createHistory()
+    const missing = h.invite(0, [h.genesis], ['run'])
+    const cuts = Object.fromEntries(
+      Array.from({ length: 1500 }, (_, i) => {
+        const doc = `project/00000000-0000-4000-8000-${String(i).padStart(12, '0')}`
+        return [doc, { seq: i, hash: new Uint8Array(32) }]
+      }),
+    )
+    const large = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20].map(
+      (n) => h.say(0, [missing], { type: 'remove', peer: identity(n).peer, cuts }).bytes,
+    )
+    const fitting = Math.floor(ORPHAN_BYTES_MAX / large[0]!.byteLength)
+    const service = await follower(lab, h.genesis.bytes, h.genesis.mesh)
+    await service.receive(large)
+    expect((await service.receive([missing.bytes])).length).toBe(1 + fitting)
+    expect(fitting).toBeLessThan(large.length)
+  })
+
   it('[M4] bounds what one author may write', async () => {
     const lab = createLab()
     const h = createHistory()
@@ -207,8 +227,12 @@ describe('the membership service', () => {
     const home = await lab.founder()
     const guest = await addNode(lab, home, 1, ['run'])
     expect(codeOf(await touch(guest.membership, 0))).toBe('forbidden')
-    await guest.membership.author(() => ok({ type: 'remove', peer: identity(1).peer, cuts: {} }))
-    expect(codeOf(await touch(guest.membership, 1))).toBe('forbidden')
+    const admin = await addNode(lab, home, 2, ['admin', 'run'])
+    expect(codeOf(await touch(admin.membership, 8))).toBe('ok')
+    expect(codeOf(await touch(admin.membership, 2))).toBe('ok') // gives up `admin`
+    const length = admin.membership.all().length
+    expect(codeOf(await touch(admin.membership, 8))).toBe('forbidden')
+    expect(admin.membership.all().length).toBe(length)
   })
 
   it('[M4] decides one record at a time, each in sight of the one before', async () => {

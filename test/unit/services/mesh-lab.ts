@@ -31,12 +31,22 @@ export function createLab() {
     log,
     random: createSeededRandom(n),
   })
-  return { clock, log, network, depsOf, founder: () => foundMesh({ clock, log, network, depsOf }) }
+  return {
+    clock,
+    log,
+    network,
+    depsOf,
+    founder: (addressOf?: (peer: PeerId) => string | undefined) =>
+      foundMesh({ clock, log, network, depsOf }, addressOf),
+  }
 }
 export type Lab = ReturnType<typeof createLab>
 
 /** Node 0 with a mesh of its own, serving joins. */
-async function foundMesh(lab: Pick<Lab, 'clock' | 'log' | 'network' | 'depsOf'>) {
+async function foundMesh(
+  lab: Pick<Lab, 'clock' | 'log' | 'network' | 'depsOf'>,
+  addressOf: (peer: PeerId) => string | undefined = () => '127.0.0.1',
+) {
   const deps = lab.depsOf(0)
   const membership = await createMesh(deps, { name: 'founder', boxKey: boxKeyOf(0), voterInc: '0'.repeat(32) })
   const mayOpen = (from: PeerId, { policy }: { policy: { who: string; capability?: Capability } }): boolean =>
@@ -45,7 +55,7 @@ async function foundMesh(lab: Pick<Lab, 'clock' | 'log' | 'network' | 'depsOf'>)
       (policy.capability === undefined || hasCapability(membership.current(), from, policy.capability)))
   const port = lab.network.join(identity(0).peer, mayOpen)
   const { clock, log } = lab
-  serveJoins({ network: port, membership, crypto, clock, random: deps.random, log, addressOf: () => '127.0.0.1' })
+  serveJoins({ network: port, membership, crypto, clock, random: deps.random, log, addressOf })
   return { deps, membership, mesh: createMeshService(meshDeps(0, membership, lab)) }
 }
 

@@ -3,12 +3,12 @@ import type { PeerId } from '../../../../crdt/ids.ts'
 import {
   type Draft,
   inviteProofBytes,
-  type KnownRecord,
   type LogRecord,
   sealRecord,
-  signFirstConfig,
   sortedCapabilities,
 } from '../../../../protocols/membership/records.ts'
+import { createFounderConfig } from '../../../../protocols/lease/config.ts'
+import { Config } from '../../../../protocols/lease/messages.ts'
 import { resolveRecords, type Resolution } from '../../../../protocols/membership/resolver.ts'
 import { crypto, identity } from '../../../support/identity.ts'
 
@@ -101,16 +101,14 @@ export function createHistory(founder = 0): History {
   return history
 }
 
-export const firstConfig = (history: History, founder: number, inc: string): KnownRecord & { type: 'leaseConfig' } =>
-  ({
-    type: 'leaseConfig',
-    config: signFirstConfig(crypto, identity(founder), {
-      v: 1,
-      space: history.genesis.mesh,
-      epoch: 1,
-      voters: [{ node: peer(founder), inc }],
-    }),
-  }) as KnownRecord & { type: 'leaseConfig' }
+export const firstConfig = (
+  history: History,
+  founder: number,
+  inc: string,
+): Extract<Draft, { type: 'leaseConfig' }> => {
+  const config = createFounderConfig({ crypto, signer: identity(founder), space: history.genesis.mesh, inc })
+  return { type: 'leaseConfig', config: Config.parse(config) }
+}
 
 export const settle = (records: Iterable<LogRecord>): Resolution => resolveRecords(crypto, records)
 
