@@ -31,7 +31,8 @@ export const MachineFactsRecord = z.object({
   claudePath: z.string().max(4096).nullable(),
   agents: z.record(z.string().max(64), z.string().max(4096)),
   capabilities: z.array(shortText).max(64),
-  maxSessions: z.int().min(1).max(1000),
+  /** 0: none may be started. */
+  maxSessions: z.int().min(0).max(1000),
 })
 
 const PtySizeRecord = z.object({

@@ -87,37 +87,28 @@ export function encodeHostFrame(frame: HostFrame): Uint8Array {
 
 /** @throws MalformedError and nothing else, whatever the bytes. The input's bytes are a view, not a copy. */
 export function decodeViewerFrame(frame: Uint8Array): ViewerFrame {
-  switch (frame[0]) {
-    case TAG_CONTROL:
-      return decodeCanonical(ViewerControl, frame.subarray(1), STREAM_FRAME_BYTES_MAX)
-    case TAG_ACK:
-      if (frame.byteLength !== 9) throw new MalformedError('an acknowledgement has nine bytes')
-      return { type: 'ack', seq: readSeq(frame) }
-    case TAG_INPUT: {
-      if (frame.byteLength < 5) throw new MalformedError('input is too short')
-      const bytes = frame.subarray(5)
-      if (bytes.byteLength > INPUT_BYTES_MAX) throw new MalformedError('input is too long')
-      return { type: 'input', id: view(frame).getUint32(1), bytes }
-    }
-    default:
-      throw new MalformedError('unknown kind of frame')
+  const [tag] = frame
+  if (tag === TAG_CONTROL) return decodeCanonical(ViewerControl, frame.subarray(1), STREAM_FRAME_BYTES_MAX)
+  if (tag === TAG_ACK) {
+    if (frame.byteLength !== 9) throw new MalformedError('an acknowledgement has nine bytes')
+    return { type: 'ack', seq: readSeq(frame) }
   }
+  if (tag !== TAG_INPUT) throw new MalformedError('unknown kind of frame')
+  if (frame.byteLength < 5) throw new MalformedError('input is too short')
+  const bytes = frame.subarray(5)
+  if (bytes.byteLength > INPUT_BYTES_MAX) throw new MalformedError('input is too long')
+  return { type: 'input', id: view(frame).getUint32(1), bytes }
 }
 
 /** @throws MalformedError and nothing else, whatever the bytes. The output's bytes are a view, not a copy. */
 export function decodeHostFrame(frame: Uint8Array): HostFrame {
-  switch (frame[0]) {
-    case TAG_CONTROL:
-      return decodeCanonical(HostControl, frame.subarray(1), STREAM_FRAME_BYTES_MAX)
-    case TAG_OUTPUT: {
-      if (frame.byteLength < 9) throw new MalformedError('output is too short')
-      const bytes = frame.subarray(9)
-      if (bytes.byteLength > OUTPUT_BYTES_MAX) throw new MalformedError('output is too long')
-      return { type: 'output', seq: readSeq(frame), bytes }
-    }
-    default:
-      throw new MalformedError('unknown kind of frame')
-  }
+  const [tag] = frame
+  if (tag === TAG_CONTROL) return decodeCanonical(HostControl, frame.subarray(1), STREAM_FRAME_BYTES_MAX)
+  if (tag !== TAG_OUTPUT) throw new MalformedError('unknown kind of frame')
+  if (frame.byteLength < 9) throw new MalformedError('output is too short')
+  const bytes = frame.subarray(9)
+  if (bytes.byteLength > OUTPUT_BYTES_MAX) throw new MalformedError('output is too long')
+  return { type: 'output', seq: readSeq(frame), bytes }
 }
 
 /** First frame on `PTY_PROTOCOL`, from the viewer's node: who asks, for which session. */

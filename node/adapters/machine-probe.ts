@@ -20,7 +20,7 @@ const GIT_MS = 10_000
 const OUTPUT_BYTES_MAX = 256 * 1024
 
 /** Facts about this host, found with the given environment (`PATH`, `HOME`, `SHELL`). */
-export function createMachineProbe(environment: NodeJS.ProcessEnv): MachineProbe {
+export function createMachineProbe(environment: NodeJS.ProcessEnv = process.env): MachineProbe {
   const find = (name: string): string | undefined => findProgram(environment, name)
   let claude: { readonly path: string; readonly version: Promise<string | null> } | undefined
 

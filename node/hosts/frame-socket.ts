@@ -35,26 +35,25 @@ export function createFrameSocket(
       socket.write(lengthPrefixed(frame))
       if (socket.writableLength > WAITING_BYTES_MAX) socket.destroy(new Error('the other side does not read'))
     },
-    ready: () =>
-      new Promise((resolve, reject) => {
-        if (socket.destroyed || socket.writableEnded) return void reject(new Error('the connection is closed'))
-        if (!socket.writableNeedDrain) return void resolve()
-        const onDrain = (): void => {
-          socket.off('close', onClose)
-          resolve()
-        }
-        const onClose = (): void => {
-          socket.off('drain', onDrain)
-          reject(new Error('the connection is closed'))
-        }
-        socket.once('drain', onDrain).once('close', onClose)
-      }),
-    end: () =>
-      new Promise((resolve) => {
-        if (socket.destroyed) return void resolve()
-        socket.once('finish', resolve).once('close', () => resolve())
-        socket.end()
-      }),
+    async ready() {
+      if (socket.destroyed || socket.writableEnded) throw new Error('the connection is closed')
+      if (!socket.writableNeedDrain) return
+      const settled = Promise.withResolvers<void>()
+      const onClose = (): void => settled.reject(new Error('the connection is closed'))
+      socket.once('drain', settled.resolve).once('close', onClose)
+      try {
+        await settled.promise
+      } finally {
+        socket.off('drain', settled.resolve).off('close', onClose)
+      }
+    },
+    async end() {
+      if (socket.destroyed) return
+      const settled = Promise.withResolvers<void>()
+      socket.once('finish', settled.resolve).once('close', settled.resolve)
+      socket.end()
+      await settled.promise
+    },
     destroy: () => void socket.destroy(),
   }
 }

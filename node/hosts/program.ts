@@ -69,7 +69,7 @@ function startOnPty({ spec, environment, events }: Start): Program {
     pid,
     write: input,
     resize: (size) => open && binding.resize(fd, size.cols, size.rows),
-    setPaused: drain.setPaused,
+    setPaused: (paused) => drain.setPaused(paused),
   }
 }
 
@@ -98,7 +98,12 @@ async function startOnPipes({ spec, environment, events }: Start): Promise<Progr
     stream.on('error', () => drain.closed(stream))
   }
   child.once('exit', (code, signal) => drain.exited({ exitCode: code, signal }))
-  return { pid, write: (bytes) => writeToPipe(child, bytes), resize: () => undefined, setPaused: drain.setPaused }
+  return {
+    pid,
+    write: (bytes) => writeToPipe(child, bytes),
+    resize: () => undefined,
+    setPaused: (paused) => drain.setPaused(paused),
+  }
 }
 
 function writeToPipe({ stdin }: ChildProcess, bytes: Uint8Array): boolean {
@@ -148,7 +153,10 @@ function createDrain(streams: readonly Readable[], onDone: (exit: Exit) => void)
     setPaused(value: boolean) {
       paused = value
       quietMs = 0
-      for (const stream of open) paused ? stream.pause() : stream.resume()
+      for (const stream of open) {
+        if (paused) stream.pause()
+        else stream.resume()
+      }
     },
   }
 }

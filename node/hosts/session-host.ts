@@ -42,7 +42,7 @@ async function serve({ directory, spec, inheritedUmask, save }: Serve): Promise<
   let saved = freshState(spec)
   const session = new HostSession({
     timing: spec.timing,
-    log: createSessionLog(directory, (error) => console.error('the log cannot be written:', error)),
+    log: createSessionLog(directory, (error) => process.stderr.write(`the log cannot be written: ${String(error)}\n`)),
     state: saved,
     onState(state) {
       // A new size alone is not worth a synced write: the terminal knows it, and nobody needs it afterwards.

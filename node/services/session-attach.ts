@@ -26,13 +26,19 @@ export type Attach = {
   readonly signal: AbortSignal
 }
 
-/** Opens the way to a session of this machine. Audited before anything flows; denials too. */
+/**
+ * Opens the way to a session of this machine, unless something is wrong with the asking already. Audited before anything
+ * flows; denials too.
+ */
 export async function openHere(
   { hosts, audit, log }: SessionServiceDeps,
   target: SessionTarget,
-  { actor, id, from }: { actor: Actor; id: SessionId; from: PeerId },
+  { actor, id, from, wrong }: { actor: Actor; id: SessionId; from: PeerId; wrong?: string },
 ): Promise<Result<FramePipe>> {
-  const refused = target.admit('session.attach', actor, from)
+  const refused =
+    wrong === undefined
+      ? target.admit('session.attach', actor, from)
+      : domainError('machine_refused', { message: wrong })
   await audit.record({ action: 'session.attach', actor, from, outcome: refused ? 'denied' : 'allowed' })
   if (refused) return err(refused)
   const live = target.live(id)
@@ -107,9 +113,7 @@ async function serveOne(deps: SessionServiceDeps, target: SessionTarget, channel
     : actor.gateway !== channel.peer
       ? 'Only the node that authenticated the actor may act for it.'
       : undefined
-  const opened = wrong
-    ? err(domainError('machine_refused', { message: wrong }))
-    : await openHere(deps, target, { actor, id, from: channel.peer })
+  const opened = await openHere(deps, target, { actor, id, from: channel.peer, ...(wrong !== undefined && { wrong }) })
   await channel.send(encodeCanonical(answerOf(opened.ok ? undefined : opened.error)))
   if (!opened.ok) return
   await relay({ channel, frames: { [Symbol.asyncIterator]: () => frames } }, opened.value, can(actor, 'session:write'))
@@ -133,6 +137,10 @@ async function relay(
         if (!isAllowed(frame, mayWrite)) throw new Error('a viewer may not say this')
         await pipe.send(frame)
       }
+    } catch (error) {
+      // At once: the other half would close the channel as if all were well.
+      channel.abort(error instanceof Error ? error : new Error('the viewer failed', { cause: error }))
+      throw error
     } finally {
       await pipe.close()
     }

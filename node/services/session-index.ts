@@ -56,13 +56,14 @@ export function createSessionIndex(deps: Deps): SessionIndex {
     publishAfter(RETRY_MS)
     return err(result.error)
   }
+  const publishAndPrune = async (): Promise<void> => {
+    await publish()
+    const excess = pickExcess(publishedSessions())
+    for (const { id } of excess) await hosts.remove(id)
+    if (excess.length > 0) await publish()
+  }
   const publishInBackground = (): void => {
-    publish()
-      .then(async () => {
-        for (const { id } of pickExcess(publishedSessions())) await hosts.remove(id)
-        return await publish()
-      })
-      .catch((error: unknown) => log.error({ err: error }, 'the index of sessions could not be written'))
+    publishAndPrune().catch((error: unknown) => log.error({ err: error }, 'the index of sessions could not be written'))
   }
   const publishAfter = (delayMs: number): void => {
     later ??= clock.after(delayMs, () => {

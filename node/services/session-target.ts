@@ -69,9 +69,9 @@ const ABILITY: Readonly<Record<SessionAction, Ability>> = {
   'session.attach': 'session:read',
 }
 
-/** Serves `session.*`. The capability of the caller and the audit are the rpc's business. */
+/** Serves `session.*`. The capability of the caller and the audit of what is let through are the rpc's business. */
 export function serveSessions(deps: SessionServiceDeps, index: SessionIndex): SessionTarget {
-  const { hosts, rpc, refusal } = deps
+  const { hosts, rpc, refusal, audit } = deps
   const target: SessionTarget = {
     admit(action, actor, from) {
       if (!can(actor, ABILITY[action])) return domainError('forbidden')
@@ -94,7 +94,9 @@ export function serveSessions(deps: SessionServiceDeps, index: SessionIndex): Se
       input,
       run: async (actor, parsed, from) => {
         const refused = target.admit(name, actor, from)
-        return refused ? err(refused) : await run(actor, parsed)
+        if (!refused) return await run(actor, parsed)
+        await audit.record({ action: name, actor, from, outcome: 'denied' })
+        return err(refused)
       },
     })
   const create = createStarter(deps, index)

@@ -82,15 +82,7 @@ export function createViewer(
 /** What a frame means to a viewer; answers and states mean nothing to it. */
 function itemOf(bytes: Uint8Array): SessionOutput | undefined {
   const frame = decodeHostFrame(bytes)
-  switch (frame.type) {
-    case 'output':
-    case 'gap':
-    case 'exit':
-      return frame
-    case 'end':
-      return { type: 'end', reason: frame.reason === 'slow' ? 'slow' : 'offline' }
-    case 'reply':
-    case 'state':
-      return undefined
-  }
+  if (frame.type === 'reply' || frame.type === 'state') return undefined
+  if (frame.type !== 'end') return frame
+  return { type: 'end', reason: frame.reason === 'slow' ? 'slow' : 'offline' }
 }

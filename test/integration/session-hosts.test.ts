@@ -173,10 +173,12 @@ test('a node that vanishes leaves its sessions running, and the next one finds t
 
   const after = lab.open()
   const found = await after.recover()
-  expect(found.map(({ spec, state }) => [spec.id, state.status]).toSorted()).toEqual([
-    [sessionId(1), 'running'],
-    [sessionId(2), 'running'],
-  ])
+  expect(new Map(found.map(({ spec, state }) => [spec.id, state.status]))).toEqual(
+    new Map([
+      [sessionId(1), 'running'],
+      [sessionId(2), 'running'],
+    ]),
+  )
   expect(found.find(({ spec }) => spec.id === sessionId(1))?.spec).toEqual(
     scriptSpec(1, 'stty -echo; echo one; read a; echo two; read b; exit 5'),
   )
