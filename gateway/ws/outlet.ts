@@ -1,4 +1,3 @@
-import type { WebSocket } from 'ws'
 import type { Clock } from '../../node/ports/clock.ts'
 import { CLOSE_TOO_SLOW } from './pusher-frames.ts'
 
@@ -7,6 +6,17 @@ export const OUTLET_BYTES_MAX = 1024 * 1024
 
 /** After a close frame the other side has this long to answer it. */
 const CLOSE_GRACE_MS = 1000
+
+/** What an outlet needs of a WebSocket. */
+export type OutletSocket = {
+  readonly OPEN: 1
+  readonly CLOSED: 3
+  readonly readyState: 0 | 1 | 2 | 3
+  readonly bufferedAmount: number
+  send(text: string, sent: (error?: Error | null) => void): void
+  close(code: number, reason: string): void
+  terminate(): void
+}
 
 /** The sending half of a socket: everything that leaves goes through here and is bounded here. */
 export type Outlet = {
@@ -17,7 +27,7 @@ export type Outlet = {
   close(code: number, reason: string): void
 }
 
-export function createOutlet(socket: WebSocket, clock: Clock, stalledMs: number): Outlet {
+export function createOutlet(socket: OutletSocket, clock: Clock, stalledMs: number): Outlet {
   const close = (code: number, reason: string): void => {
     if (socket.readyState === socket.CLOSED) return
     socket.close(code, reason)

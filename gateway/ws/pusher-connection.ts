@@ -176,16 +176,9 @@ export class Connection {
 
   async #find(topic: Topic): Promise<Result<unknown>> {
     const { sessions, projects, machines } = this.#deps.services
-    switch (topic.kind) {
-      case 'session':
-        return await sessions.get(topic.id)
-      case 'project':
-        return await projects.get(topic.id)
-      case 'machine':
-        return await machines.get(topic.id)
-      case 'mesh':
-        return ok(null)
-    }
+    if (topic.kind === 'session') return await sessions.get(topic.id)
+    if (topic.kind === 'project') return await projects.get(topic.id)
+    return topic.kind === 'machine' ? await machines.get(topic.id) : ok(null)
   }
 
   /** Undefined: there is nothing to view, because the topic is no session or the session is over. */

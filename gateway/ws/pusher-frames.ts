@@ -48,7 +48,7 @@ export const CLOSE_TOO_SLOW = 1013
 const Frame = z.object({
   event: z.string().min(1).max(CHANNEL_CHARS_MAX),
   channel: z.string().max(CHANNEL_CHARS_MAX).optional(),
-  data: z.unknown(),
+  data: z.unknown().optional(),
 })
 export type Frame = z.infer<typeof Frame>
 

@@ -43,14 +43,9 @@ export async function streamTerminal(
 }
 
 function endOrGap(item: Exclude<SessionOutput, { type: 'output' }>): TerminalMessage {
-  switch (item.type) {
-    case 'gap':
-      return { name: 'session:gap', data: { from: item.from, to: item.to } }
-    case 'exit':
-      return { name: 'session:terminated', data: { exit_code: item.exitCode, signal: item.signal } }
-    case 'end':
-      return { name: 'session:detached', data: { reason: item.reason } }
-  }
+  if (item.type === 'gap') return { name: 'session:gap', data: { from: item.from, to: item.to } }
+  if (item.type === 'end') return { name: 'session:detached', data: { reason: item.reason } }
+  return { name: 'session:terminated', data: { exit_code: item.exitCode, signal: item.signal } }
 }
 
 function joined(a: Uint8Array, b: Uint8Array): Uint8Array {

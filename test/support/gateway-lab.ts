@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { request } from 'node:http'
+import { connect } from 'node:net'
 import { WebSocket, type ClientOptions } from 'ws'
 import { createGateway, type Gateway } from '../../gateway/server.ts'
 import type { GatewayConfig } from '../../gateway/http/config.ts'
@@ -8,10 +9,14 @@ import type { Services } from '../../node/services/services.ts'
 import { createRecordedLog, type RecordedLog } from './log.ts'
 import { startTestServices } from './services.ts'
 
+/** Answers and frames are read as each test pleases; what they must look like is what the tests say. */
+// oxlint-disable-next-line typescript/no-explicit-any
+export type Json = any
+
 export type Answer = {
   readonly status: number
   readonly headers: Headers
-  readonly json: any
+  readonly json: Json
 }
 
 export type CallOptions = {
@@ -42,8 +47,12 @@ const GENEROUS = { authentication: 100_000, api: 100_000, websocket: 100_000, pa
 export const FIRST_USER = { name: 'Ada', email: 'ada@example.org', password: 'correct horse battery' }
 
 /** A gateway on a free loopback port over the test services, with its first user signed in. */
-export async function startGatewayLab(config: Partial<GatewayConfig> = {}): Promise<GatewayLab> {
-  const { services, stop } = await startTestServices()
+export async function startGatewayLab(
+  config: Partial<GatewayConfig> = {},
+  { register = true }: { register?: boolean } = {},
+): Promise<GatewayLab> {
+  const node = await startTestServices()
+  const { services } = node
   const log = createRecordedLog()
   const gateway: Gateway = createGateway({
     services,
@@ -52,9 +61,7 @@ export async function startGatewayLab(config: Partial<GatewayConfig> = {}): Prom
     config: { host: '127.0.0.1', port: 0, version: '0.1.0', rateLimits: GENEROUS, ...config },
   })
   const url = await gateway.listen()
-  const signedIn = await services.accounts.register({ ...FIRST_USER, setupCode: services.accounts.setupCode() ?? '' })
-  if (!signedIn.ok) throw new Error(`no first user: ${signedIn.error.message}`)
-  const { token } = signedIn.value
+  const token = register ? await registerFirst(services) : 'none'
   const call = (method: string, path: string, options: CallOptions = {}): Promise<Answer> =>
     callGateway(url, method, path, { token, ...options })
   const { host, port } = new URL(url)
@@ -73,9 +80,15 @@ export async function startGatewayLab(config: Partial<GatewayConfig> = {}): Prom
     },
     async stop() {
       await gateway.close()
-      await stop()
+      await node.stop()
     },
   }
+}
+
+async function registerFirst({ accounts }: Services): Promise<string> {
+  const signedIn = await accounts.register({ ...FIRST_USER, setupCode: accounts.setupCode() ?? '' })
+  if (!signedIn.ok) throw new Error(`no first user: ${signedIn.error.message}`)
+  return signedIn.value.token
 }
 
 export async function callGateway(
@@ -101,7 +114,7 @@ export async function callGateway(
 /** A request whose Host, Origin and other headers are sent exactly as given; `fetch` would not. */
 export async function rawCall(
   port: number,
-  options: { method?: string; path: string; headers: Record<string, string | string[]>; body?: string },
+  options: { method?: string; path: string; headers: Record<string, string>; body?: string },
 ): Promise<{ status: number; headers: Record<string, unknown>; text: string }> {
   const { method = 'GET', path, headers, body = '' } = options
   const outgoing = request({ host: '127.0.0.1', port, method, path, headers, setHost: false })
@@ -112,15 +125,24 @@ export async function rawCall(
   return { status: answer.statusCode, headers: answer.headers, text }
 }
 
+/** Sends header lines byte for byte and returns all that is answered. */
+export async function rawText(port: number, lines: readonly string[]): Promise<string> {
+  const socket = connect(port, '127.0.0.1')
+  socket.write(`${[...lines, 'Connection: close'].join('\r\n')}\r\n\r\n`)
+  let text = ''
+  for await (const chunk of socket.setEncoding('utf8')) text += String(chunk)
+  return text
+}
+
 export type TestSocket = {
   readonly socket: WebSocket
   /** Everything received so far. */
-  readonly frames: any[]
+  readonly frames: Json[]
   send(frame: object): void
   subscribe(channel: string, auth: unknown, more?: object): void
   /** The first frame, past or future, that fits. Rejects when the socket closes before. */
-  seen(fits: (frame: any) => boolean): Promise<any>
-  event(name: string): Promise<any>
+  seen(fits: (frame: Json) => boolean): Promise<Json>
+  event(name: string): Promise<Json>
   closed(): Promise<{ code: number }>
   close(): void
 }
@@ -132,14 +154,14 @@ export async function openSocket(
 ): Promise<TestSocket> {
   const { path, key = 'rookery', ...rest } = options
   const socket = new WebSocket(`${url.replace('http', 'ws')}${path ?? `/app/${key}?protocol=7`}`, rest)
-  const frames: any[] = []
+  const frames: Json[] = []
   let ended: { code: number } | undefined
   const waiting = new Set<() => void>()
   const wake = (): void => {
     for (const look of waiting) look()
   }
-  socket.on('message', (data) => {
-    frames.push(JSON.parse(String(data)))
+  socket.on('message', (data: Buffer) => {
+    frames.push(JSON.parse(data.toString()))
     wake()
   })
   socket.on('close', (code) => {

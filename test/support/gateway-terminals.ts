@@ -18,6 +18,7 @@ import {
 import { identity } from './identity.ts'
 
 const RING_BYTES = 1024 * 1024
+const LOGS_MAX = 1000
 
 type Terminal = {
   session: Session
@@ -44,6 +45,7 @@ export function createMemoryTerminals(
     return found.ok && hasEnded(found.value.session.status) ? err(domainError('session_ended')) : found
   }
   const log = (terminal: Terminal, type: SessionLogEntry['type'], data: string): void => {
+    if (terminal.logs.length >= LOGS_MAX) terminal.logs.shift()
     terminal.logs.push({ id: randomUUID(), type, data, createdAt: new Date().toISOString(), metadata: {} })
   }
   const start = (session: Session): Terminal => {

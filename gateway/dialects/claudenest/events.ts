@@ -89,6 +89,8 @@ export function translate(event: DomainEvent, nowMs: number): Delivery {
       }
     case 'members.changed':
       return { topics: ['mesh'], ability: 'machine:read', name: 'members:changed', data: {} }
+    default:
+      return event satisfies never
   }
 }
 
