@@ -7,6 +7,11 @@ import { CommandFailure, EXIT, failureOf } from './exit.ts'
 
 export type CommonOptions = { readonly dataDir: string; readonly json?: boolean }
 
+/** A command that only gathers subcommands. It takes no options: commander would keep them from the subcommands. */
+export function group(name: string, description: string): Command {
+  return new Command(name).description(description).helpOption('-h, --help', 'show this help')
+}
+
 /** A subcommand with what all of them share: `--data-dir`, `--json`, `--help`. */
 export function command(name: string, description: string): Command {
   return new Command(name)

@@ -28,8 +28,9 @@ export class CommandFailure extends Error {
 
 /** The failure a domain error ends a command with; says who holds and which voters are missing. */
 export function failureOf(error: DomainError): CommandFailure {
-  const { holder, missingVoters } = error.details ?? {}
+  const { fields, holder, missingVoters } = error.details ?? {}
   const facts = [
+    ...Object.entries(fields ?? {}).map(([field, problems]) => `${field} ${problems.join(', ')}`),
     holder && `held by ${holder.instanceId}${holder.expiresAt ? ` until ${holder.expiresAt}` : ''}`,
     holder?.reason && `reason: ${holder.reason}`,
     missingVoters && `missing: ${missingVoters.join(', ')}`,

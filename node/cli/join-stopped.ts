@@ -7,10 +7,10 @@ import { joinWithTicket } from './joining.ts'
 import { runNode, type Joined } from './run-node.ts'
 
 /** `rookery join` on a data directory whose node is not running. */
-export async function joinStopped(dataDir: string, ticket: string): Promise<Joined> {
+export async function joinStopped(dataDir: string, ticket: string, name: string | undefined): Promise<Joined> {
   const path = resolve(dataDir)
   const data = await openDataDirectory(path)
-  const { config } = await loadConfig(path, process.env, { gateway: false, 'p2p.mdns': false })
+  const { config } = await loadConfig(path, process.env, { name, gateway: false, 'p2p.mdns': false })
   const log = createPinoLog('error')
   if ((await data.currentMesh()) === undefined)
     return await joinWithTicket(data, identityOf(data), { ticket, name: config.name, log })

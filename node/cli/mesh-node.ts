@@ -7,7 +7,7 @@ import { createAccountService, type Accounts } from '../services/account-service
 import { createEventHub } from '../services/event-hub.ts'
 import { serveJoins } from '../services/join-service.ts'
 import { createLockService } from '../services/lock-composition.ts'
-import { createMachineService } from '../services/machine-service.ts'
+import { createMachineService, type Machines } from '../services/machine-service.ts'
 import { createMeshService, isEmptyMesh } from '../services/mesh-service.ts'
 import type { MeshService } from '../services/mesh-service.ts'
 import { createProjectService } from '../services/project-service.ts'
@@ -96,7 +96,9 @@ async function openServices(
     registration: config.registration,
   })
   cleanup.push(() => accounts.stop())
-  const mesh = meshServiceOf(deps, core, accounts)
+  const known: { machines?: Machines } = {}
+  const nameOf = (peer: PeerId): string | undefined => known.machines?.nameOf(peer)
+  const mesh = meshServiceOf(deps, core, { accounts, nameOf })
   const machines = await createMachineService({
     ...means,
     self,
@@ -115,10 +117,11 @@ async function openServices(
     removeMember: (peer) => mesh.remove(peer),
     events,
   })
+  known.machines = machines
   cleanup.push(() => machines.stop())
   const projects = await createProjectService({ ...means, documents, machines, rpc, probe, events })
   cleanup.push(() => projects.stop())
-  const work = await openWork({ core, rpc, projects, events }, cleanup)
+  const work = await openWork({ core, rpc, projects, events, nameOf, ttlMs: config.lease.ttlMs }, cleanup)
   const sessions = await createSessionService({
     ...means,
     documents,
@@ -149,13 +152,17 @@ async function openServices(
 
 type Work = Pick<Services, 'locks'> & { readonly tasks: ReturnType<typeof createTaskService> }
 
-async function openWork(
-  { core, rpc, projects, events }: { core: MeshCore; rpc: Rpc } & Pick<Services, 'projects' | 'events'>,
-  cleanup: Cleanup,
-): Promise<Work> {
+type WorkDeps = Pick<Services, 'projects' | 'events'> & {
+  readonly core: MeshCore
+  readonly rpc: Rpc
+  readonly nameOf: (peer: PeerId) => string | undefined
+  readonly ttlMs: number
+}
+
+async function openWork({ core, rpc, projects, events, ttlMs, ...names }: WorkDeps, cleanup: Cleanup): Promise<Work> {
   const { means, self, membership, documents, leases, presence, boot } = core
-  const nameOf = (peer: PeerId): string => membership.current().members.get(peer)?.name ?? peer
-  const shared = { ...means, self, documents, leases, presence, events, rpc, projects, nameOf }
+  const nameOf = (peer: PeerId): string => names.nameOf(peer) ?? membership.current().members.get(peer)?.name ?? peer
+  const shared = { ...means, self, documents, leases, presence, events, rpc, projects, nameOf, ttlMs }
   const tasks = createTaskService(shared)
   cleanup.push(() => tasks.stop())
   const locks = createLockService({ ...shared, boot })
@@ -165,7 +172,11 @@ async function openWork(
   return { tasks, locks }
 }
 
-function meshServiceOf(deps: MeshNodeDeps, core: MeshCore, accounts: Accounts): MeshService {
+function meshServiceOf(
+  deps: MeshNodeDeps,
+  core: MeshCore,
+  { accounts, nameOf }: { accounts: Accounts; nameOf: (peer: PeerId) => string | undefined },
+): MeshService {
   const { means, self, membership, presence, leases, network, documents, sync, voter } = core
   return createMeshService({
     ...means,
@@ -173,6 +184,7 @@ function meshServiceOf(deps: MeshNodeDeps, core: MeshCore, accounts: Accounts): 
     membership,
     presence,
     leases,
+    nameOf,
     keyFromSeed: createSigner,
     addresses: () => network.addresses(),
     connectionOf: (peer) => network.connectionOf(peer),

@@ -26,6 +26,8 @@ export type MachineDirectoryDeps = {
 export type MachineDirectory = {
   all(): readonly Machine[]
   find(id: string): Machine | undefined
+  /** What a member's machine calls itself, once it has said so. */
+  nameOf(peer: PeerId): string | undefined
   /** Looks again at bridged machines, after a write of our own. */
   refresh(): void
   stop(): void
@@ -85,6 +87,10 @@ class Directory implements MachineDirectory {
 
   find(id: string): Machine | undefined {
     return this.all().find((machine) => machine.id === id)
+  }
+
+  nameOf(peer: PeerId): string | undefined {
+    return this.#stated.get(peer)?.name
   }
 
   refresh(): void {

@@ -65,6 +65,8 @@ export type MachineServiceDeps = {
 export type Machines = MachineService & {
   /** A fresh token for a bridged machine; the earlier one ends. @errors machine_not_found, forbidden */
   regenerateToken(actor: Actor, id: string): Promise<Result<{ token: string }>>
+  /** What a member's machine calls itself, once it has said so. */
+  nameOf(peer: PeerId): string | undefined
   stop(): void
 }
 
@@ -85,6 +87,7 @@ export async function createMachineService(deps: MachineServiceDeps): Promise<Ma
     environment: (id) => environment(context, id),
     nodeOf: async (id) => nodeOf(directory, id),
     regenerateToken: (actor, id) => regenerateToken(context, actor, id),
+    nameOf: (peer) => directory.nameOf(peer),
     stop: () => directory.stop(),
   }
 }

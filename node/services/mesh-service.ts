@@ -82,6 +82,8 @@ export type MeshServiceDeps = {
   /** Multiaddrs at which others may reach this node, best first. */
   readonly addresses: () => readonly string[]
   readonly connectionOf: (peer: PeerId) => { readonly address: string } | undefined
+  /** What a machine calls itself by now; undefined: the name it joined with. */
+  readonly nameOf?: (peer: PeerId) => string | undefined
   /** What an author's feeds have come to here; their ends become the cuts of its removal. */
   readonly feedHeads: (peer: PeerId) => ReadonlyMap<DocId, FeedCut>
   readonly documents: () => Promise<MeshStatus['documents']>
@@ -93,7 +95,7 @@ export type MeshServiceDeps = {
 
 /** What people do with the mesh itself: look at it, invite, remove, leave. */
 export function createMeshService(deps: MeshServiceDeps): MeshService {
-  const { self, membership, presence } = deps
+  const { membership, presence } = deps
   const members = (): readonly MemberView[] => {
     const all = [...membership.current().members.values()]
     return all.toSorted((a, b) => a.seniority - b.seniority).map((member) => viewOf(deps, member))
@@ -104,9 +106,7 @@ export function createMeshService(deps: MeshServiceDeps): MeshService {
     invite: (options) => invite(deps, options),
     remove: (member) => remove(deps, member),
     async leave() {
-      const left = await membership.author(({ resolution }) =>
-        resolution.membership.members.has(self) ? removalOf(deps, self) : err(domainError('member_not_found')),
-      )
+      const left = await membership.author(({ resolution }) => leaving(deps, resolution.membership))
       return left.ok ? ok(null) : left
     },
     onChange(listener) {
@@ -138,7 +138,7 @@ function viewOf(deps: MeshServiceDeps, { peer, name, capabilities }: Member): Me
   const lastSeenMs = isSelf ? deps.clock.wallMs() : deps.presence.lastSeenWallMs(peer)
   return {
     peerId: peer,
-    name,
+    name: deps.nameOf?.(peer) ?? name,
     online: isSelf || deps.presence.state(peer) === 'online',
     reachedBy: isSelf ? 'self' : (deps.connectionOf(peer)?.address ?? null),
     rttMs: isSelf ? null : (deps.presence.rttMs(peer) ?? null),
@@ -206,10 +206,12 @@ async function remove(deps: MeshServiceDeps, wanted: string): Promise<Result<Mem
   const removed = await membership.author(({ resolution: { membership: current } }) => {
     if (!hasCapability(current, self, 'admin'))
       return err(domainError('forbidden', { message: 'This node may not remove members: it lacks `admin`.' }))
-    const found = findMember(current, wanted)
+    const found = findMember(deps, current, wanted)
     if (!found.ok) return found
     const { peer } = found.value
     if (peer === self) return err(invalidField('member', 'is this node itself; use `rookery leave`'))
+    const refusal = voterRefusal(deps, current, peer)
+    if (refusal) return err(refusal)
     view = viewOf(deps, found.value)
     return removalOf(deps, peer)
   })
@@ -218,12 +220,29 @@ async function remove(deps: MeshServiceDeps, wanted: string): Promise<Result<Mem
   return ok(view)
 }
 
+function leaving(deps: MeshServiceDeps, current: Membership): Result<Draft> {
+  const { self } = deps
+  if (!current.members.has(self)) return err(domainError('member_not_found'))
+  const refusal = voterRefusal(deps, current, self)
+  return refusal ? err(refusal) : removalOf(deps, self)
+}
+
+/** The removal of the only voter would leave the others without claims and locks for good. */
+function voterRefusal({ leases }: MeshServiceDeps, current: Membership, peer: PeerId): DomainError | undefined {
+  const others = leases.voters().filter((voter) => voter !== peer && current.members.has(voter))
+  if (others.length > 0 || !leases.voters().includes(peer) || current.members.size <= 1) return undefined
+  return domainError('forbidden', {
+    message:
+      'This machine is the only voter of the mesh: without it nobody could claim a task or lock a file any more. Remove the other members first.',
+  })
+}
+
 /** A peer id names one member; a name does when nobody else goes by it. */
-function findMember(current: Membership, wanted: string): Result<Member> {
+function findMember({ nameOf }: MeshServiceDeps, current: Membership, wanted: string): Result<Member> {
   const members = [...current.members.values()]
   const byId = members.find(({ peer }) => peer === wanted)
   if (byId) return ok(byId)
-  const [byName, another] = members.filter(({ name }) => name === wanted)
+  const [byName, another] = members.filter(({ peer, name }) => (nameOf?.(peer) ?? name) === wanted)
   if (!byName) return err(domainError('member_not_found'))
   return another ? err(invalidField('member', 'is the name of several members; use the peer id')) : ok(byName)
 }

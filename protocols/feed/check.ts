@@ -1,4 +1,4 @@
-import { soleAuthor, type PeerId } from '../../crdt/ids.ts'
+import { accountsDoc, soleAuthor, type PeerId } from '../../crdt/ids.ts'
 import { equalBytes } from '../codec.ts'
 import type { Crypto } from '../crypto.ts'
 import { hasCapability, type FeedCut, type Membership } from '../membership/membership.ts'
@@ -115,6 +115,8 @@ export function standingOf(
   if (isFrozen) return { kind: 'if needed', reason: 'the author is frozen' }
   if (sole === undefined && !hasCapability(membership, author, 'store'))
     return { kind: 'if needed', reason: 'the author lacks the capability `store`' }
+  if (doc === accountsDoc && !hasCapability(membership, author, 'gateway'))
+    return { kind: 'if needed', reason: 'only gateways write accounts: others could bring revoked tokens back to life' }
   return GOOD
 }
 

@@ -97,7 +97,7 @@ it('says within 3 s that there is no quorum, and which voter is missing', async 
   const task = (await api(a, tokenA).post(`/api/projects/${project}/tasks`, { title: 'Alone' })).body.data.id
   const onB = api(b, await eventually(() => login(b).catch(() => undefined)))
   await eventually(async () => ((await onB.get(`/api/tasks/${task}`)).status === 200 ? true : undefined))
-  await a.stop('SIGSTOP')
+  a.process.kill('SIGSTOP')
   try {
     const began = performance.now()
     const answer = await onB.post(`/api/tasks/${task}/claim`, { instance_id: 'beta-1' })
@@ -152,6 +152,11 @@ it('joins while it runs when its own mesh is still empty, keeping its key', asyn
 })
 
 async function allTasks(client: ReturnType<typeof api>, project: string): Promise<Set<string>> {
-  const { body } = await client.get(`/api/projects/${project}/tasks?per_page=1000`)
-  return new Set(body.data.map((t: { id: string }) => t.id))
+  const all = new Set<string>()
+  for (let page = 1, last = 1; page <= last; page++) {
+    const { body } = await client.get(`/api/projects/${project}/tasks?per_page=100&page=${page}`)
+    for (const { id } of body.data) all.add(id)
+    last = body.meta.pagination.last_page
+  }
+  return all
 }

@@ -190,7 +190,7 @@ export async function joinMesh(
 ): Promise<RunningNode> {
   const dataDir = join(scratch.path, name)
   const { json } = await inviter.cli('invite')
-  const joined = await rookery(['join', json.ticket, '--json', '--data-dir', dataDir])
+  const joined = await rookery(['join', json.ticket, '--name', name, '--json', '--data-dir', dataDir])
   if (joined.code !== 0) throw new Error(`joining failed: ${joined.stderr}`)
   return await scratch.start(name, options)
 }

@@ -45,8 +45,9 @@ function parseCapabilities(options: InviteOptions): Capability[] {
 
 function join(): Command {
   return command('join', 'join the mesh that a ticket invites to')
+    .option('--name <name>', 'name of this machine in the mesh; default: its host name')
     .argument('<ticket>', 'the line that `rookery invite` printed, or - to read it from standard input')
-    .action(async (given: string, options: CommonOptions) => {
+    .action(async (given: string, options: CommonOptions & { name?: string }) => {
       const ticket = (given === '-' ? await readStandardInput() : given).trim()
       const joined = await joinRunningOrStopped(options, ticket)
       print(options, joined, () => [
@@ -57,7 +58,7 @@ function join(): Command {
 }
 
 async function joinRunningOrStopped(
-  options: CommonOptions,
+  options: CommonOptions & { name?: string },
   ticket: string,
 ): Promise<{ mesh_id: string; peer_id: string; running: boolean }> {
   try {
@@ -67,7 +68,7 @@ async function joinRunningOrStopped(
   } catch (error) {
     if (!(error instanceof NodeNotRunningError)) throw error
     const { joinStopped } = await import('../join-stopped.ts')
-    const result = await joinStopped(options.dataDir, ticket)
+    const result = await joinStopped(options.dataDir, ticket, options.name)
     if (!result.ok) throw failureOf(result.error)
     return { ...result.value, running: false }
   }

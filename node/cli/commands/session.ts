@@ -3,13 +3,13 @@ import type { Duplex } from 'node:stream'
 import type { Command } from 'commander'
 import type { DomainError } from '../../../crdt/errors.ts'
 import { PTY_COLS, PTY_ROWS, SESSION_MODES, type Session } from '../../../crdt/session.ts'
-import { ask, command, controlSocket, print, table, type CommonOptions } from '../command.ts'
+import { ask, command, group, controlSocket, print, table, type CommonOptions } from '../command.ts'
 import { attachToNode, NodeNotRunningError } from '../control-client.ts'
 import { encodeFrame, encodeJsonFrame, FRAME, parseJsonPayload, readFrames } from '../attach-frames.ts'
 import { CommandFailure, EXIT, failureOf } from '../exit.ts'
 
 export function sessionCommand(): Command {
-  const session = command('session', 'terminals and agents on any machine of the mesh')
+  const session = group('session', 'terminals and agents on any machine of the mesh')
   for (const sub of [start(), list(), attach(), kill()]) session.addCommand(sub)
   return session
 }

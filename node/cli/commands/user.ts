@@ -1,10 +1,10 @@
 import type { Command } from 'commander'
 import type { User } from '../../../crdt/user.ts'
-import { ask, command, print, table, type CommonOptions } from '../command.ts'
+import { ask, command, group, print, table, type CommonOptions } from '../command.ts'
 
 /** People with an account on the mesh's gateways. */
 export function userCommand(): Command {
-  const user = command('user', 'manage the people who may sign in')
+  const user = group('user', 'manage the people who may sign in')
   user.addCommand(add())
   user.addCommand(list())
   user.addCommand(invite())

@@ -4,7 +4,7 @@ import type { Command } from 'commander'
 import type { FileLock } from '../../../crdt/lock.ts'
 import type { Project } from '../../../crdt/project.ts'
 import { PRIORITIES, TASK_STATUSES, type Task } from '../../../crdt/task.ts'
-import { ask, command, parseWhole, print, table, type CommonOptions } from '../command.ts'
+import { ask, command, group, parseWhole, print, table, type CommonOptions } from '../command.ts'
 import { CommandFailure, EXIT } from '../exit.ts'
 import { projectOf, type ProjectOption } from '../project-of.ts'
 
@@ -20,7 +20,7 @@ const instanceFlag = [
 ] as const
 
 function projectCommand(): Command {
-  const project = command('project', 'manage the projects of this mesh')
+  const project = group('project', 'manage the projects of this mesh')
   project.addCommand(
     command('add', 'share a folder of this machine as a project')
       .argument('<path>')
@@ -45,7 +45,7 @@ function projectCommand(): Command {
 }
 
 function taskCommand(): Command {
-  const task = command('task', 'work with the tasks of a project')
+  const task = group('task', 'work with the tasks of a project')
   for (const sub of [taskAdd(), taskList(), taskNext(), taskClaim(), taskComplete(), taskRelease()])
     task.addCommand(sub)
   return task
@@ -169,7 +169,7 @@ function taskRelease(): Command {
 }
 
 function lockCommand(): Command {
-  const lock = command('lock', 'lock files of a project against everybody else in the mesh')
+  const lock = group('lock', 'lock files of a project against everybody else in the mesh')
   lock.addCommand(lockAcquire())
   lock.addCommand(lockRelease())
   lock.addCommand(
