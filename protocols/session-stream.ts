@@ -124,13 +124,15 @@ export const PtyAnswer = z.strictObject({
     .nullable(),
 })
 
-/** Puts the length in front, for transports that have no frames of their own (the unix socket of a session host). */
-export function lengthPrefixed(frame: Uint8Array): Uint8Array {
-  const out = new Uint8Array(4 + frame.byteLength)
+/** What stands before a frame where the transport has none of its own (the unix socket of a session host). */
+export function lengthPrefix(frame: Uint8Array): Uint8Array {
+  const out = new Uint8Array(4)
   new DataView(out.buffer).setUint32(0, frame.byteLength)
-  out.set(frame, 4)
   return out
 }
+
+/** A frame with its length before it. */
+export const lengthPrefixed = (frame: Uint8Array): Uint8Array => concat(lengthPrefix(frame), frame)
 
 /** Takes the bytes of a connection as they come and gives back the whole frames; holds at most one frame in part. */
 export function createFrameReader(): (chunk: Uint8Array) => Uint8Array[] {

@@ -128,7 +128,9 @@ class Hosts implements SessionHosts {
     if (entry?.state.status !== 'running') return
     const killMs = entry.spec.timing.killGraceMs + KILL_EXTRA_MS
     try {
-      await entry.link?.request({ type: 'kill' }, killMs)
+      // Without a connection there is nobody to ask.
+      if (!entry.link) return await this.#endDirectly(entry)
+      await entry.link.request({ type: 'kill' }, killMs)
       if (await until(() => entry.state.status !== 'running', killMs)) return
     } catch (error) {
       this.#deps.log.warn({ err: error, session: id }, 'the session host did not end its program; doing it directly')

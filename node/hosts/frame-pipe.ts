@@ -1,9 +1,13 @@
 import { connect, type Socket } from 'node:net'
+import { VIEWER_WINDOW_BYTES } from '../../protocols/session-stream.ts'
 import type { FramePipe } from '../ports/session-host.ts'
 import { createFrameSocket } from './frame-socket.ts'
 
-/** Frames read ahead of whoever iterates; beyond that the socket is not read and the host notices. */
-const READ_AHEAD_BYTES = 256 * 1024
+/**
+ * Frames read ahead of whoever iterates. More than a viewer's window, so that the host can always say why it cuts a
+ * stalled viewer off; beyond that the socket is not read.
+ */
+const READ_AHEAD_BYTES = VIEWER_WINDOW_BYTES + 256 * 1024
 
 /** Connects to the socket of a session host. Rejects when nobody listens there. */
 export async function connectFramePipe(path: string): Promise<FramePipe> {

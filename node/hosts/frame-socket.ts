@@ -1,8 +1,11 @@
 import type { Socket } from 'node:net'
-import { createFrameReader, lengthPrefixed } from '../../protocols/session-stream.ts'
+import { createFrameReader, lengthPrefix, lengthPrefixed } from '../../protocols/session-stream.ts'
 
 /** What one side may have waiting for the other: a viewer's window, and room for answers. */
 const WAITING_BYTES_MAX = 1024 * 1024
+
+/** A copy of a small frame costs less than a second piece to write. */
+const COPY_BELOW_BYTES = 4096
 
 export type FrameSocket = {
   /** Queues a frame. A peer that lets more than 1 MB pile up is disconnected. */
@@ -32,7 +35,8 @@ export function createFrameSocket(
   return {
     send(frame) {
       if (socket.destroyed || socket.writableEnded) return
-      socket.write(lengthPrefixed(frame))
+      if (frame.byteLength < COPY_BELOW_BYTES) socket.write(lengthPrefixed(frame))
+      else writeTogether(socket, lengthPrefix(frame), frame)
       if (socket.writableLength > WAITING_BYTES_MAX) socket.destroy(new Error('the other side does not read'))
     },
     async ready() {
@@ -56,4 +60,10 @@ export function createFrameSocket(
     },
     destroy: () => void socket.destroy(),
   }
+}
+
+function writeTogether(socket: Socket, ...pieces: Uint8Array[]): void {
+  socket.cork()
+  for (const piece of pieces) socket.write(piece)
+  socket.uncork()
 }

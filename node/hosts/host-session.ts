@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 import {
   decodeViewerFrame,
   encodeHostFrame,
+  OUTPUT_BYTES_MAX,
   type HostFrame,
   type ProgramState,
 } from '../../protocols/session-stream.ts'
@@ -17,6 +18,9 @@ import type { SessionLog } from './session-log.ts'
 /** Connections to one host: viewers through the node, its own two or three, and some slack. */
 const CONNECTIONS_MAX = 64
 const SLOW_CHECK_MS = 500
+/** A terminal gives at most about 4 kB at once. */
+const FLOOD_CHUNK_BYTES = 2048
+const GATHER_MS = 1
 /** A viewer that is cut off gets this long to read why. */
 const FAREWELL_MS = 1000
 
@@ -44,6 +48,9 @@ export class HostSession {
   /** Asked to go: no new connections. */
   #leaving = false
   #left = false
+  #unpumpedBytes = 0
+  #floodPump: NodeJS.Timeout | undefined
+  #pumpSoon: NodeJS.Immediate | undefined
 
   constructor(deps: Deps) {
     this.#deps = deps
@@ -65,7 +72,7 @@ export class HostSession {
   output(bytes: Uint8Array, type: SessionLogType): void {
     this.#ring.append(bytes)
     this.#deps.log.append(type, bytes)
-    this.#schedulePump()
+    this.#schedulePump(bytes.byteLength)
   }
 
   /** The program has ended and all its output was given. */
@@ -165,16 +172,25 @@ export class HostSession {
     for (const send of this.#watchers) send({ type: 'state', state })
   }
 
-  #pumpIsDue = false
+  /**
+   * What is read in one turn goes out together. A flood (chunks as large as the terminal gives) is gathered a moment
+   * longer, since a frame for each chunk would cost more than the bytes in it; an echo never waits.
+   */
+  #schedulePump(bytes: number): void {
+    if (this.#broadcast.viewers === 0) return
+    this.#unpumpedBytes += bytes
+    const isFlood = bytes >= FLOOD_CHUNK_BYTES && this.#unpumpedBytes < OUTPUT_BYTES_MAX / 2
+    if (isFlood) this.#floodPump ??= setTimeout(() => this.#pump(), GATHER_MS)
+    else this.#pumpSoon ??= setImmediate(() => this.#pump())
+  }
 
-  /** What is read in one turn goes out together. */
-  #schedulePump(): void {
-    if (this.#pumpIsDue || this.#broadcast.viewers === 0) return
-    this.#pumpIsDue = true
-    setImmediate(() => {
-      this.#pumpIsDue = false
-      this.#broadcast.produced(performance.now())
-    })
+  #pump(): void {
+    clearTimeout(this.#floodPump)
+    clearImmediate(this.#pumpSoon)
+    this.#floodPump = undefined
+    this.#pumpSoon = undefined
+    this.#unpumpedBytes = 0
+    this.#broadcast.produced(performance.now())
   }
 
   #leaveWhenDrained(): void {

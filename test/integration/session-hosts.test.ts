@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, expect, test } from 'vitest'
@@ -68,12 +68,12 @@ test('input is echoed, and a new size is seen by the program', async () => {
   const hosts = lab.open()
   await start(hosts, scriptSpec(1, 'stty size; read a; stty size; read b; echo "got $b"; exec cat'))
   const viewer = await watch(hosts, sessionId(1))
+  await consume(viewer, has('40 120\r\n'))
   expect(await hosts.resize(sessionId(1), { cols: 160, rows: 50 })).toEqual({ ok: true, value: null })
   expect(await hosts.input(sessionId(1), Buffer.from('x\n'))).toEqual({ ok: true, value: null })
   await viewer.resize({ cols: 99, rows: 33 })
   await viewer.input(Buffer.from('hällo\n'))
   const seen = await consume(viewer, has('got h'))
-  expect(seen.text.toString()).toContain('40 120\r\n')
   expect(seen.text.toString()).toContain('50 160\r\n')
   expect(seen.text.toString()).toContain('got hällo')
   expect(hosts.get(sessionId(1))?.state.size).toEqual({ cols: 99, rows: 33 })
@@ -92,6 +92,7 @@ test('[D1] a stalled viewer does not hold up another and is cut off as slow', as
   await lively.input(Buffer.from('\n'))
   const seen = await consume(lively, has('done'))
   expect({ gaps: seen.gaps, next: seen.next }).toEqual({ gaps: [], next: 30_000_010 })
+  await delay(2500) // the point is that nobody reads while it is cut off, nor long after
   let last: unknown
   let bytes = 0
   for await (const item of stalled.output) {
@@ -344,6 +345,13 @@ test('a data directory with a long path still gets its sockets', async () => {
   await start(hosts, scriptSpec(1, 'read a'))
   expect(await hosts.input(sessionId(1), Buffer.from('\n'))).toEqual({ ok: true, value: null })
   await hosts.remove(sessionId(1))
+})
+
+test('a directory that others may enter is refused', () => {
+  lab = createSessionLab()
+  mkdirSync(join(lab.dataDir, 'sessions'), { mode: 0o755 })
+  expect(() => lab.open()).toThrow('must be a directory of mode 0700')
+  rmSync(join(lab.dataDir, 'sessions'), { recursive: true })
 })
 
 test('a process number that was given away again is not taken for the old process', () => {

@@ -304,13 +304,18 @@ test.each([
   ['kill', encodeViewerFrame({ type: 'kill', id: 1 })],
   ['quit', encodeViewerFrame({ type: 'quit', id: 1 })],
   ['watch', encodeViewerFrame({ type: 'watch' })],
+  [
+    'input without the ability',
+    encodeViewerFrame({ type: 'input', id: 1, bytes: Buffer.from('exit\n') }),
+    'session:read',
+  ],
   ['rubbish', Uint8Array.of(9, 9, 9)],
-])('[A-M3] %s from a viewer on another machine ends its channel and nothing else', async (_, frame) => {
+])('[A-M3] %s from a viewer on another machine ends its channel and nothing else', async (_, frame, ability = '*') => {
   world = await createSessionMesh()
   const [near, far] = world.nodes
   const session = await shellOn(near, far)
   const channel = await near.network.open(far.node.peer, PTY_PROTOCOL, never())
-  await channel.send(encodeCanonical({ v: 1, session: session.id, actor: near.actor }))
+  await channel.send(encodeCanonical({ v: 1, session: session.id, actor: { ...near.actor, abilities: [ability] } }))
   await channel.send(encodeViewerFrame({ type: 'attach' }))
   await channel.send(frame)
   await expect(

@@ -179,6 +179,8 @@ test.each([
   expect((await probe.inspectFolder(folder)).repository).toBeNull()
   expect(existsSync(evidence)).toBe(false)
   // The trap itself works: without the precautions the program runs.
-  expect(() => git(folder, '-c', 'protocol.allow=always', 'rev-list', '--max-parents=0', 'HEAD')).toThrow('Command failed')
+  expect(() => git(folder, '-c', 'protocol.allow=always', 'rev-list', '--max-parents=0', 'HEAD')).toThrow(
+    'Command failed',
+  )
   expect(existsSync(evidence)).toBe(true)
 })
