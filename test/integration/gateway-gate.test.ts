@@ -1,6 +1,10 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { inspect } from 'node:util'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { claudenestRoutes } from '../../gateway/dialects/claudenest/routes.ts'
 import {
+  FIRST_USER,
   openSocket,
   rawCall,
   rawText,
@@ -134,7 +138,7 @@ it('[A-B5] does not take a cookie for a credential', async () => {
 it('[A-B6] changes nothing by any documented GET', async () => {
   const state = async () =>
     JSON.stringify([
-      await lab.services.machines.list({}, { page: 1, perPage: 100 }),
+      (await lab.services.machines.list({}, { page: 1, perPage: 100 })).items.map(({ lastSeenAt: _, ...rest }) => rest),
       await lab.services.projects.all(),
       (await lab.services.accounts.listUsers()).ok,
       await lab.services.sessions.list(lab.services.machines.self, {}, { page: 1, perPage: 100 }),
@@ -209,4 +213,22 @@ it('[A-T3] answers 401 to a revoked token and closes its sockets within a second
   expect((await lab.call('GET', '/api/machines', { token })).status).toBe(401)
   expect(bystander.socket.readyState).toBe(bystander.socket.OPEN)
   bystander.close()
+})
+
+it('[A-T4] leaves no secret in the data directory or the log', async () => {
+  const machine = lab.services.machines.self
+  const session = await lab.call('POST', `/api/machines/${machine}/sessions`, { body: { agent: 'shell' } })
+  const bridged = await lab.call('POST', '/api/machines', { body: { name: 'bridged' } })
+  const minted = await lab.tokenWith(['task:read'])
+  await lab.call('POST', '/api/auth/login', { token: null, body: { ...FIRST_USER, name: undefined } })
+  await lab.call('GET', `/api/auth/me?token=${minted.token}`)
+  const secrets = [lab.token, lab.password, minted.token, bridged.json.data.token, session.json.data.websocket_token]
+  expect(secrets.every((secret) => typeof secret === 'string' && secret.length > 15)).toBe(true)
+
+  const files = await readdir(lab.dataDir, { recursive: true, withFileTypes: true })
+  const kept = files.filter((file) => file.isFile()).map((file) => join(file.parentPath, file.name))
+  expect(kept.length).toBeGreaterThan(5)
+  const told = inspect(lab.log.lines, { depth: null, maxArrayLength: null, maxStringLength: null })
+  const places = [...(await Promise.all(kept.map((path) => readFile(path, 'latin1')))), told]
+  expect(secrets.filter((secret) => places.some((text) => text.includes(secret)))).toEqual([])
 })

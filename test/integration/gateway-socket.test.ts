@@ -137,12 +137,16 @@ it('terminates by client event, and a second time leaves the record alone', asyn
   const channel = `private-session.${id}`
   socket.subscribe(channel, { token: lab.token })
   await subscribed(socket, channel)
+  const machine = `private-machine.${lab.services.machines.self}`
+  socket.subscribe(machine, { token: lab.token })
+  await subscribed(socket, machine)
   socket.send({ event: 'client-session:resize', channel, data: { cols: 90, rows: 25 } })
   socket.send({ event: 'client-session:terminate', channel, data: {} })
-  await socket.event('session:terminated')
+  // The viewer sees the end before the record is written; the machine's channel tells of the record.
+  await socket.seen((frame) => frame.event === 'session:terminated' && frame.channel === machine)
   socket.send({ event: 'session:terminate', channel, data: {} })
-  socket.send({ event: 'pusher:ping' })
-  await socket.event('pusher:pong')
+  socket.subscribe('private-mesh', { token: lab.token })
+  await subscribed(socket, 'private-mesh')
   expect((await lab.call('GET', `/api/sessions/${id}`)).json.data.status).toBe('terminated')
   socket.close()
 })

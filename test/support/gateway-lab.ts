@@ -6,7 +6,7 @@ import { createGateway, type Gateway } from '../../gateway/server.ts'
 import type { GatewayConfig } from '../../gateway/http/config.ts'
 import { systemClock } from '../../node/adapters/system-clock.ts'
 import type { Services } from '../../node/services/services.ts'
-import { createRecordedLog, type RecordedLog } from './log.ts'
+import type { RecordedLog } from './log.ts'
 import { startTestServices } from './services.ts'
 
 /** Answers and frames are read as each test pleases; what they must look like is what the tests say. */
@@ -27,7 +27,9 @@ export type CallOptions = {
 
 export type GatewayLab = {
   readonly services: Services
+  /** Of node and gateway together. */
   readonly log: RecordedLog
+  readonly dataDir: string
   /** `http://127.0.0.1:<port>`. */
   readonly url: string
   readonly host: string
@@ -46,14 +48,14 @@ const GENEROUS = { authentication: 100_000, api: 100_000, websocket: 100_000, pa
 
 export const FIRST_USER = { name: 'Ada', email: 'ada@example.org', password: 'correct horse battery' }
 
-/** A gateway on a free loopback port over the test services, with its first user signed in. */
+/** A gateway on a free loopback port over a real node of its own, with its first user signed in. */
 export async function startGatewayLab(
   config: Partial<GatewayConfig> = {},
   { register = true }: { register?: boolean } = {},
 ): Promise<GatewayLab> {
   const node = await startTestServices()
   const { services } = node
-  const log = createRecordedLog()
+  const { log } = node
   const gateway: Gateway = createGateway({
     services,
     clock: systemClock,
@@ -68,6 +70,7 @@ export async function startGatewayLab(
   return {
     services,
     log,
+    dataDir: node.dataDir,
     url,
     host,
     port: Number(port),
