@@ -1,5 +1,5 @@
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, rmSync, statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, expect, test } from 'vitest'
 import { linkHost } from '../../node/hosts/host-link.ts'
@@ -344,7 +344,10 @@ test('a data directory with a long path still gets its sockets', async () => {
   })
   await start(hosts, scriptSpec(1, 'read a'))
   expect(await hosts.input(sessionId(1), Buffer.from('\n'))).toEqual({ ok: true, value: null })
+  const { socket } = readSpec(join(lab.dataDir, 'a'.repeat(120), 'sessions', sessionId(1)))
+  expect(statSync(dirname(socket)).mode & 0o777).toBe(0o700)
   await hosts.remove(sessionId(1))
+  rmdirSync(dirname(socket))
 })
 
 test('a directory that others may enter is refused', () => {
