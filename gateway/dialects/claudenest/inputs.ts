@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { domainError, invalidField } from '../../../crdt/errors.ts'
+import { invalidField } from '../../../crdt/errors.ts'
 import type { DomainError } from '../../../crdt/errors.ts'
 import { err } from '../../../crdt/result.ts'
 import type { PageRequest } from '../../../crdt/page.ts'
@@ -21,6 +21,3 @@ export const instanceId = z.string().trim().min(1).max(128)
 
 export const invalid = (field: string, problem: string): { readonly ok: false; readonly error: DomainError } =>
   err(invalidField(field, problem))
-
-export const refusedBecause = (code: DomainError['code']): { readonly ok: false; readonly error: DomainError } =>
-  err(domainError(code))
