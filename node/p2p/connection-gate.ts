@@ -1,6 +1,7 @@
 import type { ConnectionGater, MultiaddrConnection } from '@libp2p/interface'
 import { PeerId } from '../../crdt/ids.ts'
 import { hostOf } from './addresses.ts'
+import { coalesceWrites } from './coalesce-writes.ts'
 
 /** Inbound connections that have not proved an identity yet: an honest handshake takes milliseconds. */
 const HANDSHAKES_MAX = 64
@@ -45,6 +46,7 @@ export function createConnectionGate(isMember: (peer: PeerId) => boolean): Conne
       if (count((c) => c.peer === undefined) >= HANDSHAKES_MAX) dropOldestHandshake(undefined)
       inbound.set(maConn, { host })
       maConn.addEventListener('close', () => inbound.delete(maConn))
+      coalesceWrites(maConn)
       return false
     },
     denyInboundEncryptedConnection(peerId, maConn) {
@@ -59,6 +61,10 @@ export function createConnectionGate(isMember: (peer: PeerId) => boolean): Conne
         if (count((c) => isStranger(c) && c.host === connection.host) >= STRANGERS_PER_HOST_MAX) return true
       }
       connection.peer = peer.data
+      return false
+    },
+    denyOutboundConnection(_peer, maConn) {
+      coalesceWrites(maConn)
       return false
     },
     // Addresses are kept in our own book: what libp2p collects by itself must not become something to dial.

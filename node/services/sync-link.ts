@@ -26,6 +26,8 @@ export class SyncLink {
   readonly #deps: SyncLinkDeps
   readonly #stopped = new AbortController()
   #channel: Channel | undefined
+  /** Undefined once the link is not needed any more. */
+  #opened = Promise.withResolvers<Channel | undefined>()
   #isOpening = false
   #failures = 0
   #cancelRetry: Cancel = () => undefined
@@ -61,9 +63,9 @@ export class SyncLink {
     )
   }
 
-  /** Waits for the peer to take the frame. Resolves false when the link is gone. */
+  /** Waits for the channel to be open and the peer to take the frame. Resolves false when the link is gone. */
   async send(message: SyncMessage): Promise<boolean> {
-    const channel = this.#channel
+    const channel = await this.#opened.promise
     if (channel === undefined) return false
     try {
       await channel.send(encodeSync(message))
@@ -77,6 +79,7 @@ export class SyncLink {
   async close(): Promise<void> {
     this.#stopped.abort(new Error('not needed any more'))
     this.#cancelRetry()
+    this.#opened.resolve(undefined)
     await this.#channel?.close()
   }
 
@@ -107,8 +110,11 @@ export class SyncLink {
     this.#waitingBytes = 0
     this.#isLagging = false
     onOpen()
+    this.#opened.resolve(channel)
     await ended(channel)
     this.#channel = undefined
+    this.#opened = Promise.withResolvers()
+    if (this.#stopped.signal.aborted) this.#opened.resolve(undefined)
     if (clock.monoMs() - openedMs > RETRY_MAX_MS) this.#failures = 0
     this.#retry()
   }

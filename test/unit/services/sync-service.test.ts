@@ -130,6 +130,28 @@ describe('synchronisation', () => {
     expect(node.records.all()).toEqual([9])
   })
 
+  it('[M16] answers who asks before our own channel is open, once it is', async () => {
+    const lab = createSyncLab(2)
+    const node = await lab.node(0)
+    const port = lab.network.join(identity(1).peer)
+    lab.network.connect(node.peer, port.self)
+    await lab.quiet() // nobody serves the protocol there yet: the node has to try again
+    const channel = await port.open(node.peer, SYNC_PROTOCOL, never)
+    await channel.send(encodeSync({ t: 'heads', heads: [] }))
+    await lab.quiet()
+    const heard: (string | undefined)[] = []
+    port.handle(
+      SYNC_PROTOCOL,
+      { policy: { who: 'member' }, frameBytesMax: 512 * 1024, channelsPerPeerMax: 4 },
+      async (open) => {
+        for await (const frame of open.frames) heard.push(decodeSync(frame)?.t)
+      },
+    )
+    await lab.time.advance(2000)
+    await lab.quiet()
+    expect(heard).toEqual(['hello', 'heads', 'records'])
+  })
+
   it('[D3] reports replicas that differ although both have applied the same', async () => {
     const lab = createSyncLab(2)
     const mismatches: unknown[] = []
