@@ -6,6 +6,7 @@ import { DocId, PeerId } from '../../crdt/ids.ts'
 import { decodeCanonical, encodeCanonical } from '../../protocols/codec.ts'
 import { Hash } from '../../protocols/crypto.ts'
 import type { FeedStore, Snapshot, StoredEnvelope } from '../ports/feed-store.ts'
+import { AFTER_SEQS, envelopeKey, key, number, readNumber, type Bytes } from './level-keys.ts'
 
 /** Raised with every change of the key layout; an older program refuses a newer store. */
 export const STORE_VERSION = 1
@@ -24,7 +25,6 @@ export class StoreUnusableError extends Error {
   override readonly name = 'StoreUnusableError'
 }
 
-type Bytes = Uint8Array
 type Db = Level<Bytes, Bytes>
 type Op = { type: 'put'; key: Bytes; value: Bytes } | { type: 'del'; key: Bytes }
 
@@ -201,33 +201,6 @@ async function checkVersion(db: Db, dir: string): Promise<void> {
       `The store in ${dir} has format ${version}, made by a newer release; this one knows format ${STORE_VERSION}. Upgrade Rookery, or use another --data-dir.`,
     )
 }
-
-/** Kinds of keys: e(nvelope), h(ead), s(napshot), r(ecord), f(act). Parts are ended by a zero byte, which no part has. */
-function key(kind: 'e' | 'h' | 's' | 'r' | 'f', ...parts: (string | Bytes)[]): Bytes {
-  const encoder = new TextEncoder()
-  const pieces = parts.map((part) => (typeof part === 'string' ? encoder.encode(`${part}\0`) : part))
-  const bytes = new Uint8Array(1 + pieces.reduce((sum, piece) => sum + piece.byteLength, 0))
-  bytes[0] = kind.charCodeAt(0)
-  let at = 1
-  for (const piece of pieces) {
-    bytes.set(piece, at)
-    at += piece.byteLength
-  }
-  return bytes
-}
-
-const envelopeKey = (doc: DocId, author: PeerId, seq: number): Bytes => key('e', doc, author, number(seq))
-const AFTER_SEQS = new Uint8Array(8).fill(255)
-
-/** Fixed width and big-endian, so that the order of keys is the order of numbers. */
-function number(value: number): Bytes {
-  const bytes = new Uint8Array(8)
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(value))
-  return bytes
-}
-
-const readNumber = (bytes: Bytes, offset: number): number =>
-  Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(offset))
 
 const headId = (doc: DocId, author: PeerId): string => `${doc}\0${author}`
 

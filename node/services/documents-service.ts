@@ -32,9 +32,9 @@ export type DocumentsService = Documents &
   FeedExchange & {
     info(): readonly DocumentInfo[]
     /** Fires when an author is frozen, with the proof: envelopes that make whoever receives them do the same. */
-    onFrozen(listener: FrozenListener): () => void
+    readonly onFrozen: (listener: FrozenListener) => () => void
     /** The proof against a frozen author; empty for any other. */
-    evidence(author: PeerId): Promise<readonly Uint8Array[]>
+    readonly evidence: (author: PeerId) => Promise<readonly Uint8Array[]>
     /** Makes everything durable and saves snapshots. The store stays open: whoever opened it closes it. */
     close(): Promise<void>
   }
@@ -47,7 +47,7 @@ type Parts = {
   readonly loader: Loader
   readonly ownWrites: OwnWrites
   /** Pins the document and brings it into memory. */
-  hold(feed: Feed): Promise<() => void>
+  readonly hold: (feed: Feed) => Promise<() => void>
 }
 
 /** @throws StorageError when what is stored contradicts itself. */

@@ -7,20 +7,20 @@ import { inspectUpdate } from './inspect.ts'
 
 /** What this replica has accepted of one document. */
 export type FeedView = {
-  head(author: PeerId): FeedCut | undefined
+  readonly head: (author: PeerId) => FeedCut | undefined
   /** The clientID the author's feed declared last. */
-  clientOf(author: PeerId): number | undefined
+  readonly clientOf: (author: PeerId) => number | undefined
   /** First clock of a client that is not known yet. */
-  clockOf(client: number): number
+  readonly clockOf: (client: number) => number
 }
 
 export type CheckContext = {
   readonly crypto: Crypto
   readonly membership: Membership
   readonly view: FeedView
-  isFrozen(author: PeerId): boolean
+  readonly isFrozen: (author: PeerId) => boolean
   /** Highest sequence number of the author's on which an envelope of somebody in good standing waits. */
-  neededOf(author: PeerId): number
+  readonly neededOf: (author: PeerId) => number
 }
 
 export type Decision =
@@ -134,12 +134,7 @@ function checkUpdate(envelope: Envelope, view: FeedView, crypto: Crypto): Decisi
   const client = nonce ? clientIdOf(crypto, author, doc, nonce) : view.clientOf(author)
   if (nonce && client !== undefined && view.clockOf(client) > 0) return refuse('a nonce is used twice', true)
   const inspection = inspectUpdate(update, { client, clockOf: view.clockOf })
-  switch (inspection.kind) {
-    case 'sound':
-      return { kind: 'accept', client, clock: inspection.clock }
-    case 'missing':
-      return { kind: 'wait', for: 'reference' }
-    case 'malformed':
-      return refuse(`malformed update: ${inspection.reason}`, true)
-  }
+  if (inspection.kind === 'malformed') return refuse(`malformed update: ${inspection.reason}`, true)
+  if (inspection.kind === 'missing') return { kind: 'wait', for: 'reference' }
+  return { kind: 'accept', client, clock: inspection.clock }
 }

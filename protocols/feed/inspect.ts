@@ -28,7 +28,7 @@ export type KnownClocks = {
   /** The author's clientID in use; undefined when it has declared none. */
   readonly client: number | undefined
   /** First clock of a client that is not known yet. */
-  clockOf(client: number): number
+  readonly clockOf: (client: number) => number
 }
 
 export type Inspection =

@@ -6,8 +6,8 @@ import { OTHER_PROJECT, PROJECT } from '../support/replicas.ts'
 
 /** What the suite needs of an adapter: a fresh store, and the same store after its process has ended. */
 export type FeedStoreHarness = {
-  create(): Promise<FeedStore>
-  reopen(store: FeedStore): Promise<FeedStore>
+  readonly create: () => Promise<FeedStore>
+  readonly reopen: (store: FeedStore) => Promise<FeedStore>
 }
 
 const [A, B] = [identity(0).peer, identity(1).peer]

@@ -17,7 +17,7 @@ export const OTHER_PROJECT = 'project/00000000-0000-4000-8000-000000000002' as D
 export type TestMembership = {
   members: Map<PeerId, Member>
   removed: Map<PeerId, Map<DocId, FeedCut>>
-  current(): Membership
+  readonly current: () => Membership
 }
 
 export function createMembership(count: number, capabilities: readonly Capability[] = ['store']): TestMembership {
@@ -28,12 +28,13 @@ export function createMembership(count: number, capabilities: readonly Capabilit
     members.set(peer, { peer, name, boxKey: new Uint8Array(32), capabilities: new Set(capabilities), seniority: n })
   }
   const removed: TestMembership['removed'] = new Map()
+  const founder = identity(0).peer
   return {
     members,
     removed,
     current: () => ({
       mesh: MESH,
-      founder: identity(0).peer,
+      founder,
       members,
       removed,
       invites: new Map(),

@@ -19,7 +19,7 @@ export type CutDeps = {
  */
 export async function applyCuts(deps: CutDeps): Promise<void> {
   const { replica, frozen } = deps
-  for (const feed of [...replica.feeds.values()]) await cutFeed(deps, feed)
+  for (const feed of replica.feeds.values()) await cutFeed(deps, feed)
   const { members } = replica.membership()
   for (const author of frozen.all().keys()) if (!members.has(author)) await frozen.release(author)
 }

@@ -18,13 +18,13 @@ export type FrozenListener = (author: PeerId, reason: string, evidence: readonly
 
 /** Authors who provably broke the rules of feeds, remembered with the proof. */
 export type Frozen = {
-  has(author: PeerId): boolean
-  all(): ReadonlyMap<PeerId, string>
+  readonly has: (author: PeerId) => boolean
+  readonly all: () => ReadonlyMap<PeerId, string>
   add(author: PeerId, reason: string, evidence: readonly Uint8Array[]): Promise<void>
   /** For an author who has been removed: a new admission starts afresh. */
   release(author: PeerId): Promise<void>
-  evidence(author: PeerId): Promise<readonly Uint8Array[]>
-  onFrozen(listener: FrozenListener): () => void
+  readonly evidence: (author: PeerId) => Promise<readonly Uint8Array[]>
+  readonly onFrozen: (listener: FrozenListener) => () => void
 }
 
 export async function loadFrozen(replica: Replica): Promise<Frozen> {

@@ -1,5 +1,5 @@
 import type { PeerId } from '../../../crdt/ids.ts'
-import { parseEnvelope, type Envelope } from '../../../protocols/feed/envelope.ts'
+import { parseKeptEnvelope, type Envelope } from '../../../protocols/feed/envelope.ts'
 import { MalformedError } from '../../../protocols/codec.ts'
 import type { FeedHead } from '../../ports/feed-store.ts'
 import { StorageError } from '../documents.ts'
@@ -48,7 +48,7 @@ async function nextEnvelope(
   const { done, value } = await rest.next()
   if (done === true) return undefined
   try {
-    return parseEnvelope(value, replica.crypto)
+    return parseKeptEnvelope(value, replica.crypto)
   } catch (cause) {
     if (!(cause instanceof MalformedError)) throw cause
     throw new StorageError(`A stored envelope of the document ${feed.doc} is damaged.`, { cause })

@@ -24,7 +24,7 @@ export type IntakeDeps = {
   readonly room: WaitingRoom
   readonly ownWrites: OwnWrites
   /** Pins the document and brings it into memory. Returns the unpin. */
-  hold(feed: Feed): Promise<() => void>
+  readonly hold: (feed: Feed) => Promise<() => void>
 }
 
 type Outcome = { applied: number; waiting: number; refused: RefusedEnvelope[] }
@@ -208,7 +208,7 @@ async function drain(deps: IntakeDeps, feed: Feed, outcome: Outcome): Promise<Ac
         const decision = checkTurn(envelope, context)
         if (decision.kind === 'wait' || decision.kind === 'known') break
         room.remove(envelope)
-        if (decision.kind === 'fork') await convictFork(deps, feed, envelope, envelopes, outcome)
+        if (decision.kind === 'fork') await convictFork(deps, envelope, { feed, envelopes }, outcome)
         else if (decision.kind === 'refuse') await refuse(deps, envelope, decision, outcome)
         else if (isVolatile(doc) && (bytes += envelope.bytes.byteLength) > LIVE_BYTES_MAX)
           outcome.refused.push({ author, reason: `a live document larger than ${LIVE_BYTES_MAX} bytes` })
@@ -237,16 +237,11 @@ async function refuse(
   if (proof) await frozen.add(author, `${reason} (${doc} at ${seq})`, [bytes])
 }
 
-async function convictFork(
-  deps: IntakeDeps,
-  feed: Feed,
-  envelope: Envelope,
-  staged: readonly Envelope[],
-  outcome: Outcome,
-): Promise<void> {
+/** The envelope names another predecessor than the one we hold. */
+async function convictFork(deps: IntakeDeps, envelope: Envelope, staged: Accepted, outcome: Outcome): Promise<void> {
   const before =
-    staged.findLast(({ author }) => author === envelope.author)?.bytes ??
-    (await readOne(deps.replica, feed, envelope.author, envelope.seq - 1))
+    staged.envelopes.findLast(({ author }) => author === envelope.author)?.bytes ??
+    (await readOne(deps.replica, staged.feed, envelope.author, envelope.seq - 1))
   if (before) await convict(deps, envelope, before, outcome)
 }
 

@@ -18,15 +18,15 @@ export type OwnWrites = {
   /** Runs the change now; resolves when it is durable. The document must be usable. */
   write<T>(feed: Feed, live: LiveDoc, actor: Actor | undefined, change: (state: Y.Doc) => T): Promise<Written<T>>
   /** Makes everything pending durable and rebuilds what a write has left dirty, and `feed` if it is. Only inside `exclusive`. */
-  flush(feed?: Feed): Promise<void>
+  readonly flush: (feed?: Feed) => Promise<void>
   /** Makes a dirty document usable again. Not inside `exclusive`. */
-  clean(feed: Feed): Promise<void>
+  readonly clean: (feed: Feed) => Promise<void>
   /**
    * Makes what is pending in the document durable and leaves it dirty, so that nobody uses it until it is loaded anew.
    * Only inside `exclusive`.
    */
-  quiesce(feed: Feed): Promise<void>
-  onAppend(listener: (envelopes: readonly AppendedEnvelope[]) => void): () => void
+  readonly quiesce: (feed: Feed) => Promise<void>
+  readonly onAppend: (listener: (envelopes: readonly AppendedEnvelope[]) => void) => () => void
 }
 
 type Written<T> = { readonly value: T; readonly seq: number }
@@ -38,82 +38,91 @@ export type OwnWritesDeps = {
   readonly generations: Generations
 }
 
+type Queue = {
+  /** Documents with pending writes or to be rebuilt. */
+  readonly touched: Set<Feed>
+  readonly listeners: Set<(envelopes: readonly AppendedEnvelope[]) => void>
+  /** A flush is on its way that will take what is pending now. */
+  scheduled: boolean
+  pendingBytes: number
+}
+
 /**
  * Local writes: each is in the live state at once, and everything written while one batch is on its way to the disk goes
  * into the next. An envelope is told to others only when it is durable, so its place is never used for other content.
  */
 export function createOwnWrites(deps: OwnWritesDeps): OwnWrites {
-  const { replica, loader } = deps
-  /** Documents with pending writes or to be rebuilt. */
-  const touched = new Set<Feed>()
-  const listeners = new Set<(envelopes: readonly AppendedEnvelope[]) => void>()
-  let scheduled = false
-  let pendingBytes = 0
-
-  const commitPending = async (): Promise<void> => {
-    scheduled = false
-    pendingBytes = 0
-    const batches = [...touched].filter((feed) => feed.pending.length > 0).map((feed) => composeBatch(replica, feed))
-    const durable = batches.filter(({ feed }) => !isVolatile(feed.doc))
-    const failure = await appendAll(replica, durable)
-    for (const batch of batches)
-      if (failure && durable.includes(batch)) await failBatch(deps, batch, failure)
-      else acceptBatch(deps, batch)
-    const accepted = batches.filter((batch) => !(failure && durable.includes(batch)))
-    tell(accepted)
-    for (const { feed, snapshot } of accepted) if (snapshot) await loader.saveSnapshot(feed, snapshot)
-  }
-  const tell = (batches: readonly Batch[]): void => {
-    const appended = batches.flatMap(({ feed, envelopes }) => envelopes.map(({ bytes }) => ({ doc: feed.doc, bytes })))
-    if (appended.length > 0) for (const listener of listeners) guarded(replica, () => listener(appended))
-    for (const { feed, envelopes } of batches) if (envelopes.length > 0) announce(replica, feed, [replica.self])
-  }
-  const flush = async (also?: Feed): Promise<void> => {
-    if (also) touched.add(also)
-    await commitPending()
-    for (const feed of touched) {
-      if (feed.dirty) await rebuild(deps, feed)
-      if (feed.pending.length === 0) touched.delete(feed)
-    }
-  }
-  const clean = (feed: Feed): Promise<void> => replica.exclusive(() => flush(feed))
-  const schedule = (): void => {
-    if (scheduled) return
-    scheduled = true
-    void replica.exclusive(() => flush())
-  }
+  const { replica } = deps
+  const queue: Queue = { touched: new Set(), listeners: new Set(), scheduled: false, pendingBytes: 0 }
+  const clean = (feed: Feed): Promise<void> => replica.exclusive(() => flushQueue(deps, queue, feed))
   return {
     async write(feed, live, actor, change) {
       assertWritable(deps, feed.doc)
-      if (pendingBytes > PENDING_BYTES_MAX) throw new StorageError('Too many changes wait for the disk.')
-      touched.add(feed)
+      if (queue.pendingBytes > PENDING_BYTES_MAX) throw new StorageError('Too many changes wait for the disk.')
       const run = runChange(feed, live, change)
       if ('error' in run) {
         if (feed.dirty) await clean(feed)
         throw run.error
       }
-      pendingBytes += run.change?.update.byteLength ?? 0
       const { promise, resolve, reject } = Promise.withResolvers<number>()
       feed.pending.push({ actor, change: run.change, resolve, reject })
-      schedule()
+      queue.pendingBytes += run.change?.update.byteLength ?? 0
+      queue.touched.add(feed)
+      if (!queue.scheduled) void replica.exclusive(() => flushQueue(deps, queue))
+      queue.scheduled = true
       return { value: run.value, seq: await promise }
     },
-    flush,
+    flush: (feed) => flushQueue(deps, queue, feed),
     clean,
     async quiesce(feed) {
-      touched.add(feed)
+      queue.touched.add(feed)
       do {
         feed.dirty = true
-        await commitPending()
+        await commitPending(deps, queue)
       } while (feed.pending.length > 0)
       // A batch that failed has been followed by a rebuild, which makes a document usable.
       feed.dirty = true
     },
     onAppend(listener) {
-      listeners.add(listener)
-      return () => listeners.delete(listener)
+      queue.listeners.add(listener)
+      return () => queue.listeners.delete(listener)
     },
   }
+}
+
+async function flushQueue(deps: OwnWritesDeps, queue: Queue, also?: Feed): Promise<void> {
+  if (also) queue.touched.add(also)
+  await commitPending(deps, queue)
+  for (const feed of queue.touched) {
+    if (feed.dirty) await rebuild(deps, feed)
+    if (feed.pending.length === 0) queue.touched.delete(feed)
+  }
+}
+
+/** One synced write for everything pending; documents that are dirty stay so. */
+async function commitPending(deps: OwnWritesDeps, queue: Queue): Promise<void> {
+  const { replica, loader } = deps
+  queue.scheduled = false
+  queue.pendingBytes = 0
+  const batches = [...queue.touched]
+    .filter((feed) => feed.pending.length > 0)
+    .map((feed) => composeBatch(replica, feed))
+  const durable = batches.filter(({ feed }) => !isVolatile(feed.doc))
+  const failure = await appendAll(replica, durable)
+  const failed = new Set(failure ? durable : [])
+  const accepted = batches.filter((batch) => !failed.has(batch))
+  for (const batch of accepted) acceptBatch(deps, batch)
+  tell(replica, queue, accepted)
+  // Nobody may write on top of any of them from here on.
+  for (const { feed } of failed) feed.dirty = true
+  if (failure) for (const batch of failed) await failBatch(deps, batch, failure)
+  for (const { feed, snapshot } of accepted) if (snapshot) await loader.saveSnapshot(feed, snapshot)
+}
+
+function tell(replica: Replica, { listeners }: Queue, batches: readonly Batch[]): void {
+  const appended = batches.flatMap(({ feed, envelopes }) => envelopes.map(({ bytes }) => ({ doc: feed.doc, bytes })))
+  if (appended.length > 0) for (const listener of listeners) guarded(replica, () => listener(appended))
+  for (const { feed, envelopes } of batches) if (envelopes.length > 0) announce(replica, feed, [replica.self])
 }
 
 async function appendAll(replica: Replica, batches: readonly Batch[]): Promise<StorageError | undefined> {
@@ -159,7 +168,6 @@ function acceptBatch({ replica, generations }: OwnWritesDeps, { feed, writes, en
 
 /** Nothing of the batch is durable, nor of what was written on top of it since: all of it goes. */
 async function failBatch(deps: OwnWritesDeps, { feed, writes }: Batch, failure: StorageError): Promise<void> {
-  feed.dirty = true
   const doomed = [...writes.map(({ write }) => write), ...feed.pending]
   feed.pending = []
   await rebuild(deps, feed)

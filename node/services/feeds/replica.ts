@@ -21,7 +21,7 @@ export type ReplicaDeps = {
   readonly random: Random
   readonly log: Log
   /** Asked anew for every decision. */
-  membership(): Membership
+  readonly membership: () => Membership
 }
 
 /** One document: where its feeds stand, and, while somebody needs it, its state. */

@@ -70,10 +70,10 @@ export function createWaitingRoom(): WaitingRoom {
     at,
     of,
     dropUpTo(doc, author, seq) {
-      for (const [place, envelope] of [...(docs.get(doc)?.get(author) ?? [])]) if (place <= seq) remove(envelope)
+      for (const [place, envelope] of docs.get(doc)?.get(author) ?? []) if (place <= seq) remove(envelope)
     },
     dropDocument(doc) {
-      for (const envelope of [...of(doc)]) remove(envelope)
+      for (const envelope of of(doc)) remove(envelope)
     },
     count(doc) {
       let sum = 0

@@ -1,3 +1,4 @@
+import type * as Y from 'yjs'
 import { describe, expect, it } from 'vitest'
 import { liveDoc, machineDoc, type DocId } from '../../../crdt/ids.ts'
 import type { Actor } from '../../../crdt/actor.ts'
@@ -196,7 +197,7 @@ describe('refused writes', () => {
 
   it.each([
     ['a key that no member accepts', (key: string) => setKey(key, 1), '__proto__'],
-    ['rich text', () => (state: import('yjs').Doc) => state.getText('t').insert(0, 'x', { bold: true }), ''],
+    ['rich text', () => (state: Y.Doc) => state.getText('t').insert(0, 'x', { bold: true }), ''],
     ['more than fits an envelope', () => setKey('x', new Uint8Array(200_000)), ''],
   ])('include %s', async (_what, change, key) => {
     const a = await createTestReplica(0, createMembership(1))
