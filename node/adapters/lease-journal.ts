@@ -1,6 +1,7 @@
 import { constants } from 'node:fs'
 import { open, readFile, rename, unlink, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { LeaseJournal } from '../ports/lease-journal.ts'
 import type { Log } from '../ports/log.ts'
 import { framed, parseBlocks, sealBlock } from './lease-journal-blocks.ts'
@@ -8,6 +9,9 @@ import { lockProcess } from './process-lock.ts'
 
 /** Records that nobody asked to sync are written when there are this many bytes of them. */
 const UNSYNCED_BYTES_MAX = 1024 * 1024
+
+/** How often a full disk is tried again. */
+const FULL_DISK_RETRY_MS = 500
 
 export class LeaseJournalError extends Error {
   override readonly name = 'LeaseJournalError'
@@ -19,6 +23,8 @@ type Options = {
   readonly onFailure: (cause: Error) => void
   /** Makes a file's data durable; only tests pass another one. */
   readonly sync?: (file: FileHandle) => Promise<void>
+  /** Writes all bytes at a position; only tests pass another one. */
+  readonly write?: (file: FileHandle, bytes: Buffer, position: number) => Promise<void>
 }
 
 /**
@@ -52,6 +58,7 @@ class FileJournal implements LeaseJournal {
   /** Everything that touches the file, in order. */
   #tail: Promise<void> = Promise.resolve()
   #failure: Error | undefined
+  #isClosing = false
 
   constructor(path: string, { file, length, unlock }: Opened, options: Options) {
     this.#path = path
@@ -93,6 +100,7 @@ class FileJournal implements LeaseJournal {
   }
 
   async close(): Promise<void> {
+    this.#isClosing = true
     try {
       if (!this.#failure) await this.sync()
     } finally {
@@ -121,9 +129,28 @@ class FileJournal implements LeaseJournal {
   async #write({ records }: Block): Promise<void> {
     if (records.length === 0) return
     const block = sealBlock(records)
-    await writeFully(this.#file, block, this.#length)
+    await this.#writeWhenThereIsRoom(block)
     await this.#sync(this.#file)
     this.#length += block.byteLength
+  }
+
+  /**
+   * A full disk refuses the write itself; no sync has failed, so what is on disk is still known and the write may be
+   * tried again. Until then nobody gets an answer, which is all that a voter without a disk can do.
+   */
+  async #writeWhenThereIsRoom(block: Buffer): Promise<void> {
+    const { log, write = writeFully } = this.#options
+    for (let isTold = false; ; isTold = true) {
+      try {
+        return await write(this.#file, block, this.#length)
+      } catch (error) {
+        if (!isCode(error, 'ENOSPC') && !isCode(error, 'EDQUOT')) throw error
+        await this.#file.truncate(this.#length)
+        if (this.#isClosing) throw error
+        if (!isTold) log.error({ path: this.#path }, 'the disk is full: this voter grants nothing until there is room')
+        await delay(FULL_DISK_RETRY_MS)
+      }
+    }
   }
 
   async #replace(records: readonly Uint8Array[]): Promise<void> {

@@ -118,7 +118,9 @@ async function readConfigFile(path: string): Promise<unknown> {
   try {
     text = await readFile(path, 'utf8')
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return {}
+    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    // ENOTDIR: the data directory itself cannot be; opening it says so better.
+    if (code === 'ENOENT' || code === 'ENOTDIR') return {}
     throw new ConfigError(`${path} cannot be read.`, { cause: error })
   }
   try {

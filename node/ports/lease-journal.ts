@@ -7,7 +7,10 @@ export interface LeaseJournal {
   replay(): Promise<readonly Uint8Array[]>
   /** Queues a record; it takes effect on disk in order of the calls. */
   append(record: Uint8Array): void
-  /** Resolves when everything appended before the call is synced (group commit). */
+  /**
+   * Resolves when everything appended before the call is synced (group commit). On a full disk it waits for room: a
+   * write that was refused is not a sync that failed.
+   */
   sync(): Promise<void>
   /** Atomically replaces the whole journal by these records. */
   compact(records: readonly Uint8Array[]): Promise<void>

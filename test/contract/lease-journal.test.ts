@@ -306,3 +306,24 @@ describe('lease journal on a file', () => {
     )
   })
 })
+
+it('waits for room on a full disk and loses nothing', async () => {
+  let refusals = 0
+  const journal = await openFile({
+    write: async (file, bytes, position) => {
+      if (refusals++ < 2) {
+        await file.write(bytes, 0, 3, position)
+        throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
+      }
+      await file.write(bytes, 0, bytes.byteLength, position)
+    },
+    onFailure: (cause) => expect.unreachable(cause.message),
+  })
+  journal.append(record(1))
+  await journal.sync()
+  journal.append(record(2))
+  await journal.sync()
+  await close(journal)
+  expect(refusals).toBe(4)
+  expect(await (await openFile()).replay()).toEqual([record(1), record(2)])
+})

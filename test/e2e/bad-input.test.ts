@@ -3,7 +3,16 @@ import { chmod, mkdir, readdir, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join, resolve } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { api, createScratch, registerOwner, rookery, type Api, type RunningNode } from '../support/nodes.ts'
+import {
+  allTasks,
+  api,
+  createScratch,
+  login,
+  registerOwner,
+  rookery,
+  type Api,
+  type RunningNode,
+} from '../support/nodes.ts'
 
 let scratch: Awaited<ReturnType<typeof createScratch>>
 beforeEach(async () => {
@@ -155,15 +164,14 @@ it('loses nothing and stays up when the disk is full', async ({ skip }) => {
     }
     expect(refused).toBe(3)
     expect((await client.get('/api/health')).status).toBe(200)
-    const listed = await client.get(`/api/projects/${project}/tasks?per_page=2000`)
-    expect(listed.body.data.map((t: { id: string }) => t.id).toSorted()).toEqual(kept.toSorted())
+    expect(await allTasks(client, project)).toEqual(new Set(kept))
+    const claim = await client.post(`/api/tasks/${kept[0]}/claim`, { instance_id: 'alpha-1' })
+    expect([409, 503, 507]).toContain(claim.status)
+    expect((await client.get('/api/health')).status).toBe(200)
     await node.stop('SIGKILL')
     execFileSync('mount', ['-o', 'remount,size=128m', disk])
     const again = await scratch.start('alpha', { dataDir, args: ['--http', '127.0.0.1:0'] })
-    const after = await api(again, await (await import('../support/nodes.ts')).login(again)).get(
-      `/api/projects/${project}/tasks?per_page=2000`,
-    )
-    expect(after.body.data.map((t: { id: string }) => t.id).toSorted()).toEqual(kept.toSorted())
+    expect(await allTasks(api(again, await login(again)), project)).toEqual(new Set(kept))
     await again.cli('down', '--kill-sessions')
   } finally {
     spawnSync('umount', ['-l', disk])

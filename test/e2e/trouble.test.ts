@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { mkdir } from 'node:fs/promises'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import {
+  allTasks,
   api,
   createScratch,
   eventually,
@@ -150,13 +151,3 @@ it('joins while it runs when its own mesh is still empty, keeping its key', asyn
   expect([joined.code, joined.json.mesh_id, joined.json.peer_id]).toEqual([0, a.meshId, b.peerId])
   await seesOnline(b, [a.peerId, b.peerId])
 })
-
-async function allTasks(client: ReturnType<typeof api>, project: string): Promise<Set<string>> {
-  const all = new Set<string>()
-  for (let page = 1, last = 1; page <= last; page++) {
-    const { body } = await client.get(`/api/projects/${project}/tasks?per_page=100&page=${page}`)
-    for (const { id } of body.data) all.add(id)
-    last = body.meta.pagination.last_page
-  }
-  return all
-}

@@ -203,3 +203,14 @@ export async function seesOnline(node: RunningNode, peers: readonly string[]): P
     return peers.every((peer) => online.has(peer)) ? true : undefined
   })
 }
+
+/** Ids of all tasks of a project, page by page. */
+export async function allTasks(client: Api, project: string): Promise<Set<string>> {
+  const all = new Set<string>()
+  for (let page = 1, last = 1; page <= last; page++) {
+    const { body } = await client.get(`/api/projects/${project}/tasks?per_page=100&page=${page}`)
+    for (const { id } of body.data) all.add(id)
+    last = body.meta.pagination.last_page
+  }
+  return all
+}
