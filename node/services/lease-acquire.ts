@@ -21,8 +21,9 @@ export type Acquisition = {
   readonly closing: AbortSignal
   /** Tries once under a new lease id, for at most so long; a failed attempt has been withdrawn. */
   attempt(limitMs: number): Promise<Attempt>
-  /** Resolves after the time, or as soon as a voter says that the way of the latest attempt is free. */
   pause(limitMs: number): Promise<void>
+  /** As `pause`, but ends as soon as a voter says that the way of the latest attempt is free. */
+  pauseUntilFree(limitMs: number): Promise<void>
   /** The author of last writes that did not arrive here within the time, if any. */
   missingAuthor(lease: HeldLease, limitMs: number): Promise<PeerId | undefined>
   giveBack(lease: HeldLease): void
@@ -40,13 +41,21 @@ export async function acquireLease(ctx: Acquisition, waitMs: number): Promise<Re
     if (attempt.is === 'certified') return await catchUp(ctx, attempt.lease, answerByMs)
     if (attempt.is === 'limit') return err({ why: 'limit' })
     const verdict = judge(attempt.denies, attempt.silent, ctx.quorum)
-    const pauseMs =
-      verdict.next === 'at_once' ? timings.staleRetryMs : backoffMs(timings, retries, randomFraction(ctx.random))
-    // Split votes are settled within the time for an answer; a holder is waited for as long as the caller likes.
-    const tryUntilMs = verdict.next === 'if_waiting' ? startMs + waitMs : answerByMs
-    const mayRetry = verdict.next !== 'never' && clock.monoMs() < tryUntilMs && !ctx.closing.aborted
+    const backoff = backoffMs(timings, retries, randomFraction(ctx.random))
+    const pauseMs = verdict.next !== 'at_once' ? backoff : retries > 0 ? timings.staleRetryMs : 0
+    const tryUntilMs = {
+      at_once: answerByMs,
+      backoff: answerByMs,
+      if_held: startMs + waitMs,
+      if_silent: startMs + timings.answerMs,
+      never: -Infinity,
+    }[verdict.next]
+    const mayRetry = clock.monoMs() < tryUntilMs && !ctx.closing.aborted
     if (!mayRetry) return err(verdict.refusal)
-    await ctx.pause(Math.min(pauseMs, answerByMs - clock.monoMs()))
+    const restMs = Math.min(pauseMs, answerByMs - clock.monoMs())
+    // Hints count only while somebody holds it: rivals who woke each other by withdrawing would split the votes for ever.
+    if (verdict.next === 'if_held') await ctx.pauseUntilFree(restMs)
+    else if (restMs > 0) await ctx.pause(restMs)
     if (clock.monoMs() >= answerByMs || ctx.closing.aborted) return err(verdict.refusal)
   }
 }
@@ -64,7 +73,9 @@ async function catchUp(
   return err(author === undefined ? { why: 'no_quorum', missing: [] } : { why: 'behind', author })
 }
 
-type Verdict = { readonly next: 'at_once' | 'backoff' | 'if_waiting' | 'never'; readonly refusal: LeaseRefusal }
+/** How long it is worth trying: a holder is waited for as long as the caller likes, silent voters are not. */
+type Next = 'at_once' | 'backoff' | 'if_held' | 'if_silent' | 'never'
+type Verdict = { readonly next: Next; readonly refusal: LeaseRefusal }
 
 function judge(denies: readonly Deny[], silent: readonly PeerId[], quorum: number): Verdict {
   const conflicts = denies.flatMap(({ by }) => by ?? [])
@@ -74,10 +85,10 @@ function judge(denies: readonly Deny[], silent: readonly PeerId[], quorum: numbe
     const refusal: LeaseRefusal = { why: 'held', by: info, owner, leaseId: lid }
     // Fewer than a quorum in favour of one lease may be nothing but a split vote among newcomers.
     const isHeld = conflicts.filter((by) => by.lid === lid && by.node === first.node).length >= quorum
-    return { next: isHeld ? 'if_waiting' : 'backoff', refusal }
+    return { next: isHeld ? 'if_held' : 'backoff', refusal }
   }
   const unable = denies.filter(({ why }) => why !== 'stale' && why !== 'limit').map(({ voter }) => voter)
   const refusal: LeaseRefusal = { why: 'no_quorum', missing: [...silent, ...unable] }
   if (denies.some(({ why }) => why === 'limit')) return { next: 'never', refusal: { why: 'limit' } }
-  return { next: denies.some(({ why }) => why === 'stale') ? 'at_once' : 'backoff', refusal }
+  return { next: denies.some(({ why }) => why === 'stale') ? 'at_once' : 'if_silent', refusal }
 }

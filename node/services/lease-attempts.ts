@@ -16,7 +16,7 @@ import type { Log } from '../ports/log.ts'
 import type { Random } from '../ports/random.ts'
 import type { Documents, FeedPosition } from './documents.ts'
 import type { Acquisition, Attempt } from './lease-acquire.ts'
-import type { Claims, RunningClaim } from './lease-claims.ts'
+import { timerMs, type Claims, type RunningClaim } from './lease-claims.ts'
 import type { HeldLeases } from './lease-held.ts'
 import type { AcquireRequest, HeldLease } from './lease-service.ts'
 
@@ -32,7 +32,10 @@ export type AttemptsDeps = {
   readonly closing: AbortSignal
 }
 
-export type AcquisitionSteps = Pick<Acquisition, 'attempt' | 'pause' | 'missingAuthor' | 'giveBack' | 'isValid'> & {
+export type AcquisitionSteps = Pick<
+  Acquisition,
+  'attempt' | 'pause' | 'pauseUntilFree' | 'missingAuthor' | 'giveBack' | 'isValid'
+> & {
   /** Forgets what is kept between attempts. */
   done(): void
 }
@@ -65,7 +68,8 @@ export class Attempts {
         this.#hints.set(lid, { isFree: false, wake: () => undefined })
         return await this.#attempt({ voters, request, lid }, limitMs)
       },
-      pause: async (limitMs) => await this.#pause(this.#hints.get(lid), limitMs),
+      pause: async (limitMs) => await this.#pause(undefined, limitMs),
+      pauseUntilFree: async (limitMs) => await this.#pause(this.#hints.get(lid), limitMs),
       missingAuthor: async (lease, limitMs) => await missingAuthor(this.#deps, lease, limitMs),
       giveBack: ({ leaseId }) => leases.release(leaseId),
       isValid: ({ leaseId }) => leases.isValid(leaseId),
@@ -101,7 +105,7 @@ export class Attempts {
         else if (event.is === 'certified') conclude(this.#certified(target, running, event.certificate))
         else this.#changed(target.lid, event)
       }
-      const cancelTimer = clock.after(limitMs, refuse)
+      const cancelTimer = clock.after(timerMs(limitMs), refuse)
       closing.addEventListener('abort', refuse)
       const running = this.#deps.claims.start(target.voters, this.#spec(target), onEvent)
     })
@@ -142,7 +146,7 @@ export class Attempts {
         closing.removeEventListener('abort', wake)
         resolve()
       }
-      const cancel = clock.after(limitMs, wake)
+      const cancel = clock.after(timerMs(limitMs), wake)
       closing.addEventListener('abort', wake)
       if (hint) hint.wake = wake
       if (hint?.isFree) wake()

@@ -115,9 +115,12 @@ export class Claims {
     one.cancel()
     if (one.claim.hasEnded) return
     const now = instantOf(this.#deps.clock)
-    one.cancel = this.#deps.clock.after(Math.max(0, one.claim.dueMs(now) - now.monoMs), () => this.#step(one))
+    one.cancel = this.#deps.clock.after(timerMs(one.claim.dueMs(now) - now.monoMs), () => this.#step(one))
   }
 }
+
+/** Whole milliseconds, rounded up: a timer must not fire a fraction too early and find nothing to do. */
+export const timerMs = (ms: number): number => Math.max(0, Math.ceil(ms))
 
 export const instantOf = (clock: Clock): Instant => ({
   monoMs: clock.monoMs(),

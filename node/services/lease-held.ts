@@ -2,7 +2,7 @@ import { elapsedMs, type Instant } from '../../protocols/lease/timings.ts'
 import type { Cancel, Clock } from '../ports/clock.ts'
 import type { Log } from '../ports/log.ts'
 import type { FeedPosition } from './documents.ts'
-import { instantOf, type RunningClaim } from './lease-claims.ts'
+import { instantOf, timerMs, type RunningClaim } from './lease-claims.ts'
 import type { HeldLease } from './lease-service.ts'
 
 /** A timer that is set for longer is set again: hosts limit the length of one. */
@@ -89,7 +89,7 @@ export class HeldLeases {
 
   #wake(held: Held): void {
     held.cancel()
-    const restMs = Math.min(Math.max(0, this.#leftMs(held)), TIMER_MAX_MS)
+    const restMs = Math.min(timerMs(this.#leftMs(held)), TIMER_MAX_MS)
     held.cancel = this.#deps.clock.after(restMs, () => {
       if (this.#leftMs(held) <= 0) this.#end(held, 'expired')
       else this.#wake(held)

@@ -125,7 +125,7 @@ export const Deny = z.strictObject({
   seq: z.int().min(0),
   reqHash: Hash,
   why: z.enum(DENY_REASONS),
-  /** With `stale`: the smallest acceptable token. */
+  /** With `stale` and `conflict`: the smallest acceptable token, as far as this voter knows. */
   min: Token.optional(),
   /** With `conflict`: who holds it. */
   by: z

@@ -175,19 +175,25 @@ export class Voter {
       this.#addWaiter(request)
       const inTheWay = res.filter((held) => request.res.some((wanted) => overlaps(held, wanted)))
       const { owner, info } = live
-      return { why: 'conflict', by: { owner, node, lid, info, res: inTheWay.slice(0, NAMED_RESOURCES_MAX) } }
+      const by = { owner, node, lid, info, res: inTheWay.slice(0, NAMED_RESOURCES_MAX) }
+      const min = this.#smallest(others)
+      return { why: 'conflict', by, ...(min && min.n <= TOKEN_N_MAX && { min }) }
     }
     return undefined
   }
 
   /** Only for a lease that is not live here: while it is, nobody else can have been granted anything it overlaps. */
   #tooLow(request: LeaseRequest, others: readonly Entry[]): Refusal | undefined {
+    const min = this.#smallest(others)
+    if (min && !isAtMost(min, request.token)) return min.n <= TOKEN_N_MAX ? { why: 'stale', min } : { why: 'limit' }
+    return this.#state.liveCount(request.node) < LEASES_PER_OWNER_MAX ? undefined : { why: 'limit' }
+  }
+
+  /** Just above the floor and the tokens of all these leases. */
+  #smallest(others: readonly Entry[]): Token | undefined {
     let highest: Token | undefined = this.#state.floor
     for (const { token } of others) if (highest === undefined || isAtMost(highest, token)) highest = token
-    if (highest !== undefined && isAtMost(request.token, highest)) {
-      return highest.n < TOKEN_N_MAX ? { why: 'stale', min: { ...highest, n: highest.n + 1 } } : { why: 'limit' }
-    }
-    return this.#state.liveCount(request.node) < LEASES_PER_OWNER_MAX ? undefined : { why: 'limit' }
+    return highest && { ...highest, n: highest.n + 1 }
   }
 
   #grant(ballot: Ballot, found: { entry: Entry | undefined; others: readonly Entry[] }, nowMs: number): Decision {

@@ -1,0 +1,159 @@
+import type { PeerId } from '../../crdt/ids.ts'
+import type { PeerNetwork } from '../../node/ports/peer-network.ts'
+import type { FeedPosition } from '../../node/services/documents.ts'
+import { createLeaseService } from '../../node/services/lease-holder.ts'
+import type { AcquireRequest, LeaseService } from '../../node/services/lease-service.ts'
+import { openLeaseVoter, prepareVoterJournal, type LeaseVoter } from '../../node/services/lease-voter.ts'
+import { signAs } from '../../protocols/lease/signing.ts'
+import type { LeaseTimings } from '../../protocols/lease/timings.ts'
+import type { Member, Membership } from '../../protocols/membership/membership.ts'
+import { createManualClock, settle, type ManualClock } from './clock.ts'
+import { createSeededRandom, crypto, identity } from './identity.ts'
+import { keysOf, path, peer, space } from './lease-lab.ts'
+import { createSimDisk, type SimDisk } from './lease-sim-journal.ts'
+import { createRecordedLog, type RecordedLog } from './log.ts'
+import { createMemoryNetwork, type MemoryNetwork } from './memory-network.ts'
+
+export type LeaseNode = {
+  readonly peer: PeerId
+  readonly network: PeerNetwork
+  readonly log: RecordedLog
+  /** Undefined on a node that is no voter. */
+  readonly disk: SimDisk | undefined
+  voter: LeaseVoter | undefined
+  leases: LeaseService & { close(): Promise<void> }
+  /** What this node has applied of other authors' feeds: everything, unless told otherwise. */
+  reached: (position: FeedPosition, signal: AbortSignal) => Promise<boolean>
+  boot: number
+}
+
+export type LeaseMesh = {
+  readonly clock: ManualClock
+  readonly network: MemoryNetwork
+  readonly nodes: readonly LeaseNode[]
+  readonly removed: Map<PeerId, Membership['removed'] extends ReadonlyMap<PeerId, infer Cuts> ? Cuts : never>
+  /** The process of a voter dies and starts again from its disk; its holder's side starts anew too. */
+  restart(node: LeaseNode): Promise<void>
+  cut(a: LeaseNode, b: LeaseNode): void
+  join(a: LeaseNode, b: LeaseNode): void
+  close(): Promise<void>
+}
+
+/** Nodes 1 to `nodes`, of which the first `voters` vote, all connected, on one clock and simulated disks. */
+export async function createLeaseMesh(options: {
+  voters: number
+  nodes: number
+  timings?: Partial<LeaseTimings>
+}): Promise<LeaseMesh> {
+  const clock = createManualClock()
+  const network = createMemoryNetwork()
+  const removed: LeaseMesh['removed'] = new Map()
+  const random = createSeededRandom(7)
+  const disks = Array.from({ length: options.voters }, createSimDisk)
+  const incs: string[] = []
+  for (const disk of disks) incs.push(await prepareVoterJournal(disk.open(), random))
+  const config = signAs(keysOf(1), 'config', {
+    v: 1 as const,
+    space,
+    epoch: 1,
+    voters: incs.map((inc, i) => ({ node: peer(i + 1), inc })),
+    prev: null,
+    by: peer(1),
+  })
+  const membership = (): Membership => ({
+    mesh: space,
+    founder: peer(1),
+    members: new Map(
+      Array.from({ length: options.nodes }, (_, i) => memberOf(peer(i + 1), i))
+        .filter((member) => !removed.has(member.peer))
+        .map((member) => [member.peer, member]),
+    ),
+    removed,
+    invites: new Map(),
+    leaseConfig: config,
+    heads: [],
+  })
+  const start = async (node: LeaseNode): Promise<void> => {
+    const { network, log, disk, boot } = node
+    const deps = {
+      network,
+      membership,
+      crypto,
+      signer: identity(numberOf(node.peer, options.nodes)),
+      clock,
+      random,
+      log,
+    }
+    node.voter = disk && (await openLeaseVoter({ ...deps, journal: disk.open() }))
+    node.leases = createLeaseService({
+      ...deps,
+      boot,
+      timings: options.timings ?? {},
+      reached: async (position, signal) => await node.reached(position, signal),
+      ...(node.voter && { voter: node.voter }),
+    })
+  }
+
+  const nodes: LeaseNode[] = []
+  for (let n = 1; n <= options.nodes; n++) {
+    const node = {
+      peer: peer(n),
+      network: network.join(peer(n)),
+      log: createRecordedLog(),
+      disk: disks[n - 1],
+      voter: undefined,
+      reached: async () => true,
+      boot: 1,
+    } as unknown as LeaseNode
+    await start(node)
+    nodes.push(node)
+  }
+  for (const a of nodes) for (const b of nodes) if (a !== b) network.connect(a.peer, b.peer)
+
+  return {
+    clock,
+    network,
+    nodes,
+    removed,
+    async restart(node) {
+      const peers = node.network.connected()
+      for (const other of peers) network.disconnect(node.peer, other)
+      node.disk?.crash()
+      await node.leases.close()
+      node.boot += 1
+      await start(node)
+      for (const other of peers) network.connect(node.peer, other)
+      await settle()
+    },
+    cut: (a, b) => network.disconnect(a.peer, b.peer),
+    join: (a, b) => network.connect(a.peer, b.peer),
+    async close() {
+      for (const { leases } of nodes) await leases.close()
+    },
+  }
+}
+
+const memberOf = (peer: PeerId, seniority: number): Member => ({
+  peer,
+  name: `node-${seniority + 1}`,
+  boxKey: new Uint8Array(32),
+  capabilities: new Set(),
+  seniority,
+})
+
+function numberOf(wanted: PeerId, nodes: number): number {
+  return Array.from({ length: nodes }, (_, i) => i + 1).find((n) => peer(n) === wanted) ?? 0
+}
+
+/** Ten minutes on the path `a`, without waiting, unless told otherwise. */
+export const wanting = (mesh: LeaseMesh, owner: string, fields: Partial<AcquireRequest> = {}): AcquireRequest => {
+  const holdUntilMs = mesh.clock.wallMs() + 600_000
+  return {
+    resources: [path('a')],
+    owner,
+    info: { instanceId: owner, untilMs: holdUntilMs },
+    holdUntilMs,
+    waitMs: 0,
+    ...fields,
+  }
+}
