@@ -89,7 +89,7 @@ export async function openMeshCore(deps: MeshNodeDeps, meshName: string, cleanup
     membership: () => membership.current(),
     timings: { ttlMs: deps.config.lease.ttlMs, holdMs: deps.config.lease.holdMs },
     boot,
-    reached: documents.reached,
+    reached: (position, signal) => documents.reached(position, signal),
     ...(voter === undefined ? {} : { voter }),
   })
   cleanup.push(() => leases.close())

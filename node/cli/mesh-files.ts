@@ -71,8 +71,7 @@ async function installMesh(
   const folder = data.meshDir(`new-${crypto.randomUUID()}`)
   await mkdir(folder, { mode: 0o700 })
   try {
-    const store = await openLevelStore(storeDir(folder))
-    const mesh = await fill(folder, store).finally(() => store.close())
+    const mesh = await withStore(storeDir(folder), (store) => fill(folder, store))
     if (mesh === undefined) return
     const place = data.meshDir(mesh)
     await rm(place, { recursive: true, force: true })
@@ -80,6 +79,15 @@ async function installMesh(
     await data.setCurrentMesh(mesh)
   } finally {
     await rm(folder, { recursive: true, force: true })
+  }
+}
+
+async function withStore<T>(dir: string, use: (store: FeedStore) => Promise<T>): Promise<T> {
+  const store = await openLevelStore(dir)
+  try {
+    return await use(store)
+  } finally {
+    await store.close()
   }
 }
 

@@ -1,10 +1,12 @@
+import type { Capability } from '../../crdt/capability.ts'
 import type { PeerId } from '../../crdt/ids.ts'
+import type { MachineProbe } from '../ports/machine-probe.ts'
 import { hasCapability } from '../../protocols/membership/membership.ts'
 import { createArgon2Hasher } from '../adapters/argon2-hasher.ts'
 import { createMachineProbe } from '../adapters/machine-probe.ts'
 import { createSigner } from '../adapters/node-crypto.ts'
 import { createAccountService, type Accounts } from '../services/account-service.ts'
-import { createEventHub } from '../services/event-hub.ts'
+import { createEventHub, type EventHub } from '../services/event-hub.ts'
 import { serveJoins } from '../services/join-service.ts'
 import { createLockService } from '../services/lock-composition.ts'
 import { createMachineService, type Machines } from '../services/machine-service.ts'
@@ -67,15 +69,12 @@ async function goOnline({ network, store, sync, presence }: MeshCore, cleanup: C
   cleanup.push(() => presence.stop())
 }
 
-async function openServices(
-  deps: MeshNodeDeps,
-  core: MeshCore,
-  cleanup: Cleanup,
-): Promise<{ services: Services; accounts: Accounts }> {
-  const { means, self, membership, documents, network, leases, presence, hosts } = core
+type Opened = { readonly services: Services; readonly accounts: Accounts }
+
+async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup): Promise<Opened> {
+  const { means, self, membership, documents, network, hosts } = core
   const { config, audit } = deps
-  const may = (peer: PeerId, capability: Parameters<typeof hasCapability>[2]): boolean =>
-    hasCapability(membership.current(), peer, capability)
+  const may = (peer: PeerId, capability: Capability): boolean => hasCapability(membership.current(), peer, capability)
   const events = createEventHub(means.log)
   const rpc = createRpc({
     ...means,
@@ -85,6 +84,63 @@ async function openServices(
       audit.record({ action, actor, from, outcome: refused === undefined ? 'allowed' : 'denied' }),
   })
   const probe = createMachineProbe(process.env)
+  const { accounts, machines, mesh } = await openDirectory(deps, core, { rpc, probe, events, cleanup })
+  const projects = await createProjectService({ ...means, documents, machines, rpc, probe, events })
+  cleanup.push(() => projects.stop())
+  const nameOf = (peer: PeerId): string | undefined => machines.nameOf(peer)
+  const work = await openWork({ core, rpc, projects, events, nameOf, ttlMs: config.lease.ttlMs }, cleanup)
+  const sessions = await createSessionService({
+    ...means,
+    documents,
+    membership,
+    machines,
+    rpc,
+    network,
+    hosts,
+    probe,
+    events,
+    audit,
+    hasCapability: may,
+    refusal: ({ from }) => (from === self || config.sessions.remote ? undefined : NO_REMOTE_SESSIONS),
+  })
+  cleanup.push(() => sessions.stop())
+  followMembership(core, { events, tasks: work.tasks })
+  serveJoins({ ...means, network, membership, addressOf: (peer) => hostOf(network.connectionOf(peer)?.address) })
+  return { services: { accounts, machines, projects, ...work, sessions, mesh, events }, accounts }
+}
+
+const NO_REMOTE_SESSIONS = 'This machine takes no sessions from others (sessions.remote).'
+
+function followMembership(
+  { membership, network, documents, means }: MeshCore,
+  { events, tasks }: { events: EventHub; tasks: Work['tasks'] },
+): void {
+  membership.onChange((current, previous) => {
+    network.membersChanged()
+    tasks.votersChanged()
+    events.publish({ type: 'members.changed' })
+    if (current.removed.size === previous.removed.size) return
+    documents.membershipChanged().catch((error: unknown) => {
+      means.log.error({ err: error }, 'what a removed member wrote could not be cut off; it will be at the next start')
+    })
+  })
+}
+
+type DirectoryMeans = {
+  readonly rpc: Rpc
+  readonly probe: MachineProbe
+  readonly events: EventHub
+  readonly cleanup: Cleanup
+}
+
+/** Who and what is in the mesh: people, machines, members. */
+async function openDirectory(
+  deps: MeshNodeDeps,
+  core: MeshCore,
+  { rpc, probe, events, cleanup }: DirectoryMeans,
+): Promise<{ accounts: Accounts; machines: Machines; mesh: MeshService }> {
+  const { means, self, membership, documents, presence, leases } = core
+  const { config } = deps
   const accounts = await createAccountService({
     ...means,
     self,
@@ -97,8 +153,7 @@ async function openServices(
   })
   cleanup.push(() => accounts.stop())
   const known: { machines?: Machines } = {}
-  const nameOf = (peer: PeerId): string | undefined => known.machines?.nameOf(peer)
-  const mesh = meshServiceOf(deps, core, { accounts, nameOf })
+  const mesh = meshServiceOf(deps, core, { accounts, nameOf: (peer) => known.machines?.nameOf(peer) })
   const machines = await createMachineService({
     ...means,
     self,
@@ -119,35 +174,7 @@ async function openServices(
   })
   known.machines = machines
   cleanup.push(() => machines.stop())
-  const projects = await createProjectService({ ...means, documents, machines, rpc, probe, events })
-  cleanup.push(() => projects.stop())
-  const work = await openWork({ core, rpc, projects, events, nameOf, ttlMs: config.lease.ttlMs }, cleanup)
-  const sessions = await createSessionService({
-    ...means,
-    documents,
-    membership,
-    machines,
-    rpc,
-    network,
-    hosts,
-    probe,
-    events,
-    audit,
-    hasCapability: may,
-    refusal: ({ from }) =>
-      from === self || config.sessions.remote
-        ? undefined
-        : 'This machine takes no sessions from others (sessions.remote).',
-  })
-  cleanup.push(() => sessions.stop())
-  membership.onChange((current, previous) => {
-    network.membersChanged()
-    work.tasks.votersChanged()
-    events.publish({ type: 'members.changed' })
-    if (current.removed.size !== previous.removed.size) void documents.membershipChanged()
-  })
-  serveJoins({ ...means, network, membership, addressOf: (peer) => hostOf(network.connectionOf(peer)?.address) })
-  return { services: { accounts, machines, projects, ...work, sessions, mesh, events }, accounts }
+  return { accounts, machines, mesh }
 }
 
 type Work = Pick<Services, 'locks'> & { readonly tasks: ReturnType<typeof createTaskService> }

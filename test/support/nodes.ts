@@ -7,7 +7,10 @@ import { createInterface } from 'node:readline'
 
 const PROGRAM = resolve(import.meta.dirname, '../../scripts/rookery')
 
-export type Cli = { readonly code: number; readonly stdout: string; readonly stderr: string; readonly json: any }
+/** Whatever JSON holds: the assertions are what looks at it. */
+export type Json = ReturnType<typeof JSON.parse>
+
+export type Cli = { readonly code: number; readonly stdout: string; readonly stderr: string; readonly json: Json }
 
 /** Runs the real program and returns what it printed; `json` is the last line of standard output. */
 export async function rookery(args: readonly string[], options: { input?: string; cwd?: string } = {}): Promise<Cli> {
@@ -19,7 +22,7 @@ export async function rookery(args: readonly string[], options: { input?: string
   child.stdin.end(options.input ?? '')
   const [code] = await once(child, 'close')
   const last = stdout.trim().split('\n').at(-1) ?? ''
-  let json: any
+  let json: Json
   try {
     json = JSON.parse(last)
   } catch {
@@ -50,7 +53,7 @@ export class RunningNode {
   readonly meshId: string
   stderr = ''
 
-  private constructor(options: NodeOptions, child: ChildProcess, ready: any) {
+  private constructor(options: NodeOptions, child: ChildProcess, ready: Json) {
     this.dataDir = options.dataDir
     this.name = options.name
     this.process = child
@@ -101,7 +104,7 @@ export type Api = {
   patch(path: string, body: object): Promise<Answer>
   delete(path: string): Promise<Answer>
 }
-export type Answer = { readonly status: number; readonly body: any; readonly headers: Headers }
+export type Answer = { readonly status: number; readonly body: Json; readonly headers: Headers }
 
 /** A client of a node's documented API. */
 export function api(node: { http: string }, token?: string): Api {
@@ -199,7 +202,9 @@ export async function joinMesh(
 export async function seesOnline(node: RunningNode, peers: readonly string[]): Promise<void> {
   await eventually(async () => {
     const { json } = await node.cli('status')
-    const online = new Set(json?.members?.flatMap((m: any) => (m.online ? [m.peer_id] : [])))
+    const online = new Set(
+      json?.members?.flatMap((m: { peer_id: string; online: boolean }) => (m.online ? [m.peer_id] : [])),
+    )
     return peers.every((peer) => online.has(peer)) ? true : undefined
   })
 }

@@ -21,7 +21,7 @@ function start(): Command {
     .option('--machine <name or id>', 'default: this machine')
     .option('--agent <name>', "shell, or an agent CLI; default: the machine's own agent CLI")
     .option('--mode <mode>', SESSION_MODES.join(', '), 'interactive')
-    .option('--path <directory>', 'working directory on that machine')
+    .option('--path <directory>', 'working directory; default: the current one here, the home directory elsewhere')
     .option('--prompt <text>', 'first prompt of the agent')
     .option('--attach', 'attach to it at once')
     .action(async (options: CommonOptions & StartOptions) => {
@@ -32,7 +32,7 @@ function start(): Command {
         ...(machine === undefined ? {} : { machine }),
         ...(agent === undefined ? {} : { agent }),
         // A relative path can only mean a folder of this machine.
-        ...(path === undefined ? {} : { path: machine === undefined ? resolve(path) : path }),
+        ...(machine === undefined ? { path: resolve(path ?? '.') } : path === undefined ? {} : { path }),
         ...(prompt === undefined ? {} : { prompt }),
       })
       print(options, session, () => [`${session.id}  ${session.agent} in ${session.projectPath}`])
