@@ -32,11 +32,13 @@ export class Claims {
   /** The latest grant of each voter's incarnation. */
   readonly #latest = new Map<string, Grant>()
   readonly #releaser: ReturnType<typeof createReleaser>
+  readonly #wakeUps: ReturnType<typeof createWakeUps<Running>>
   readonly #stopWatchdog: Cancel
 
   constructor(deps: ClaimsDeps) {
     this.#deps = deps
     this.#releaser = createReleaser(deps)
+    this.#wakeUps = createWakeUps(deps.clock, (one) => this.#step(one))
     this.#stopWatchdog = watchForSuspend(deps, () => {
       for (const one of this.#running.values()) this.#step(one)
     })
@@ -115,7 +117,27 @@ export class Claims {
     one.cancel()
     if (one.claim.hasEnded) return
     const now = instantOf(this.#deps.clock)
-    one.cancel = this.#deps.clock.after(timerMs(one.claim.dueMs(now) - now.monoMs), () => this.#step(one))
+    one.cancel = this.#wakeUps.add(one, one.claim.dueMs(now))
+  }
+}
+
+/** One timer for all that are due in the same millisecond: what they send then shares frames and syncs. */
+function createWakeUps<T>(clock: Clock, wake: (item: T) => void): { add: (item: T, atMs: number) => Cancel } {
+  const due = new Map<number, Set<T>>()
+  return {
+    add(item, atMs) {
+      const slot = Math.ceil(atMs)
+      const items = due.get(slot) ?? new Set()
+      if (!due.has(slot)) {
+        due.set(slot, items)
+        clock.after(timerMs(slot - clock.monoMs()), () => {
+          due.delete(slot)
+          for (const one of items) wake(one)
+        })
+      }
+      items.add(item)
+      return () => items.delete(item)
+    },
   }
 }
 

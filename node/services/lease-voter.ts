@@ -120,7 +120,8 @@ function runVoter(deps: LeaseVoterDeps, voter: Voter, journalled: number): Lease
     try {
       for await (const frame of channel.frames) {
         for (const message of decodeFrame(frame)) {
-          await slots.take()
+          while (slots.areTaken) await slots.freed()
+          slots.take()
           loop.enqueue({ message, sink, done: () => slots.free() })
         }
       }
@@ -151,7 +152,7 @@ function runVoter(deps: LeaseVoterDeps, voter: Voter, journalled: number): Lease
   }
 }
 
-/** A counting semaphore for one taker. */
+/** A counting semaphore for one taker, who never waits while a slot is free. */
 class Slots {
   readonly #max: number
   #taken = 0
@@ -161,13 +162,20 @@ class Slots {
     this.#max = max
   }
 
-  async take(): Promise<void> {
-    while (this.#taken >= this.#max) await new Promise<void>((resolve) => (this.#wake = resolve))
+  get areTaken(): boolean {
+    return this.#taken >= this.#max
+  }
+
+  take(): void {
     this.#taken += 1
   }
 
   free(): void {
     this.#taken -= 1
     this.#wake()
+  }
+
+  freed(): Promise<void> {
+    return new Promise((resolve) => (this.#wake = resolve))
   }
 }

@@ -16,7 +16,7 @@ import { createMemoryNetwork, type MemoryNetwork } from './memory-network.ts'
 
 export type LeaseNode = {
   readonly peer: PeerId
-  readonly network: PeerNetwork
+  network: PeerNetwork
   readonly log: RecordedLog
   /** Undefined on a node that is no voter. */
   readonly disk: SimDisk | undefined
@@ -121,6 +121,7 @@ export async function createLeaseMesh(options: {
       node.disk?.crash()
       await node.leases.close()
       node.boot += 1
+      node.network = network.join(node.peer)
       await start(node)
       for (const other of peers) network.connect(node.peer, other)
       await settle()
