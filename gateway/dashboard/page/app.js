@@ -67,6 +67,7 @@ function onSubmit(form, send) {
       token = issued
       sessionStorage.setItem(TOKEN, issued)
       form.reset()
+      $('sign-in-section').hidden = false
       await openBoard()
       $('members-title').focus()
     } catch (error) {
@@ -230,8 +231,26 @@ function connect() {
   }
 }
 
+/** The link that `rookery up` (or an invitation) gives carries a code that works once; it must not stay in the history. */
+function takeCodeFromLink() {
+  const link = new URLSearchParams(location.hash.slice(1))
+  const [setup, invitation] = [link.get('setup'), link.get('invite')]
+  if (setup === null && invitation === null) return
+  history.replaceState(null, '', location.pathname)
+  const field = $('register').elements.namedItem(setup === null ? 'invite_code' : 'setup_code')
+  field.value = setup ?? invitation
+  field.readOnly = true
+  for (const other of $('register').querySelectorAll('.code')) other.hidden = !other.contains(field)
+  $('register-title').textContent = setup === null ? 'You are invited' : 'Make the first user of this mesh'
+  $('register-hint').hidden = true
+  $('sign-in-section').hidden = setup !== null
+  $('register').elements.namedItem('name').focus()
+}
+
 onSubmit($('sign-in'), (fields) => call('POST', '/api/auth/login', fields))
 onSubmit($('register'), (fields) => call('POST', '/api/auth/register', fields))
 $('sign-out').addEventListener('click', () => void signOut())
-if (token === null) show('welcome')
-else void openBoard()
+if (token === null) {
+  show('welcome')
+  takeCodeFromLink()
+} else void openBoard()

@@ -1,0 +1,81 @@
+import { existsSync } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { chromium, type Browser, type Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createScratch, joinMesh, OWNER, seesOnline, type RunningNode } from '../support/nodes.ts'
+
+const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync)
+
+/** The first page in a real browser. Skipped where there is none: `apt-get install chromium` brings it. */
+describe.skipIf(CHROMIUM === undefined)('the first page', () => {
+  let scratch: Awaited<ReturnType<typeof createScratch>>
+  let node: RunningNode
+  let browser: Browser
+  let page: Page
+  const problems: string[] = []
+
+  beforeAll(async () => {
+    scratch = await createScratch()
+    node = await scratch.start('alpha')
+    browser = await chromium.launch({ executablePath: CHROMIUM ?? '', args: ['--disable-background-networking'] })
+    page = await browser.newPage()
+    page.on('pageerror', (error) => problems.push(error.message))
+    page.on('console', (message) => {
+      if (message.type() === 'error') problems.push(message.text())
+    })
+  })
+  afterAll(async () => {
+    await browser?.close()
+    await scratch.dispose()
+  })
+
+  it('makes the first user from the link that `up` prints, and forgets the code', async () => {
+    await page.goto(`${node.http}/#setup=${node.setupCode}`)
+    await page.getByRole('heading', { name: 'Make the first user of this mesh' }).waitFor()
+    expect(page.url()).toBe(`${node.http}/`)
+    expect(await page.getByLabel('Setup code').inputValue()).toBe(node.setupCode)
+    await page.getByLabel('Name').fill(OWNER.name)
+    await page.locator('#register').getByLabel('E-mail').fill(OWNER.email)
+    await page.locator('#register').getByLabel('Password', { exact: true }).fill(OWNER.password)
+    await page.getByLabel('Password, again').fill(OWNER.password)
+    await page.keyboard.press('Enter')
+    await page.getByRole('heading', { name: 'Members' }).waitFor()
+    expect(await page.locator('#members').innerText()).toContain('alpha')
+  })
+
+  it('shows projects, tasks, claims and members as they come, without a reload', async () => {
+    const folder = join(scratch.path, 'work')
+    await mkdir(folder)
+    const project = (await node.cli('project', 'add', folder, '--name', 'Work')).json.id
+    await page.getByRole('heading', { name: 'Work' }).waitFor()
+    const task = (await node.cli('task', 'add', 'Write it down', '--project', project)).json.id
+    await page.getByRole('cell', { name: 'Write it down' }).waitFor()
+    await node.cli('task', 'claim', task, '--instance', 'agent-7')
+    await page.getByRole('cell', { name: 'agent-7' }).waitFor()
+    const second = await joinMesh(scratch, node, 'beta')
+    await seesOnline(node, [second.peerId])
+    await page.getByRole('row', { name: /beta online/ }).waitFor()
+  })
+
+  it('shows what people wrote as text, never as markup', async () => {
+    await node.cli('task', 'add', '<img src=x onerror=alert(1)>', '--project', 'Work')
+    await page.getByRole('cell', { name: '<img src=x onerror=alert(1)>' }).waitFor()
+    expect(await page.locator('#projects img').count()).toBe(0)
+  })
+
+  it('catches up by itself after the node restarted', async () => {
+    const { port } = new URL(node.http)
+    await node.stop('SIGKILL')
+    const again = await scratch.start('alpha', { dataDir: node.dataDir, args: ['--http', `127.0.0.1:${port}`] })
+    await again.cli('task', 'add', 'After the restart', '--project', 'Work')
+    await page.getByRole('cell', { name: 'After the restart' }).waitFor()
+  })
+
+  it('signs out, and had no errors of its own', async () => {
+    await page.getByRole('button', { name: 'Sign out' }).click()
+    await page.getByRole('heading', { name: 'Sign in' }).waitFor()
+    const own = problems.filter((problem) => !/ERR_CONNECTION_REFUSED|WebSocket connection/.test(problem))
+    expect(own).toEqual([])
+  })
+})
