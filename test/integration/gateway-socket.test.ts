@@ -188,6 +188,18 @@ it('[A-T6] honours a ticket exactly once, for its session and its origin', async
   socket.close()
 })
 
+it('[A-T3] voids the tickets of a revoked token', async () => {
+  const lab = await open()
+  const { id } = await newSession(lab)
+  const narrow = await lab.tokenWith(['session:read'])
+  const attached = await lab.call('POST', `/api/sessions/${id}/attach`, { token: narrow.token })
+  await lab.call('DELETE', `/api/auth/tokens/${narrow.id}`)
+  const socket = await openSocket(lab.url)
+  socket.subscribe(`private-session.${id}`, { token: attached.json.data.websocket_token })
+  expect(await socket.event('pusher:subscription_error')).toMatchObject({ data: { status: 401 } })
+  socket.close()
+})
+
 it.each([
   ['no proof', (_lab: GatewayLab) => undefined, 401],
   ['a wrong token', () => ({ token: 'cn_wrong' }), 401],
