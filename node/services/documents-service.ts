@@ -12,12 +12,23 @@ import { history } from './feeds/history.ts'
 import { receiveEnvelopes } from './feeds/intake.ts'
 import { createLoader, isSnapshotDue, readOne, takeSnapshot, type Loader } from './feeds/loading.ts'
 import { createOwnWrites, type OwnWrites } from './feeds/own-writes.ts'
-import { createReplica, feedOf, type Feed, type LiveDoc, type Replica, type ReplicaDeps } from './feeds/replica.ts'
+import {
+  announce,
+  createReplica,
+  feedOf,
+  type Feed,
+  type LiveDoc,
+  type Replica,
+  type ReplicaDeps,
+} from './feeds/replica.ts'
 import { createWaitingRoom, type WaitingRoom } from './feeds/waiting-room.ts'
 
 /** A document nobody has used for this long leaves memory. */
 const IDLE_MS = 60_000
 const SWEEP_MS = 30_000
+
+/** A replay costs seconds for a large document, and anybody can claim that replicas differ. */
+const REBUILD_EVERY_MS = 60_000
 
 export type DocumentInfo = {
   readonly doc: DocId
@@ -228,7 +239,26 @@ function createExchange(parts: Parts): FeedExchange {
         unpin()
       }
     },
+    rebuild: (doc) => rebuild(parts, feedOf(replica, doc)),
     membershipChanged: () => replica.exclusive(() => applyCuts(parts)),
+  }
+}
+
+async function rebuild({ replica, loader, ownWrites, hold }: Parts, feed: Feed): Promise<'rebuilt' | 'too soon'> {
+  const now = replica.clock.monoMs()
+  if (feed.replayedAtMs !== undefined && now - feed.replayedAtMs < REBUILD_EVERY_MS) return 'too soon'
+  feed.replayedAtMs = now
+  const unpin = await hold(feed)
+  try {
+    await replica.exclusive(async () => {
+      await ownWrites.quiesce(feed)
+      await loader.replay(feed)
+      if (feed.live && !isVolatile(feed.doc)) await loader.saveSnapshot(feed, takeSnapshot(feed.live, feed.heads))
+      announce(replica, feed, feed.heads.keys())
+    })
+    return 'rebuilt'
+  } finally {
+    unpin()
   }
 }
 

@@ -38,6 +38,12 @@ export type FeedExchange = {
   headsOf(author: PeerId): ReadonlyMap<DocId, FeedHead>
   /** Names the content of a document: equal on every replica that has applied the same envelopes. */
   contentHash(doc: DocId): Promise<Uint8Array>
+  /**
+   * Replays a document from its first envelope, in an order that depends on the envelopes alone: what replicas do that
+   * have the same envelopes and not the same content. Honest members cannot cause that; one who crafts contradictory
+   * updates can. Does nothing, and says so, when it has been done a short while ago: a claimed difference proves nothing.
+   */
+  rebuild(doc: DocId): Promise<'rebuilt' | 'too soon'>
   /** Forgets envelopes beyond cuts after a membership change (rebuilding the documents that had them). */
   membershipChanged(): Promise<void>
 }

@@ -21,6 +21,9 @@ export const STRING_LENGTH_MAX = 128 * 1024
 /** Nesting of one JSON value. */
 export const VALUE_DEPTH_MAX = 32
 
+/** Types nested in types that one update creates: Yjs deletes and reads nested types by recursion. */
+export const NESTING_MAX = 16
+
 const FORBIDDEN_KEYS: ReadonlySet<string> = new Set(['__proto__', 'prototype', 'constructor'])
 
 /** What is known before the update: the clientID its author may write with, and which clocks exist. */
@@ -70,9 +73,14 @@ function inspectDecoded(structs: readonly Struct[], deletes: Deletes, known: Kno
   const start = known.client === undefined ? 0 : known.clockOf(known.client)
   let clock = start
   let complete = true
+  /** Nesting of the types that this update creates, by clock. */
+  const nesting = new Map<number, number>()
   for (const struct of structs) {
     checkPlace(struct, known.client, clock)
-    if (struct instanceof Y.Item && !inspectItem(struct, known)) complete = false
+    if (struct instanceof Y.Item) {
+      if (!inspectItem(struct, known)) complete = false
+      checkNesting(struct, nesting)
+    }
     clock += struct.length
     if (clock - start > CLOCKS_PER_UPDATE_MAX) throw new Malformed('too many clocks')
   }
@@ -99,10 +107,21 @@ function inspectItem(item: Y.Item, known: KnownClocks): boolean {
     if (own && id.clock >= item.id.clock) throw new Malformed('a struct that refers to itself or a later one')
     if (!own && id.clock >= known.clockOf(id.client)) complete = false
   }
+  if (item.origin && item.rightOrigin && Y.compareIDs(item.origin, item.rightOrigin))
+    throw new Malformed('a struct on both sides of another')
   if (typeof parent === 'string') checkKey(parent)
   if (item.parentSub !== null) checkKey(item.parentSub)
   checkContent(item.content)
   return complete
+}
+
+function checkNesting({ id, parent, content }: Y.Item, nesting: Map<number, number>): void {
+  if (!(content instanceof Y.ContentType)) return
+  // As decoded, see above. A type beside one of this update (with a neighbour for a parent) counts as the first again.
+  const outer: unknown = parent
+  const depth = 1 + (outer instanceof Y.ID && outer.client === id.client ? (nesting.get(outer.clock) ?? 0) : 0)
+  if (depth > NESTING_MAX) throw new Malformed('types nested too deep')
+  nesting.set(id.clock, depth)
 }
 
 const PLAIN_TYPES: ReadonlySet<unknown> = new Set([Y.Map, Y.Array, Y.Text])

@@ -9,7 +9,7 @@ type Cursor = { readonly author: PeerId; readonly rest: AsyncGenerator<Uint8Arra
 
 /**
  * A document's envelopes after `from` up to the heads `to`, each after those it depends on (as far as they are among
- * them), otherwise oldest first.
+ * them), otherwise oldest first: the same order on every replica that has the same.
  */
 export async function* history(
   replica: Replica,
@@ -63,13 +63,16 @@ function earliest(
   let best: Cursor | undefined
   let fallback: Cursor | undefined
   for (const cursor of cursors) {
-    if (!fallback || cursor.front.at < fallback.front.at) fallback = cursor
-    if ((!best || cursor.front.at < best.front.at) && isReady(cursor.front, done, to)) best = cursor
+    if (isBefore(cursor, fallback)) fallback = cursor
+    if (isBefore(cursor, best) && isReady(cursor.front, done, to)) best = cursor
   }
   const cursor = best ?? fallback
   if (!cursor) throw new Error('no cursor left')
   return cursor
 }
+
+const isBefore = (a: Cursor, b: Cursor | undefined): boolean =>
+  b === undefined || a.front.at < b.front.at || (a.front.at === b.front.at && a.author < b.author)
 
 function isReady({ deps }: Envelope, done: ReadonlyMap<PeerId, number>, to: ReadonlyMap<PeerId, FeedHead>): boolean {
   for (const name in deps) {

@@ -1,8 +1,9 @@
 import * as Y from 'yjs'
 import { z } from 'zod'
 import { isVolatile, PeerId } from '../../../crdt/ids.ts'
-import { decodeCanonical, encodeCanonical, equalBytes, MalformedError } from '../../../protocols/codec.ts'
+import { decodeCanonical, encodeCanonical, equalBytes } from '../../../protocols/codec.ts'
 import { clientIdOf, NONCE_BYTES, type Envelope } from '../../../protocols/feed/envelope.ts'
+import { createReplicaDoc } from '../../../protocols/feed/replica-doc.ts'
 import type { FeedHead, Snapshot } from '../../ports/feed-store.ts'
 import { StorageError } from '../documents.ts'
 import type { Frozen } from './frozen.ts'
@@ -26,14 +27,16 @@ const SNAPSHOT_BYTES_MAX = 512 * 1024 * 1024
 
 export type Loader = {
   /** Brings the document into memory, from its snapshot and the feeds' tails. @throws StorageError */
-  load(feed: Feed): Promise<void>
+  readonly load: (feed: Feed) => Promise<void>
   /** Loads anew from what is accepted, dropping whatever else the live state held; we write on with a new clientID. */
-  reload(feed: Feed): Promise<void>
+  readonly reload: (feed: Feed) => Promise<void>
+  /** As `reload`, from the first envelope on: the same result on every replica that has the same envelopes. */
+  readonly replay: (feed: Feed) => Promise<void>
   /**
    * As `reload`, one envelope at a time. An author whose envelope cannot be applied is frozen and loses it; so does
    * everything that depends on it. Replaces the live state.
    */
-  reloadCarefully(feed: Feed): Promise<void>
+  readonly reloadCarefully: (feed: Feed) => Promise<void>
   saveSnapshot(feed: Feed, snapshot: Snapshot): Promise<void>
 }
 
@@ -43,18 +46,19 @@ export function createLoader(replica: Replica, frozen: Frozen): Loader {
     for (const [author, seq] of lost) await forget(replica, feed, author, seq - 1)
     settle(replica, feed, live)
   }
-  const load = async (feed: Feed): Promise<void> => {
-    const live = await loadQuickly(replica, feed)
+  const load = async (feed: Feed, whole = false): Promise<void> => {
+    const live = await loadQuickly(replica, feed, whole)
     if (live) settle(replica, feed, live)
     else await reloadCarefully(feed)
   }
-  const reload = async (feed: Feed): Promise<void> => {
+  const reload = async (feed: Feed, whole = false): Promise<void> => {
     feed.own = undefined
-    await load(feed)
+    await load(feed, whole)
   }
   return {
     load: (feed) => storage(() => load(feed)),
     reload: (feed) => storage(() => reload(feed)),
+    replay: (feed) => storage(() => reload(feed, true)),
     reloadCarefully: (feed) =>
       storage(async () => {
         feed.own = undefined
@@ -121,7 +125,7 @@ export const takeSnapshot = ({ clients, state }: LiveDoc, heads: ReadonlyMap<Pee
 
 function createLive(feed: Feed): LiveDoc {
   const live: LiveDoc = {
-    state: new Y.Doc(),
+    state: createReplicaDoc(),
     clients: new Map(),
     writing: false,
     snapshotBytes: 0,
@@ -150,10 +154,11 @@ function createOwnClient(replica: Replica, { doc }: Feed): OwnClient {
 }
 
 /** Undefined when an envelope cannot be applied. */
-async function loadQuickly(replica: Replica, feed: Feed): Promise<LiveDoc | undefined> {
+async function loadQuickly(replica: Replica, feed: Feed, whole: boolean): Promise<LiveDoc | undefined> {
   const live = createLive(feed)
   const heads = new Map(feed.heads)
-  const from = await applySnapshot(replica, feed, live)
+  const from = whole ? new Map<PeerId, FeedHead>() : await applySnapshot(replica, feed, live)
+  if (from === 'damaged') return loadQuickly(replica, feed, true)
   const last = new Map(from)
   const checkChain = ({ author, seq, prev, hash }: Envelope): void => {
     const before = last.get(author)
@@ -173,8 +178,15 @@ async function loadQuickly(replica: Replica, feed: Feed): Promise<LiveDoc | unde
   return applyEnvelopes(live, batch) ? live : undefined
 }
 
-/** Applies the snapshot and returns the heads it stands for; none when it is not of the feeds we have (any more). */
-async function applySnapshot(replica: Replica, feed: Feed, live: LiveDoc): Promise<ReadonlyMap<PeerId, FeedHead>> {
+/**
+ * Applies the snapshot and returns the heads it stands for: none when it is not of the feeds we have (any more). A
+ * damaged one costs time, no more: the feeds hold everything.
+ */
+async function applySnapshot(
+  replica: Replica,
+  feed: Feed,
+  live: LiveDoc,
+): Promise<ReadonlyMap<PeerId, FeedHead> | 'damaged'> {
   if (isVolatile(feed.doc)) return new Map()
   const snapshot = await replica.store.loadSnapshot(feed.doc)
   if (!snapshot || !(await isOfFeeds(replica, feed, snapshot))) return new Map()
@@ -182,9 +194,9 @@ async function applySnapshot(replica: Replica, feed: Feed, live: LiveDoc): Promi
     const { clients, state } = decodeCanonical(SnapshotBody, snapshot.bytes, SNAPSHOT_BYTES_MAX)
     Y.applyUpdateV2(live.state, state, REMOTE)
     for (const [author, client] of clients) live.clients.set(author, client)
-  } catch (cause) {
-    if (!(cause instanceof MalformedError)) throw cause
-    throw new StorageError(`The snapshot of the document ${feed.doc} is damaged.`, { cause })
+  } catch (err) {
+    replica.log.error({ err, doc: feed.doc }, 'a snapshot is damaged: the document is replayed from its feeds')
+    return 'damaged'
   }
   live.snapshotBytes = snapshot.bytes.byteLength
   return snapshot.heads

@@ -37,6 +37,8 @@ export type Feed = {
   /** The live state holds something that did not become part of the feeds: it must be rebuilt before it is used. */
   dirty: boolean
   own: OwnClient | undefined
+  /** When it was last replayed because replicas differed. */
+  replayedAtMs: number | undefined
   pins: number
   lastUsedMs: number
   /** Local writes that are in the live state and not yet durable, in order. */
@@ -113,6 +115,7 @@ export function feedOf(replica: Replica, doc: DocId): Feed {
     loading: undefined,
     dirty: false,
     own: undefined,
+    replayedAtMs: undefined,
     pins: 0,
     lastUsedMs: replica.clock.monoMs(),
     pending: [],

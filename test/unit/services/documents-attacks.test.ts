@@ -1,8 +1,9 @@
 import * as Y from 'yjs'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { createEncoder, toUint8Array, writeVarUint } from 'lib0/encoding'
+import { createEncoder, toUint8Array, writeUint8, writeVarUint } from 'lib0/encoding'
 import { liveDoc, machineDoc, type MeshId } from '../../../crdt/ids.ts'
 import { clientIdOf, ENVELOPE_BYTES_MAX, sealEnvelope, type Envelope } from '../../../protocols/feed/envelope.ts'
+import { inspectUpdate, NESTING_MAX, VALUE_DEPTH_MAX } from '../../../protocols/feed/inspect.ts'
 import { WAITING_PER_AUTHOR_MAX } from '../../../node/services/feeds/waiting-room.ts'
 import { createSeededRandom, crypto, identity } from '../../support/identity.ts'
 import {
@@ -292,6 +293,8 @@ describe('what a member with a modified program sends', () => {
       writtenByMallory('x', 2n ** 60n),
       updateBy(malloryClient, (state) => state.getText('t').insert(0, 'x', { bold: true })),
       updateBy(malloryClient, (state) => state.getText('t').insertEmbed(0, { image: 'x' })),
+      writtenByMallory('x', nestedMaps(NESTING_MAX + 1)),
+      writtenByMallory('x', nestedArrays(VALUE_DEPTH_MAX + 2)),
     ]
     for (const update of odd) {
       const fresh = await createTestReplica(0, membership)
@@ -365,6 +368,86 @@ describe('what a member with a modified program sends', () => {
     expect(Math.min(applied, refused)).toBeGreaterThan(100)
   })
 
+  it('[A-C1] a struct on both sides of another', async () => {
+    const both = forgedUpdate(malloryClient, 0, (out) => {
+      writeUint8(out, 8 | 128 | 64)
+      for (const value of [victimClient, 0, victimClient, 0, 1]) writeVarUint(out, value)
+      writeVarUint(out, 126)
+      return 1
+    })
+    const outcome = await receive(mallory.seal(both, { nonce: NONCE }))
+    expect(reasons(outcome)).toEqual(['malformed update: a struct on both sides of another'])
+    await expectIntact()
+  })
+
+  it('[D3] contradictory places make replicas differ; a rebuild makes them equal again', async () => {
+    await victim.documents.write(PROJECT, undefined, (state) => {
+      state.getArray('l').push(['first', 'last'])
+      state.getMap('m').set('nested', new Y.Map([['inner', 1]]))
+    })
+    await sync(victim, target)
+    const ids = await victim.documents.read(PROJECT, (state) => {
+      const inner = state.getMap<Y.Map<unknown>>('m').get('nested')?._map.get('inner')?.id
+      return { left: state.getArray('l')._start?.id, right: inner }
+    })
+    if (!ids.left || !ids.right) throw new Error('nothing to refer to')
+    const { left, right } = ids
+    // To the right of a list's item and to the left of what is in a map.
+    const torn = forgedUpdate(malloryClient, 0, (out) => {
+      writeUint8(out, 8 | 128 | 64)
+      for (const value of [left.client, left.clock, right.client, right.clock, 1]) writeVarUint(out, value)
+      writeVarUint(out, 126)
+      return 1
+    })
+    const envelope = mallory.seal(torn, { nonce: NONCE, at: 1_900_000_000_000 })
+    expect((await receive(envelope)).applied).toBe(1)
+    await victim.documents.write(PROJECT, undefined, (state) => state.getMap('m').delete('nested'))
+    await sync(victim, target)
+    await sync(target, victim)
+    const hashes = () => Promise.all([target, victim].map(({ documents }) => documents.contentHash(PROJECT)))
+    const [one, other] = await hashes()
+    expect(target.documents.vectors()).toEqual(victim.documents.vectors())
+    expect(one).not.toEqual(other)
+    expect(await target.documents.rebuild(PROJECT)).toBe('rebuilt')
+    expect(await victim.documents.rebuild(PROJECT)).toBe('rebuilt')
+    const [healed, same] = await hashes()
+    expect(healed).toEqual(same)
+    expect(await contentOf(target)).toEqual({ precious: 1, more: 2 })
+    expect(await target.documents.rebuild(PROJECT)).toBe('too soon')
+    await target.documents.write(PROJECT, undefined, setKey('goes on', 1))
+    await sync(target, victim)
+    expect(await contentOf(victim)).toEqual({ precious: 1, more: 2, 'goes on': 1 })
+  })
+
+  it('[D4] [M11] a stored update that does not apply costs its author, and whoever built on it, that envelope only', async () => {
+    const store = target.store.crash()
+    const good = mallory.seal(writtenByMallory('good', 1), { nonce: NONCE })
+    // Past the checks: what a bug or a crash half-way could have left on disk.
+    const base = updateBy(4242, (state) => state.getText('t').insert(0, 'hello'))
+    const hanging = updateBy(malloryClient, (state) => state.getText('t').insert(2, 'x'), base)
+    const bad = mallory.seal(hanging, {})
+    const builtOn = new Forger(1)
+    builtOn.seq = 2
+    builtOn.prev = target.documents.headsOf(victim.peer).get(PROJECT)?.hash ?? null
+    const honest = builtOn.seal(updateBy(victimClient, setKey('on top', 1), victimState), {
+      deps: { [mallory.peer]: 2 },
+    })
+    const stored = [good, bad, honest].map(({ doc, author, seq, bytes }) => ({ doc, author, seq, bytes }))
+    await store.append(stored)
+    const again = await createTestReplica(0, membership, store)
+    expect(await contentOf(again)).toEqual({ precious: 1, more: 2, good: 1 })
+    expect([...again.documents.frozen().keys()]).toEqual([mallory.peer])
+    expect(again.documents.vectors().get(PROJECT)).toEqual(
+      new Map([
+        [victim.peer, 2],
+        [mallory.peer, 1],
+      ]),
+    )
+    expect(await store.documents()).toEqual(again.documents.vectors())
+    await again.documents.write(PROJECT, undefined, setKey('goes on', 1))
+    expect(await contentOf(again)).toEqual({ precious: 1, more: 2, good: 1, 'goes on': 1 })
+  })
+
   it('[M11] what waits is bounded per author, and the oldest go', async () => {
     mallory.seq = 1
     mallory.prev = new Uint8Array(32)
@@ -394,7 +477,6 @@ describe('what a member with a modified program sends', () => {
 
 /** Whether the target would accept this update of Mallory's; if it would, applies it to a copy and checks the victim's content. */
 async function decideAlone(update: Uint8Array): Promise<boolean> {
-  const { inspectUpdate } = await import('../../../protocols/feed/inspect.ts')
   const doc = new Y.Doc()
   Y.applyUpdate(doc, victimState)
   const verdict = inspectUpdate(update, { client: malloryClient, clockOf: (client) => Y.getState(doc.store, client) })
@@ -406,6 +488,10 @@ async function decideAlone(update: Uint8Array): Promise<boolean> {
   expect(victims.some((struct) => struct instanceof Y.GC)).toBe(false)
   return true
 }
+
+const nestedMaps = (depth: number): Y.Map<unknown> => new Y.Map(depth > 1 ? [['inner', nestedMaps(depth - 1)]] : [])
+
+const nestedArrays = (depth: number): unknown[] => (depth > 1 ? [nestedArrays(depth - 1)] : [])
 
 async function collect(replica: TestReplica): Promise<Uint8Array[]> {
   const found: Uint8Array[] = []

@@ -5,6 +5,7 @@ import type { Actor } from '../../../crdt/actor.ts'
 import { parseEnvelope } from '../../../protocols/feed/envelope.ts'
 import { LIVE_BYTES_MAX } from '../../../node/services/feeds/generations.ts'
 import { StorageError, type DocumentChange } from '../../../node/services/documents.ts'
+import { createMemoryStore } from '../../support/memory-store.ts'
 import { crypto, identity } from '../../support/identity.ts'
 import { settle } from '../../support/clock.ts'
 import {
@@ -295,6 +296,38 @@ describe('documents', () => {
     expect(await a.documents.contentHash(PROJECT)).toEqual(hash)
     const replayed = createTestReplica(0, membership, { ...a.store, loadSnapshot: async () => undefined })
     expect(await (await replayed).documents.contentHash(PROJECT)).toEqual(hash)
+  })
+
+  it('[M15] are replayed when their snapshot is damaged or of other feeds', async () => {
+    const membership = createMembership(1)
+    const a = await createTestReplica(0, membership)
+    await a.documents.write(PROJECT, undefined, setKey('x', 1))
+    const head = a.documents.headsOf(a.peer).get(PROJECT)
+    if (!head) throw new Error('nothing written')
+    const of = (seq: number, hash: Uint8Array) => ({
+      heads: new Map([[a.peer, { seq, hash }]]),
+      bytes: new Uint8Array(9),
+    })
+    let disk = a.store
+    for (const snapshot of [of(1, head.hash), of(1, new Uint8Array(32)), of(2, head.hash)]) {
+      disk = disk.crash()
+      await disk.saveSnapshot(PROJECT, snapshot)
+      expect(await contentOf(await createTestReplica(0, membership, disk))).toEqual({ x: 1 })
+    }
+  })
+
+  it('[D6] refuse a stored feed that is not whole', async () => {
+    const membership = createMembership(1)
+    const a = await createTestReplica(0, membership)
+    for (let i = 0; i < 3; i++) await a.documents.write(PROJECT, undefined, setKey('x', i))
+    const [first, , third] = a.store.appends.flat()
+    if (!first || !third) throw new Error('nothing written')
+    const broken = createMemoryStore()
+    await broken.append([first, { ...third, seq: 2 }])
+    const again = await createTestReplica(0, membership, broken)
+    await expect(contentOf(again)).rejects.toThrow(StorageError)
+    await expect(again.documents.write(PROJECT, undefined, setKey('x', 9))).rejects.toThrow(StorageError)
+    expect(broken.appends).toHaveLength(1)
   })
 
   it('[M15] never have in a snapshot what is not durable', async () => {
