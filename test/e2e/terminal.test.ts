@@ -127,8 +127,8 @@ class Terminal {
   constructor(socket: WebSocket, id: string) {
     this.socket = socket
     this.#id = id
-    socket.on('message', (data) => {
-      const message = JSON.parse(data.toString())
+    socket.on('message', (data: Buffer) => {
+      const message = JSON.parse(data.toString('utf8'))
       this.#events.push(message.event)
       if (message.event === 'session:output') this.#text += message.data.data
       for (const wake of this.#waiting) wake()
