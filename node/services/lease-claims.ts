@@ -66,8 +66,9 @@ export class Claims {
 
   deliver({ t, m }: LeaseMessage & { t: 'grant' | 'deny' }): void {
     const one = this.#running.get(m.lid)
+    if (!one) return
     const now = instantOf(this.#deps.clock)
-    if (one) this.#settle(one, t === 'grant' ? one.claim.onGrant(m, now) : one.claim.onDeny(m, now))
+    this.#settle(one, t === 'grant' ? one.claim.onGrant(m, now) : one.claim.onDeny(m, now), now)
   }
 
   evidence(voter: PeerId, inc: string): Grant | undefined {
@@ -107,16 +108,16 @@ export class Claims {
   }
 
   #step(one: Running): void {
-    const { send: transmission, event } = one.claim.poll(instantOf(this.#deps.clock))
+    const now = instantOf(this.#deps.clock)
+    const { send: transmission, event } = one.claim.poll(now)
     if (transmission) this.#deps.send(transmission.to, { t: 'request', m: transmission.request })
-    this.#settle(one, event)
+    this.#settle(one, event, now)
   }
 
-  #settle(one: Running, event: ClaimEvent | undefined): void {
+  #settle(one: Running, event: ClaimEvent | undefined, now: Instant): void {
     if (event) one.onEvent(event)
     one.cancel()
     if (one.claim.hasEnded) return
-    const now = instantOf(this.#deps.clock)
     one.cancel = this.#wakeUps.add(one, one.claim.dueMs(now))
   }
 }

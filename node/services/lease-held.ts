@@ -45,7 +45,8 @@ export class HeldLeases {
 
   isValid(leaseId: string): boolean {
     const held = this.#leases.get(leaseId)
-    return held !== undefined && this.#leftMs(held) > 0 && held.running.claim.isValid(instantOf(this.#deps.clock))
+    const now = instantOf(this.#deps.clock)
+    return held !== undefined && leftMs(held, now) > 0 && held.running.claim.isValid(now)
   }
 
   extend(leaseId: string, holdUntilMs: number): boolean {
@@ -83,15 +84,12 @@ export class HeldLeases {
     return { since: instantOf(this.#deps.clock), lengthMs: untilMs - this.#deps.clock.wallMs() }
   }
 
-  #leftMs({ hold }: Held): number {
-    return hold.lengthMs - elapsedMs(hold.since, instantOf(this.#deps.clock))
-  }
-
   #wake(held: Held): void {
     held.cancel()
-    const restMs = Math.min(timerMs(this.#leftMs(held)), TIMER_MAX_MS)
-    held.cancel = this.#deps.clock.after(restMs, () => {
-      if (this.#leftMs(held) <= 0) this.#end(held, 'expired')
+    const { clock } = this.#deps
+    const restMs = Math.min(timerMs(leftMs(held, instantOf(clock))), TIMER_MAX_MS)
+    held.cancel = clock.after(restMs, () => {
+      if (leftMs(held, instantOf(clock)) <= 0) this.#end(held, 'expired')
       else this.#wake(held)
     })
   }
@@ -113,3 +111,5 @@ export class HeldLeases {
     }
   }
 }
+
+const leftMs = ({ hold }: Held, now: Instant): number => hold.lengthMs - elapsedMs(hold.since, now)

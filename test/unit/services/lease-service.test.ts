@@ -31,6 +31,7 @@ async function timed<T>(answer: Promise<T>, limitMs = 30_000): Promise<{ answer:
   const startMs = mesh.clock.monoMs()
   let done: { answer: T; ms: number } | undefined
   void answer.then((value) => (done = { answer: value, ms: mesh.clock.monoMs() - startMs }))
+  await settle()
   for (let ms = 0; ms <= limitMs && !done; ms += 50) await mesh.clock.advance(50)
   if (!done) throw new Error(`no answer within ${limitMs} ms`)
   return done
