@@ -158,13 +158,15 @@ async function ownLock(deps: LockDeps, actor: Actor, input: Release): Promise<Re
 
 /** Two calls at once may each have taken a lease on the path for one holder: all of them are given back. */
 async function releaseHere(deps: LockDeps, actor: Actor, input: Release): Promise<Result<z.infer<typeof Released>>> {
-  const first = await ownLock(deps, actor, input)
-  if (!first.ok) return first
-  let dropped = await drop(deps, first.value)
-  for (let next = await ownLock(deps, actor, input); dropped.ok && next.ok; next = await ownLock(deps, actor, input)) {
-    dropped = await drop(deps, next.value)
+  const lock = await ownLock(deps, actor, input)
+  if (!lock.ok) return lock
+  const { record } = lock.value
+  for (const { id, record: other } of deps.live.onExtent(lockExtent(record))) {
+    const isTwin = other.instance === record.instance && other.tokenId === record.tokenId
+    const dropped = isTwin && other.lease !== record.lease ? await drop(deps, { id, record: other }) : lock
+    if (!dropped.ok) return dropped
   }
-  return dropped
+  return await drop(deps, lock.value)
 }
 
 async function forceHere(deps: LockDeps, actor: Actor, input: Place): Promise<Result<z.infer<typeof Released>>> {
@@ -180,7 +182,10 @@ async function forceHere(deps: LockDeps, actor: Actor, input: Place): Promise<Re
 }
 
 /** In turn with other changes of the lease. */
-async function drop(deps: LockDeps, { id, record }: HeldLock): Promise<Result<z.infer<typeof Released>>> {
+async function drop(
+  deps: LockDeps,
+  { id, record }: Pick<HeldLock, 'id' | 'record'>,
+): Promise<Result<z.infer<typeof Released>>> {
   const dropped = await deps.turns(record.lease, () => dropPath(deps, record.lease, id))
   return dropped.ok ? ok({ position: dropped.value }) : dropped
 }

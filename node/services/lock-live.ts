@@ -1,6 +1,7 @@
 import { liveDoc } from '../../crdt/ids.ts'
 import { domainError } from '../../crdt/errors.ts'
 import { dropLock, markReady, putLock } from '../../crdt/live-document.ts'
+import { lockExtent } from '../../crdt/lock-board.ts'
 import { err, ok } from '../../crdt/result.ts'
 import { LIVE_BYTES_MAX } from './feeds/generations.ts'
 import type * as Y from 'yjs'
@@ -19,6 +20,7 @@ export type LiveLocks = {
   put(entries: readonly LiveEntry[]): Promise<Result<FeedPosition>>
   drop(ids: readonly string[]): Promise<FeedPosition>
   ofLease(leaseId: string): readonly LiveEntry[]
+  onExtent(extent: string): readonly LiveEntry[]
 }
 
 /** A generation that has taken more writes than this, and twice what is still in it, is replaced by a fresh one. */
@@ -101,6 +103,10 @@ class Live implements LiveLocks {
 
   ofLease(leaseId: string): readonly LiveEntry[] {
     return [...this.#entries.values()].filter(({ record }) => record.lease === leaseId)
+  }
+
+  onExtent(extent: string): readonly LiveEntry[] {
+    return [...this.#entries.values()].filter(({ record }) => lockExtent(record) === extent)
   }
 
   /** Resolves with the position of the last part. */

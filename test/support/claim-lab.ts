@@ -12,6 +12,7 @@ import { createEventHub } from '../../node/services/event-hub.ts'
 import { createLeaseService } from '../../node/services/lease-holder.ts'
 import { openLeaseVoter, prepareVoterJournal } from '../../node/services/lease-voter.ts'
 import { createLockService, type RunningLockService } from '../../node/services/lock-composition.ts'
+import type { Rpc } from '../../node/services/rpc.ts'
 import { createRpc } from '../../node/services/rpc-service.ts'
 import { createTaskService, type RunningTaskService } from '../../node/services/task-composition.ts'
 import { signAs } from '../../protocols/lease/signing.ts'
@@ -36,6 +37,7 @@ export type LabNode = {
   readonly leases: ReturnType<typeof createLeaseService>
   readonly tasks: RunningTaskService
   readonly locks: RunningLockService
+  readonly rpc: Rpc
   readonly told: DomainEvent[]
   readonly log: ReturnType<typeof createRecordedLog>
   /** Somebody with a token of their own, at this node's gateway. */
@@ -203,7 +205,7 @@ export class ClaimLab {
       abilities: [...abilities],
       gateway: peer,
     })
-    const node = { peer, documents, store, leases, tasks, locks, told, log, actor }
+    const node = { peer, documents, store, leases, tasks, locks, rpc, told, log, actor }
     documents.onAppend((envelopes) => {
       for (const to of this.nodes) {
         if (to.peer === peer || !this.#hears(to.peer, peer)) continue

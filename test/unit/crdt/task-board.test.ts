@@ -253,6 +253,18 @@ describe('garbage', () => {
     expect(summaryOf(shown, 2)).toEqual(['in_progress', 'agent-3', undefined])
   })
 
+  it('does not bring a deleted task back', () => {
+    const doc = withTasks(1)
+    const shown = board()
+    shown.sync(doc)
+    deleteTask(doc, id(1), iso(0))
+    addTask(doc, id(1), body(1))
+    editTask(doc, id(1), { title: 'Back' })
+    putClaim(doc, A, claimed(1, 1))
+    shown.sync(doc)
+    expect([shown.size, shown.next()]).toEqual([0, undefined])
+  })
+
   it('takes a task of a newer release, without what it does not know', () => {
     const doc = new Y.Doc()
     doc.getMap('tasks').set(id(1), { ...body(1), colour: 'red' })

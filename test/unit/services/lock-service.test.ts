@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest'
+import { z } from 'zod'
 import type { FileLock } from '../../../crdt/lock.ts'
 import { InstanceId, ProjectId } from '../../../crdt/ids.ts'
-import { putLock } from '../../../crdt/live-document.ts'
+import { dropLock, putLock } from '../../../crdt/live-document.ts'
 import type { LockRecord } from '../../../crdt/lock-record.ts'
 import { certificateBytes } from '../../../node/services/claim-certificate.ts'
 import type { LockInput } from '../../../node/services/lock-service.ts'
@@ -90,6 +91,15 @@ describe('acquiring', () => {
       Promise.all(['t1', 't2'].map((t) => a.locks.acquire(a.actor(t), PROJECT, { path: 'a.ts', instanceId: 'x' }))),
     )
     expect(both.map(codeOf).toSorted()).toEqual(['lock_held', 'ok'])
+  })
+
+  it('takes one lease for two calls of one instance and token at once', async () => {
+    lab = await ClaimLab.create({ nodes: 1 })
+    const [a] = [lab.nodes[0]!]
+    const wish = { path: 'a.ts', instanceId: 'x' }
+    const both = await passing(lab, Promise.all([1, 2].map(() => a.locks.acquire(a.actor('t'), PROJECT, wish))))
+    expect(both[0]).toEqual(both[1])
+    expect(a.leases.held()).toHaveLength(1)
   })
 
   it('names the holder, its reason and its end to whom it refuses', async () => {
@@ -206,6 +216,21 @@ describe('ending', () => {
     expect(codeOf(await release(a, 'a.ts', 'one'))).toBe(no)
   })
 
+  it('gives everything back that one holder has on the path', async () => {
+    lab = await ClaimLab.create()
+    const [a, b] = [lab.nodes[0]!, lab.nodes[1]!]
+    const wish = { paths: ['a.ts', 'b.ts'], instanceId: 'one', allOrNothing: true }
+    const twice = [1, 2].map(() => a.locks.bulk(a.actor(token('one')), PROJECT, wish))
+    const [first, second] = await passing(lab, Promise.all(twice))
+    expect([codeOf(first!), codeOf(second!)]).toEqual(['ok', 'ok'])
+    await settle()
+    expect(codeOf(await release(b, 'a.ts', 'one'))).toBe('ok')
+    expect([await shown(a), await shown(b)]).toEqual([['b.ts one'], ['b.ts one']])
+    expect(codeOf(await lock(b, 'a.ts', 'two'))).toBe('ok')
+    expect(codeOf(await release(b, 'b.ts', 'one'))).toBe('ok')
+    expect(a.leases.held()).toEqual([])
+  })
+
   it('[A-C1] works through another node, and frees the path for everybody at once', async () => {
     lab = await ClaimLab.create()
     const [a, b] = [lab.nodes[0]!, lab.nodes[1]!]
@@ -241,6 +266,13 @@ describe('ending', () => {
     const force = (abilities: string[]) =>
       passing(lab, a.locks.forceRelease(a.actor('admin', abilities), PROJECT, 'a.ts'))
     expect(codeOf(await force(['lock:write']))).toBe('forbidden')
+    // The holder's node does not take another's word for it.
+    const call = {
+      actor: a.actor('admin', ['lock:write']),
+      input: { projectId: PROJECT, path: 'a.ts' },
+      reply: z.unknown(),
+    }
+    expect(codeOf(await passing(lab, a.rpc.call(b.peer, 'lock.forceRelease', call)))).toBe('forbidden')
     expect(codeOf(await force(['lock:admin']))).toBe('ok')
     expect([await list(a), b.leases.held()]).toEqual([[], []])
     expect(b.log.lines.filter(({ message }) => message === 'a lock was taken away')).toHaveLength(1)
@@ -248,6 +280,7 @@ describe('ending', () => {
     valueOf(await lock(b, 'a.ts', 'one'))
     lab.disconnect(b)
     expect(codeOf(await force(['lock:admin']))).toBe('machine_offline')
+    expect(codeOf(await force(['lock:write']))).toBe('forbidden')
   })
 })
 
@@ -377,7 +410,12 @@ describe('what is shown', () => {
     const doc = b.documents.list().find((id) => id.startsWith(`live/${b.peer}/`))!
     await b.documents.write(doc, undefined, (state) => {
       const forge = (n: number, change: Partial<LockRecord>): void =>
-        putLock(state, `x/${n}`, { ...record, ...rest, key: `${PROJECT}/b.ts`, path: 'b.ts', ...change }, certificate)
+        putLock(
+          state,
+          `${mine.leaseId}/${n}`,
+          { ...record, ...rest, key: `${PROJECT}/b.ts`, path: 'b.ts', ...change },
+          certificate,
+        )
       forge(1, {})
       forge(2, { key: `${PROJECT}/a.ts`, path: 'c.ts' })
       forge(3, { key: `${PROJECT}/a.ts`, path: 'a.ts/' })
@@ -386,5 +424,8 @@ describe('what is shown', () => {
     })
     await settle()
     expect(await list(a)).toEqual([mine])
+    await b.documents.write(doc, undefined, (state) => dropLock(state, `${mine.leaseId}/0`))
+    await settle()
+    expect(await list(a)).toEqual([])
   })
 })
