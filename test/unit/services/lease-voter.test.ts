@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Channel } from '../../../node/ports/peer-network.ts'
-import { openLeaseVoter, prepareVoterJournal } from '../../../node/services/lease-voter.ts'
+import { IN_FLIGHT_PER_MEMBER_MAX, openLeaseVoter, prepareVoterJournal } from '../../../node/services/lease-voter.ts'
 import { COMPACT_AFTER_RECORDS } from '../../../node/services/lease-voter-loop.ts'
 import { createFounderConfig } from '../../../protocols/lease/config.ts'
 import { decodeFrame, encodeMessage, takeFrame, type LeaseMessage } from '../../../protocols/lease/frame.ts'
@@ -9,7 +9,7 @@ import { decodeRecord, encodeRecord } from '../../../protocols/lease/records.ts'
 import { signAs } from '../../../protocols/lease/signing.ts'
 import { createManualClock, settle } from '../../support/clock.ts'
 import { createSeededRandom, crypto, identity } from '../../support/identity.ts'
-import { hex, keysOf, path, peer, space } from '../../support/lease-lab.ts'
+import { hex, keysOf, path, peer, requestOf, space } from '../../support/lease-lab.ts'
 import { createLeaseMesh, wanting, type LeaseMesh, type LeaseNode } from '../../support/lease-mesh.ts'
 import { createSimDisk, type SimDisk } from '../../support/lease-sim-journal.ts'
 import { createRecordedLog } from '../../support/log.ts'
@@ -174,20 +174,24 @@ describe('[L2.4.1] the wire', () => {
     expect((await holder.leases.acquire(wanting(mesh, 'w1'))).ok).toBe(true)
   })
 
-  it('one member has a bounded number of requests waiting; others are served meanwhile', async () => {
-    const [mesh, founder, holder, other] = await start(1, 3)
-    const lease = await holder.leases.acquire(wanting(mesh, 'w1', { resources: [path('own')] }))
-    if (!lease.ok) throw new Error('refused')
+  it('one member has a bounded number of requests waiting, and is not read any further', async () => {
+    const [, founder, holder, other] = await start(1, 3)
+    const config = await founder.leases.acquire(wanting(mesh!, 'w1', { resources: [path('own')] }))
+    if (!config.ok) throw new Error('refused')
+    const { cid } = config.value.certificate.req
+    const { channel, received } = await openRaw(other, founder)
+    const before = founder.disk!.syncs
     founder.disk!.stall()
-    const flood = Array.from({ length: 200 }, (_, i) =>
-      other.leases.acquire(wanting(mesh, `x${i}`, { resources: [path(`f${i}`)] })),
+    const count = 4 * IN_FLIGHT_PER_MEMBER_MAX
+    const queue = Array.from({ length: count }, (_, i) =>
+      encodeMessage({ t: 'request', m: requestOf({ by: 3, cid, lid: hex(i), n: 9, res: [path(`f${i}`)] }) }),
     )
-    await settle()
-    const waiting = holder.leases.acquire(wanting(mesh, 'w2', { resources: [path('more')] }))
+    while (queue.length > 0) await channel.send(takeFrame(queue))
     await settle()
     founder.disk!.resume()
-    expect((await waiting).ok).toBe(true)
-    expect((await Promise.all(flood)).every(({ ok }) => ok)).toBe(true)
+    while (received.length < count) await settle()
+    expect(founder.disk!.syncs - before).toBe(4) // read without a bound they would share two
+    expect((await holder.leases.acquire(wanting(mesh!, 'w2'))).ok).toBe(true)
   })
 
   it('renewals of many leases share their syncs', async () => {

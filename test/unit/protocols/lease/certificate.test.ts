@@ -4,7 +4,7 @@ import { verifyCertificate } from '../../../../protocols/lease/certificate.ts'
 import { createFounderConfig, verifyConfig, voterSetOf } from '../../../../protocols/lease/config.ts'
 import { decodeFrame, encodeMessage, MESSAGES_PER_FRAME_MAX, takeFrame } from '../../../../protocols/lease/frame.ts'
 import type { Certificate, Grant } from '../../../../protocols/lease/messages.ts'
-import { signAs } from '../../../../protocols/lease/signing.ts'
+import { requestHash, signAs } from '../../../../protocols/lease/signing.ts'
 import { crypto } from '../../../support/identity.ts'
 import {
   Arena,
@@ -35,6 +35,9 @@ describe('[A-L1] certificates', () => {
   const good = certificate()
   const [one, two, three] = good.grants as [Grant, Grant, Grant]
   const { req } = good
+  const notSigned = { ...req, sig: new Uint8Array(64) }
+  const reqHash = requestHash(crypto, notSigned)
+  const unsigned = { req: notSigned, grants: [altered(one, 1, { reqHash }), altered(two, 2, { reqHash })] }
 
   it('a quorum suffices', () => {
     expect(verifyCertificate(crypto, set, good)).toBe(true)
@@ -46,6 +49,7 @@ describe('[A-L1] certificates', () => {
     ['a voter twice', { req, grants: [one, one] }],
     ['a forged grant', { req, grants: [one, { ...two, sig: three.sig }] }],
     ['a forged request', { req: { ...req, ttl: 60_000 }, grants: [one, two] }],
+    ['a request its node never signed, although voters granted it', unsigned],
     ['an unsigned request', { req: { ...req, sig: new Uint8Array(64) }, grants: [one, two] }],
     ['grants of somebody who is no voter', { req, grants: [one, altered(two, 9, { voter: peer(9), inc: hex(9) })] }],
     ['another incarnation', { req, grants: [one, altered(two, 2, { inc: hex(9) })] }],

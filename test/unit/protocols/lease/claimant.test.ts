@@ -122,6 +122,20 @@ describe('[L2.5] acquire', () => {
     expect(late.map((grant) => arena.deliver(claim, grant))).toEqual([undefined, undefined])
   })
 
+  it('a refusal of an earlier round does not count', () => {
+    const arena = new Arena(1)
+    const claim = held(arena)
+    arena.voters[0]!.removed.add(peer(21))
+    arena.advance(firstRenewMs)
+    const refusal = arena.reply(0, claim.poll(arena.now).send!.request)!
+    arena.advance(requestTimeoutMs)
+    claim.poll(arena.now)
+    arena.advance(1000)
+    claim.poll(arena.now)
+    arena.deliver(claim, refusal)
+    expect(claim.standing()).toEqual({ denies: [], granted: 0, silent: [peer(1)] })
+  })
+
   it('a grant or a refusal that its voter did not sign does not count', () => {
     const arena = new Arena(1)
     const claim = arena.claim(21)
@@ -297,7 +311,7 @@ describe('[L2.5] lapse', () => {
     arena.advance(20_000)
     const grant = arena.reply(0, claim.poll(arena.now).send!.request)!
     arena.suspend(ttlMs)
-    claim.poll(arena.now)
+    expect(claim.poll(arena.now).send!.request).toMatchObject({ seq: grant.seq + 1, ttl: holdMs })
     expect(arena.deliver(claim, grant)).toBeUndefined()
     expect(claim.isValid(arena.now)).toBe(false)
   })

@@ -290,7 +290,11 @@ describe('[L2.4.7] conflict and staleness', () => {
   it('a live lease is renewed although its token lies below the floor', () => {
     const lab = new VoterLab()
     lab.ask(requestOf({ n: 1, ttl: 600_000 }))
+    const forgotten = requestOf({ by: 22, n: 55, res: [path('elsewhere')] })
+    lab.ask(forgotten)
+    lab.release(releaseOf(forgotten, 22))
     fillLog(lab)
+    expect(lab.answer(requestOf({ by: 23, n: 55, res: [path('anywhere')] }))).toBe('stale')
     expect(lab.answer(requestOf({ n: 1, seq: 1 }))).toBe('grant')
   })
 
@@ -344,12 +348,12 @@ describe('[L2.4.8] promises', () => {
     expect(lab.answer(requestOf({ by: 22, n: 2 }))).toBe('grant')
   })
 
-  it('a restart begins every promise anew at the longest length it ever had', () => {
+  it.each([false, true])('a restart begins every promise anew at its longest length (compacted: %s)', (compacted) => {
     const lab = new VoterLab()
     lab.ask(requestOf({ ttl: 60_000 }))
     lab.ask(requestOf({ seq: 1, ttl: 2000 }))
     lab.nowMs = 50_000
-    lab.restart()
+    lab.restart(compacted ? lab.voter.snapshot() : lab.journal)
     lab.nowMs = 109_999
     expect(lab.answer(requestOf({ by: 22, n: 2 }))).toBe('conflict')
     lab.nowMs = 110_000
