@@ -11,10 +11,8 @@ import { LIVE_BYTES_MAX, type Generations } from './generations.ts'
 import { applyEnvelopes, isSnapshotDue, noteEnvelope, readOne, takeSnapshot, type Loader } from './loading.ts'
 import type { OwnWrites } from './own-writes.ts'
 import { announce, DOCUMENTS_MAX, feedOf, guarded, remember, type Feed, type Replica } from './replica.ts'
+import { slices } from './slices.ts'
 import type { WaitingRoom } from './waiting-room.ts'
-
-/** Envelopes checked and stored in one go: one sync for all, some ten ms of signatures. */
-const SLICE = 128
 
 export type IntakeDeps = {
   readonly replica: Replica
@@ -32,8 +30,7 @@ type Outcome = { applied: number; waiting: number; refused: RefusedEnvelope[] }
 /** Envelopes from others (or our own, lost and found): check, make durable, apply, tell. */
 export async function receiveEnvelopes(deps: IntakeDeps, envelopes: readonly Uint8Array[]): Promise<ReceiveOutcome> {
   const outcome: Outcome = { applied: 0, waiting: 0, refused: [] }
-  for (let at = 0; at < envelopes.length; at += SLICE)
-    await receiveSlice(deps, envelopes.slice(at, at + SLICE), outcome)
+  for (const slice of slices(envelopes)) await receiveSlice(deps, slice, outcome)
   return outcome
 }
 

@@ -4,6 +4,7 @@ import { createEncoder, toUint8Array, writeUint8, writeVarUint } from 'lib0/enco
 import { liveDoc, machineDoc, type MeshId } from '../../../crdt/ids.ts'
 import { clientIdOf, ENVELOPE_BYTES_MAX, sealEnvelope, type Envelope } from '../../../protocols/feed/envelope.ts'
 import { inspectUpdate, NESTING_MAX, VALUE_DEPTH_MAX } from '../../../protocols/feed/inspect.ts'
+import { LIVE_BYTES_MAX } from '../../../node/services/feeds/generations.ts'
 import { WAITING_PER_AUTHOR_MAX } from '../../../node/services/feeds/waiting-room.ts'
 import { createSeededRandom, crypto, identity } from '../../support/identity.ts'
 import {
@@ -446,6 +447,21 @@ describe('what a member with a modified program sends', () => {
     expect(await store.documents()).toEqual(again.documents.vectors())
     await again.documents.write(PROJECT, undefined, setKey('goes on', 1))
     expect(await contentOf(again)).toEqual({ precious: 1, more: 2, good: 1, 'goes on': 1 })
+  })
+
+  it('[A-C2] a live document without end', async () => {
+    const live = liveDoc(mallory.peer, 1)
+    const client = clientIdOf(crypto, mallory.peer, live, NONCE)
+    const doc = new Y.Doc()
+    doc.clientID = client
+    const updates: Uint8Array[] = []
+    doc.on('update', (update: Uint8Array) => updates.push(update))
+    for (let n = 0; n * 150_000 < LIVE_BYTES_MAX; n++) doc.getMap('m').set(`k${n}`, new Uint8Array(150_000))
+    const feed = updates.map((update, n) => mallory.seal(update, n === 0 ? { doc: live, nonce: NONCE } : { doc: live }))
+    const outcome = await receive(...feed)
+    expect(outcome.applied).toBe(Math.floor(LIVE_BYTES_MAX / (feed[1]?.bytes.byteLength ?? 0)))
+    expect(outcome.applied).toBeLessThan(feed.length)
+    expect(reasons(outcome)).toEqual([`a live document larger than ${LIVE_BYTES_MAX} bytes`])
   })
 
   it('[M11] what waits is bounded per author, and the oldest go', async () => {

@@ -105,6 +105,22 @@ describe('removal of a member', () => {
     await sync(a, b)
     expect(await contentOf(b)).toEqual({ x: 'left' })
     expect((await b.documents.receive([two.bytes], left.peer)).applied).toBe(0)
+    const fresh = await createTestReplica(1, membership)
+    expect(await fresh.documents.receive([two.bytes, one.bytes], left.peer)).toEqual({
+      applied: 1,
+      waiting: 0,
+      refused: [{ author: left.peer, reason: 'not the branch of the removal' }],
+    })
+  })
+
+  it('leaves our own feed alone when it is us: its numbers must never be used again', async () => {
+    const { membership, a } = await threeReplicas()
+    await a.documents.write(PROJECT, undefined, setKey('x', 1))
+    const heads = a.documents.headsOf(a.peer)
+    remove(membership, a.peer, new Map())
+    await a.documents.membershipChanged()
+    expect(a.documents.headsOf(a.peer)).toEqual(heads)
+    await expect(a.documents.write(PROJECT, undefined, setKey('x', 2))).rejects.toThrow('removed member')
   })
 
   it('keeps our own writes that were under way', async () => {

@@ -1,7 +1,8 @@
-import type * as Y from 'yjs'
+import * as Y from 'yjs'
 import { describe, expect, it } from 'vitest'
 import { liveDoc, machineDoc, type DocId } from '../../../crdt/ids.ts'
 import type { Actor } from '../../../crdt/actor.ts'
+import { encodeCanonical } from '../../../protocols/codec.ts'
 import { parseEnvelope } from '../../../protocols/feed/envelope.ts'
 import { LIVE_BYTES_MAX } from '../../../node/services/feeds/generations.ts'
 import { StorageError, type DocumentChange } from '../../../node/services/documents.ts'
@@ -12,6 +13,7 @@ import {
   contentOf,
   createMembership,
   createTestReplica,
+  OTHER_PROJECT,
   PROJECT,
   setKey,
   sync,
@@ -167,6 +169,33 @@ describe('refused writes', () => {
     expect(await contentOf(a)).toEqual({})
   })
 
+  it('never take with them what is written while documents are rebuilt after them', async () => {
+    const a = await createTestReplica(0, createMembership(1))
+    const docs = [PROJECT, OTHER_PROJECT]
+    for (const doc of docs) await a.documents.open(doc)
+    const acknowledged = new Map<DocId, Record<string, number>>(docs.map((doc) => [doc, {}]))
+    let failures = 0
+    const write = async (doc: DocId, n: number): Promise<void> => {
+      try {
+        await a.documents.write(doc, undefined, setKey(`k${n}`, n))
+        acknowledged.set(doc, { ...acknowledged.get(doc), [`k${n}`]: n })
+      } catch (error) {
+        if (!(error instanceof StorageError)) throw error
+        failures++
+      }
+    }
+    const writes: Promise<void>[] = []
+    for (let n = 0; n < 120; n++) {
+      if (n % 10 === 3) a.store.failWith(new Error('ENOSPC'))
+      if (n % 10 === 6) a.store.failWith(undefined)
+      for (const doc of docs) writes.push(write(doc, n))
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    await Promise.all(writes)
+    for (const doc of docs) expect(await contentOf(a, doc)).toEqual(acknowledged.get(doc))
+    expect([failures > 20, failures < 220]).toEqual([true, true])
+  })
+
   it('of one document leave others alone', async () => {
     const a = await createTestReplica(0, createMembership(1))
     const live = liveDoc(a.peer, 1)
@@ -304,12 +333,12 @@ describe('documents', () => {
     await a.documents.write(PROJECT, undefined, setKey('x', 1))
     const head = a.documents.headsOf(a.peer).get(PROJECT)
     if (!head) throw new Error('nothing written')
-    const of = (seq: number, hash: Uint8Array) => ({
-      heads: new Map([[a.peer, { seq, hash }]]),
-      bytes: new Uint8Array(9),
-    })
+    const state = new Y.Doc()
+    state.getMap('m').set('x', 'of other feeds')
+    const other = encodeCanonical({ v: 1, clients: [], state: Y.encodeStateAsUpdateV2(state) })
+    const of = (seq: number, hash: Uint8Array, bytes = other) => ({ heads: new Map([[a.peer, { seq, hash }]]), bytes })
     let disk = a.store
-    for (const snapshot of [of(1, head.hash), of(1, new Uint8Array(32)), of(2, head.hash)]) {
+    for (const snapshot of [of(1, head.hash, new Uint8Array(9)), of(1, new Uint8Array(32)), of(2, head.hash)]) {
       disk = disk.crash()
       await disk.saveSnapshot(PROJECT, snapshot)
       expect(await contentOf(await createTestReplica(0, membership, disk))).toEqual({ x: 1 })
@@ -325,7 +354,7 @@ describe('documents', () => {
     const broken = createMemoryStore()
     await broken.append([first, { ...third, seq: 2 }])
     const again = await createTestReplica(0, membership, broken)
-    await expect(contentOf(again)).rejects.toThrow(StorageError)
+    await expect(contentOf(again)).rejects.toThrow(/^The stored feed of .* is broken at 3\.$/)
     await expect(again.documents.write(PROJECT, undefined, setKey('x', 9))).rejects.toThrow(StorageError)
     expect(broken.appends).toHaveLength(1)
   })
