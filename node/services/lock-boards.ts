@@ -31,6 +31,8 @@ export type LockBoardsDeps = {
   log: Log
   self: PeerId
   certifies: CertificateCheck
+  /** Length of a lease: how long a silent holder is still shown. */
+  ttlMs?: number
 }
 
 /** A path as a lease's resource; a directory covers all that is in it. */

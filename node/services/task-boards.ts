@@ -41,6 +41,8 @@ export type TaskBoardsDeps = {
   log: Log
   self: PeerId
   certifies: CertificateCheck
+  /** Length of a lease: how long a silent holder is still shown. */
+  ttlMs?: number
 }
 
 type OpenBoard = { readonly board: TaskBoard; readonly close: () => void }
