@@ -235,6 +235,7 @@ describe('lease journal on a file', () => {
       const log = createRecordedLog()
       const journal = await openFile({ log })
       expect(await journal.replay()).toEqual([1, 11, 2, 12].map(record))
+      expect((await stat(path)).size).toBe(second)
       expect(log.lines).toEqual([
         { level: 'warn', fields: { path, bytes: length - second }, message: expect.stringContaining('cut off') },
       ])

@@ -123,7 +123,7 @@ describe('[L2.5] acquire', () => {
   })
 
   it('a refusal of an earlier round does not count', () => {
-    const arena = new Arena(1)
+    const arena = new Arena(3)
     const claim = held(arena)
     arena.voters[0]!.removed.add(peer(21))
     arena.advance(firstRenewMs)
@@ -133,7 +133,7 @@ describe('[L2.5] acquire', () => {
     arena.advance(1000)
     claim.poll(arena.now)
     arena.deliver(claim, refusal)
-    expect(claim.standing()).toEqual({ denies: [], granted: 0, silent: [peer(1)] })
+    expect(claim.standing()).toEqual({ denies: [], granted: 0, silent: [peer(1), peer(2), peer(3)] })
   })
 
   it('a grant or a refusal that its voter did not sign does not count', () => {
