@@ -217,6 +217,8 @@ export class Connection {
 
   #pump(channel: string, subscription: Subscription, viewer: SessionViewer): void {
     const send = async ({ name, data }: TerminalMessage): Promise<boolean> => {
+      // Before the client can know: what it types from now on must be refused, not lost.
+      if (name === 'session:terminated' || name === 'session:detached') subscription.viewer = undefined
       const frames = eventFrames(name, channel, { data, spelling: subscription.spelling })
       const sent = await Promise.all(frames.map((frame) => this.#outlet.flush(frame)))
       if (name === 'session:detached' && data.reason === 'slow') this.close(CLOSE_TOO_SLOW, 'Reading too slowly')

@@ -17,6 +17,10 @@ export type TestServices = {
 /** The services of a real node of its own mesh, in this process, on loopback, without a gateway. */
 export async function startTestServices(): Promise<TestServices> {
   const dataDir = await mkdtemp(join(tmpdir(), 'rk-services-'))
+  const home = await mkdtemp(join(tmpdir(), 'rk-home-'))
+  // Terminals are login shells: whoever runs the tests may have a profile that takes seconds, or locks.
+  const { HOME, SHELL } = process.env
+  Object.assign(process.env, { HOME: home, SHELL: '/bin/sh' })
   const log = createRecordedLog()
   const config = Config.parse({
     name: 'nest',
@@ -32,7 +36,8 @@ export async function startTestServices(): Promise<TestServices> {
     async stop() {
       await node.mesh().killSessions()
       await node.stop()
-      await rm(dataDir, { recursive: true, force: true })
+      Object.assign(process.env, { HOME, SHELL })
+      for (const folder of [dataDir, home]) await rm(folder, { recursive: true, force: true })
     },
   }
 }
