@@ -121,6 +121,7 @@ async function openNetwork(
     listen: listenAddresses(config.p2p.listen, await rememberedPort(store)),
     mdns: config.p2p.mdns,
     isMember: (peer) => membership.current().members.has(peer),
+    isRemoved: (peer) => membership.current().removed.has(peer),
     mayOpen: (peer, policy) =>
       policy.who === 'anyone' ||
       policy.capability === undefined ||

@@ -17,11 +17,18 @@ const STRANGERS_PER_HOST_MAX = 8
 
 type Inbound = { readonly host: string; peer?: PeerId }
 
+/** What the mesh says about a peer. A removed one never becomes a member again. */
+export type Standing = {
+  readonly isMember: (peer: PeerId) => boolean
+  readonly isRemoved: (peer: PeerId) => boolean
+}
+
 /**
  * Bounds what peers cost before and after they have proved who they are. When too many handshakes are open the oldest
- * one is dropped, not the newest refused: silent connections cannot keep honest ones out.
+ * one is dropped, not the newest refused: silent connections cannot keep honest ones out. Removed members are hung up
+ * on at once.
  */
-export function createConnectionGate(isMember: (peer: PeerId) => boolean): ConnectionGater {
+export function createConnectionGate({ isMember, isRemoved }: Standing): ConnectionGater {
   const inbound = new Map<MultiaddrConnection, Inbound>()
   const count = (matches: (connection: Inbound) => boolean): number => {
     let n = 0
@@ -52,7 +59,7 @@ export function createConnectionGate(isMember: (peer: PeerId) => boolean): Conne
     denyInboundEncryptedConnection(peerId, maConn) {
       const peer = PeerId.safeParse(peerId.toString())
       const connection = inbound.get(maConn)
-      if (!peer.success || connection === undefined) return true
+      if (!peer.success || connection === undefined || isRemoved(peer.data)) return true
       if (isMember(peer.data)) {
         if (count((c) => c.peer === peer.data) >= INBOUND_PER_MEMBER_MAX) return true
       } else {

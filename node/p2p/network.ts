@@ -27,6 +27,8 @@ export type PeerNetworkOptions = {
   readonly clock: Clock
   readonly mdns: boolean
   readonly isMember: (peer: PeerId) => boolean
+  /** True for former members, who get no connection at all; others that are no members may ask to join. */
+  readonly isRemoved?: (peer: PeerId) => boolean
   /** Asked for every channel of every protocol, after `isMember` where the policy wants members. */
   readonly mayOpen: (peer: PeerId, policy: ProtocolPolicy) => boolean
   readonly knownAddresses: KnownAddresses
@@ -75,7 +77,7 @@ export async function createPeerNetwork(options: PeerNetworkOptions): Promise<Li
     mesh: options.mesh,
     listen: options.listen,
     agent: options.agent ?? 'rookery',
-    gater: createConnectionGate(isMember),
+    gater: createConnectionGate({ isMember, isRemoved: options.isRemoved ?? (() => false) }),
     onLanPeer: options.mdns ? (peer) => network.onLanPeer(peer) : undefined,
   })
   const network: Network = new Network({ options, node, book, table, host })

@@ -69,7 +69,9 @@ export class RunningNode {
     await writeFile(join(options.dataDir, 'config.json'), JSON.stringify(config), { mode: 0o600 })
     const args = ['up', '--json', '--data-dir', options.dataDir, '--name', options.name, '--no-mdns']
     const listen = options.args ?? ['--http', '127.0.0.1:0', '--p2p', '/ip4/127.0.0.1/tcp/0']
-    const child = spawn(PROGRAM, [...args, ...listen], { stdio: ['ignore', 'pipe', 'pipe'] })
+    // A shell that reads no start-up files: those of whoever runs the tests are no part of what is tested.
+    const env = { ...process.env, SHELL: '/bin/sh' }
+    const child = spawn(PROGRAM, [...args, ...listen], { stdio: ['ignore', 'pipe', 'pipe'], env })
     let stderr = ''
     child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
     const ready = await new Promise((resolve, reject) => {
