@@ -1,7 +1,9 @@
 import * as Y from 'yjs'
 import { describe, expect, it } from 'vitest'
 import { randomFraction, type Random } from '../../../node/ports/random.ts'
-import { createSeededRandom } from '../../support/identity.ts'
+import { toHex } from '../../../protocols/codec.ts'
+import { contentHash } from '../../../protocols/feed/content-hash.ts'
+import { createSeededRandom, crypto } from '../../support/identity.ts'
 import { settle } from '../../support/clock.ts'
 import { createMembership, createTestReplica, PROJECT, sync, type TestReplica } from '../../support/replicas.ts'
 
@@ -124,6 +126,24 @@ describe('replicas', () => {
     expect(await c.documents.contentHash(PROJECT)).toEqual(await b.documents.contentHash(PROJECT))
   })
 
+  it('[D3] replay in the same order, whatever the order of arrival', async () => {
+    const membership = createMembership(3)
+    const replicas = await Promise.all([0, 1, 2].map((n) => createTestReplica(n, membership)))
+    for (const { documents } of replicas)
+      for (let n = 0; n < 3; n++) await documents.write(PROJECT, undefined, (state) => state.getArray('l').push([n]))
+    for (const to of replicas.toReversed()) for (const from of replicas) if (from !== to) await sync(from, to)
+    for (const to of replicas) for (const from of replicas) if (from !== to) await sync(from, to)
+    const orders = await Promise.all(
+      replicas.map(async ({ documents }) => {
+        const order: string[] = []
+        for await (const bytes of documents.missing(new Map(), Infinity)) order.push(toHex(crypto.sha256(bytes)))
+        return order
+      }),
+    )
+    expect(orders[0]).toHaveLength(9)
+    expect(orders).toEqual([orders[0], orders[0], orders[0]])
+  })
+
   it('[D1] read a document nobody has written as empty, without making it exist', async () => {
     const membership = createMembership(2)
     const [a, b] = [await createTestReplica(0, membership), await createTestReplica(1, membership)]
@@ -133,8 +153,6 @@ describe('replicas', () => {
   })
 
   it('tell a difference that state vectors hide', async () => {
-    const { contentHash } = await import('../../../protocols/feed/content-hash.ts')
-    const { crypto } = await import('../../support/identity.ts')
     const [a, b] = [new Y.Doc(), new Y.Doc()]
     a.clientID = b.clientID = 1
     a.getMap('m').set('k', 'one')
