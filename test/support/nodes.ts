@@ -70,7 +70,7 @@ export class RunningNode {
     const args = ['up', '--json', '--data-dir', options.dataDir, '--name', options.name, '--no-mdns']
     const listen = options.args ?? ['--http', '127.0.0.1:0', '--p2p', '/ip4/127.0.0.1/tcp/0']
     // A shell that reads no start-up files: those of whoever runs the tests are no part of what is tested.
-    const env = { ...process.env, SHELL: '/bin/sh' }
+    const env = { ...process.env, SHELL: '/bin/sh', HOME: options.dataDir }
     const child = spawn(PROGRAM, [...args, ...listen], { stdio: ['ignore', 'pipe', 'pipe'], env })
     let stderr = ''
     child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
