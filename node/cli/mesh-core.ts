@@ -104,7 +104,18 @@ export async function openMeshCore(deps: MeshNodeDeps, meshName: string, cleanup
     leases: () => leases.held().map(({ leaseId }) => leaseId),
     sessions: () => hosts.list().length,
   })
-  const sync = createSync({ ...means, network, feeds: documents, membership, presence, addresses: network })
+  const sync = createSync({
+    ...means,
+    network,
+    feeds: documents,
+    membership,
+    presence,
+    addresses: network,
+    onMismatch: (doc) => {
+      log.warn({ doc }, 'this replica differs from another one with the same feeds: rebuilding it')
+      documents.rebuild(doc).catch((error: unknown) => log.error({ err: error, doc }, 'a rebuild failed'))
+    },
+  })
   cleanup.push(() => sync.stop())
   const { peer: self } = identity.signer
   return { means, mesh, self, boot, store, membership, documents, network, leases, voter, hosts, presence, sync }
