@@ -7,6 +7,8 @@ import { decodeCanonical, encodeCanonical } from '../../protocols/codec.ts'
 import { Hash } from '../../protocols/crypto.ts'
 import type { FeedStore, Snapshot, StoredEnvelope } from '../ports/feed-store.ts'
 import { AFTER_SEQS, envelopeKey, key, number, readNumber, type Bytes } from './level-keys.ts'
+import { findDamagedLog } from './level-log.ts'
+import { checkedValue, withChecksum } from './level-values.ts'
 
 /** Raised with every change of the key layout; an older program refuses a newer store. */
 export const STORE_VERSION = 1
@@ -34,6 +36,9 @@ type Op = { type: 'put'; key: Bytes; value: Bytes } | { type: 'del'; key: Bytes 
  */
 export async function openLevelStore(dir: string): Promise<FeedStore> {
   await mkdir(dir, { recursive: true, mode: 0o700 })
+  // Before LevelDB sees it: it would go on with what is left and delete the rest.
+  const problem = await findDamagedLog(dir)
+  if (problem !== undefined) throw damaged(dir, new Error(problem))
   const db: Db = new Level<Bytes, Bytes>(dir, { keyEncoding: 'view', valueEncoding: 'view' })
   await openDb(db, dir)
   try {
@@ -46,7 +51,7 @@ export async function openLevelStore(dir: string): Promise<FeedStore> {
 }
 
 async function createStore(db: Db, dir: string): Promise<FeedStore> {
-  const heads = await readHeads(db)
+  const heads = await readHeads(db, dir)
   const writer = createWriter(db, dir)
   let records = await countRecords(db)
   return {
@@ -114,7 +119,7 @@ function createWriter(db: Db, dir: string): Writer {
       await openDb(db, dir)
     }
     try {
-      await db.batch([...failed.flatMap((undo) => undo()), ...ops], { sync: true })
+      await db.batch([...failed.flatMap((undo) => undo()), ...ops].map(guarded), { sync: true })
       failed = []
     } catch (cause) {
       failed.push(revert)
@@ -135,6 +140,8 @@ function createWriter(db: Db, dir: string): Writer {
       }),
   }
 }
+
+const guarded = (op: Op): Op => (op.type === 'put' ? { ...op, value: withChecksum(op.key, op.value) } : op)
 
 async function probeDisk(dir: string): Promise<void> {
   const path = join(dir, 'probe.tmp')
@@ -191,6 +198,7 @@ async function checkVersion(db: Db, dir: string): Promise<void> {
   const value = await db.get(VERSION_KEY)
   if (value === undefined) {
     for await (const _ of db.keys({ limit: 1 })) throw damaged(dir, new Error('no format version'))
+    // Without a checksum: every release can read it, whatever it does with the rest.
     await db.put(VERSION_KEY, new TextEncoder().encode(String(STORE_VERSION)), { sync: true })
     return
   }
@@ -221,10 +229,10 @@ const revertOps = (envelopes: readonly StoredEnvelope[], heads: ReadonlyMap<stri
     return seq <= head ? [] : [{ type: 'del' as const, key: envelopeKey(doc, author, seq) }, headOp(doc, author, head)]
   })
 
-async function readHeads(db: Db): Promise<Map<string, number>> {
+async function readHeads(db: Db, dir: string): Promise<Map<string, number>> {
   const heads = new Map<string, number>()
   const decoder = new TextDecoder()
-  for await (const [at, value] of db.iterator({ gt: key('h'), lt: Uint8Array.of('h'.charCodeAt(0) + 1) }))
+  for await (const [at, value] of entries(db, dir, { gt: key('h'), lt: Uint8Array.of('h'.charCodeAt(0) + 1) }))
     heads.set(decoder.decode(at.subarray(1, -1)), readNumber(value, 0))
   return heads
 }
@@ -251,7 +259,7 @@ async function* entries(db: Db, dir: string, range: KeyRange): AsyncGenerator<[B
   const iterator = db.iterator({ ...range, highWaterMarkBytes: 1024 * 1024 })
   try {
     for (let batch = await iterator.nextv(READ_BATCH); batch.length > 0; batch = await iterator.nextv(READ_BATCH))
-      for (const [at, value] of batch) yield [plain(at), plain(value)]
+      for (const [at, value] of batch) yield [at, valueOf(at, value, dir)]
   } catch (error) {
     throw readError(error, dir)
   } finally {
@@ -262,14 +270,17 @@ async function* entries(db: Db, dir: string, range: KeyRange): AsyncGenerator<[B
 async function get(db: Db, dir: string, at: Bytes): Promise<Bytes | undefined> {
   try {
     const value = await db.get(at)
-    return value && plain(value)
+    return value && valueOf(at, value, dir)
   } catch (error) {
     throw readError(error, dir)
   }
 }
 
-/** The binding hands out Buffers, which Yjs and the codec treat differently. */
-const plain = (bytes: Bytes): Bytes => new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+function valueOf(at: Bytes, stored: Bytes, dir: string): Bytes {
+  const value = checkedValue(at, stored)
+  if (value === undefined) throw damaged(dir, new Error('a value has changed on disk'))
+  return value
+}
 
 const StoredSnapshot = z.strictObject({
   heads: z.array(z.tuple([PeerId, z.int().min(1), Hash])),

@@ -1,5 +1,6 @@
 import { createPinoLog } from '../adapters/pino-log.ts'
 import { StoreUnusableError } from '../adapters/level-store.ts'
+import { StorageError } from '../services/documents.ts'
 import type { Config } from './config.ts'
 import { CommandFailure, EXIT } from './exit.ts'
 import { runNode, type RunningNode } from './run-node.ts'
@@ -11,7 +12,7 @@ const STOP_DEADLINE_MS = 1900
 export async function runUp(dataDir: string, config: Config, output: { json: boolean }): Promise<void> {
   const log = createPinoLog(config.log.level)
   const node = await runNode(dataDir, config, log).catch((error: unknown) => {
-    throw explain(error, config)
+    throw explain(error, config, dataDir)
   })
   const stop = (): void => {
     setTimeout(() => {
@@ -55,9 +56,10 @@ async function announce(dataDir: string, node: RunningNode, { json }: { json: bo
 }
 
 /** What a person can mend gets a sentence; everything else keeps its stack. */
-function explain(error: unknown, { http }: Config): unknown {
+function explain(error: unknown, { http }: Config, dataDir: string): unknown {
   if (!(error instanceof Error)) return error
   if (error instanceof StoreUnusableError) return new CommandFailure(error.message, EXIT.refused)
+  if (error instanceof StorageError) return new CommandFailure(damageOf(error, dataDir), EXIT.refused)
   const code = 'code' in error ? error.code : undefined
   const place = `${http.host}:${http.port}`
   if (code === 'EADDRINUSE')
@@ -71,4 +73,9 @@ function explain(error: unknown, { http }: Config): unknown {
       EXIT.refused,
     )
   return error
+}
+
+function damageOf(error: StorageError, dataDir: string): string {
+  if (error.cause instanceof StoreUnusableError) return error.cause.message
+  return `${error.message} The store in ${dataDir} is damaged. Restore it from a backup, or move it away and join the mesh again: the other members still have the documents.`
 }

@@ -75,7 +75,10 @@ export class RunningNode {
     let stderr = ''
     child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
     const ready = await new Promise((resolve, reject) => {
-      createInterface({ input: child.stdout }).once('line', (line) => resolve(JSON.parse(line)))
+      createInterface({ input: child.stdout }).once('line', (line) => {
+        const ready = JSON.parse(line)
+        if (ready.error === undefined) resolve(ready)
+      })
       child.once('exit', (code) =>
         reject(new Error(`${options.name} ended with ${code} before it was ready:\n${stderr}`)),
       )

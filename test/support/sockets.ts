@@ -24,8 +24,8 @@ export class Subscriber {
       this.closedWith = { code, atMs: performance.now() }
       this.#wake()
     })
-    socket.on('message', (bytes) => {
-      const { event, data } = JSON.parse(bytes.toString())
+    socket.on('message', (bytes: Buffer) => {
+      const { event, data } = JSON.parse(bytes.toString('utf8'))
       if (event === 'session:output') {
         this.outputBytes += data.end - data.seq
         this.end = data.end
@@ -39,9 +39,12 @@ export class Subscriber {
   static async open(
     node: RunningNode,
     channel: string,
-    { token, from }: { token: string; from?: number },
+    { token, from, localAddress }: { token: string; from?: number; localAddress?: string },
   ): Promise<Subscriber> {
-    const socket = new WebSocket(`${node.http.replace(/^http/, 'ws')}/app/rookery`)
+    const socket = new WebSocket(
+      `${node.http.replace(/^http/, 'ws')}/app/rookery`,
+      localAddress === undefined ? {} : { localAddress },
+    )
     const subscriber = new Subscriber(socket, channel)
     await once(socket, 'open')
     subscriber.#say('pusher:subscribe', {
