@@ -90,7 +90,10 @@ function varintOf(message: Buffer, wanted: number): bigint | undefined {
     if ((tag & 7) === 0) {
       const value = read()
       if (tag >> 3 === wanted) return value
-    } else at += Number(read())
+    } else {
+      const length = Number(read())
+      at += length
+    }
   }
   return undefined
 }

@@ -3,7 +3,10 @@ import { isOnPath } from './server-process.ts'
 
 const PACKAGES = { etcd: 'etcd-server', 'redis-server': 'redis-server' } as const
 
-/** Installs, with Debian's apt-get, the peers that are missing. Needs to be root. Starts none of them. */
+/**
+ * Installs, with Debian's apt-get, the peers that are missing. Needs to be root. What Debian's packages start
+ * of their own accord is not used.
+ */
 export function installPeers(say: (text: string) => void): void {
   const missing = Object.entries(PACKAGES).flatMap(([program, name]) => (isOnPath(program) ? [] : [name]))
   if (missing.length === 0) return

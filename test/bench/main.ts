@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { Command, Option } from 'commander'
-import type { Benchmark, Measurement } from './benchmark.ts'
+import type { Benchmark, Context, Measurement } from './benchmark.ts'
 import { claims } from './claims.ts'
 import { footprint } from './footprint.ts'
 import { initialSync } from './initial-sync.ts'
@@ -69,6 +69,13 @@ for (const [signal, code] of [
 
 if (options.install) installPeers(say)
 
+const context: Context = {
+  quick: options.quick,
+  defer: (undo) => void undos.push(undo),
+  skip: (what) => void skipped.push(what),
+  say: (text) => say(`  ${text}`),
+}
+
 const measurements: Measurement[] = []
 const skipped: string[] = []
 let hasFailed = false
@@ -77,14 +84,7 @@ for (const [name, benchmark] of Object.entries(BENCHMARKS)) {
   say(`${name} …`)
   const began = performance.now()
   try {
-    measurements.push(
-      ...(await benchmark({
-        quick: options.quick,
-        defer: (undo) => void undos.push(undo),
-        skip: (what) => void skipped.push(what),
-        say: (text) => say(`  ${text}`),
-      })),
-    )
+    measurements.push(...(await benchmark(context)))
   } catch (error) {
     // The others are still worth having.
     if (!isInterrupted)
@@ -97,7 +97,9 @@ for (const [name, benchmark] of Object.entries(BENCHMARKS)) {
 }
 
 if (!isInterrupted) {
-  const report: Report = { machine: describeMachine(), quick: options.quick, measurements, skipped }
+  const machine = await describeMachine(context)
+  await undoAll()
+  const report: Report = { machine, quick: options.quick, measurements, skipped }
   process.stdout.write(`${markdown(report)}\n`)
   if (options.readme) await replaceNumbers(README, markdown(report))
   if (options.json) process.stdout.write(`${json(report)}\n`)

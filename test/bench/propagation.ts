@@ -6,8 +6,8 @@ import type { YWebsocketServerCalls } from './peers/y-websocket-server.ts'
 import { median, medianOfRounds, quantile } from './statistics.ts'
 
 const NODES = 5
-/** Longer than any update takes, so that none meets the one before. */
-const PAUSE_MS = 4
+/** Longer than an update takes, so that none meets the one before; with more nodes than cores it takes longer. */
+const PAUSE_MS = { pair: 2, all: 10 }
 const FLOODED_TASKS = 64
 const IN_FLIGHT = 256
 
@@ -88,8 +88,8 @@ async function measureAll(context: Context, { sender, receivers, stop }: Group):
     for (const receiver of receivers) await until(async () => (await receiver.countArrivals()) === count)
     return await Promise.all(receivers.map((receiver) => receiver.takeArrivals()))
   }
-  await round(context.quick ? 100 : 400) // warms up
-  const [first = [], ...others] = await round(context.quick ? 300 : 1000)
+  await round(context.quick ? 100 : 300) // warms up
+  const [first = [], ...others] = await round(context.quick ? 200 : 600)
   await stop()
   return median(first.map((arrival, index) => Math.max(arrival, ...others.map((other) => other[index] ?? 0))))
 }
@@ -104,7 +104,12 @@ async function ownGroup(context: Context, size: number): Promise<Group> {
     countArrivals: () => member.call('countArrivals'),
     takeArrivals: () => member.call('takeArrivals'),
     finalArrived: () => member.call('finalArrived'),
-    send: async (count) => await member.call('sendUpdates', { task: tasks[0] ?? '', count, pauseMs: PAUSE_MS }),
+    send: async (count) =>
+      await member.call('sendUpdates', {
+        task: tasks[0] ?? '',
+        count,
+        pauseMs: size > 2 ? PAUSE_MS.all : PAUSE_MS.pair,
+      }),
     flood: async (count) => await member.call('floodUpdates', { tasks, count, inFlight: IN_FLIGHT }),
   })
   return {
@@ -133,7 +138,7 @@ async function peerGroup(context: Context, size: number): Promise<Group> {
     finalArrived: () => client.call('finalArrived'),
     send: async (count) => {
       const [task] = tasks
-      if (task) await client.call('sendUpdates', { task, count, pauseMs: PAUSE_MS })
+      if (task) await client.call('sendUpdates', { task, count, pauseMs: size > 2 ? PAUSE_MS.all : PAUSE_MS.pair })
     },
     flood: async (count) => await client.call('floodUpdates', { tasks, count }),
   })

@@ -12,7 +12,7 @@ export type Report = {
 
 /** The table as Markdown, with the machine above it. */
 export function markdown({ machine, quick, measurements, skipped }: Report): string {
-  const { cpu, cores, memoryGb, kernel, node, date, commit } = machine
+  const { cpu, cores, memoryGb, kernel, node, date, commit, echoMicros, syncMicros } = machine
   const header = ['what', 'Rookery', 'peer', 'ratio', 'goal', 'met']
   const rows = measurements.map((measurement) => {
     const { what, unit, rookery, peer, goal } = measurement
@@ -28,6 +28,7 @@ export function markdown({ machine, quick, measurements, skipped }: Report): str
   })
   return [
     `${cpu}, ${cores} cores, ${memoryGb} GB, ${kernel}, Node ${node}, ${date}, commit ${commit}.`,
+    `Between two processes an echo over TCP takes ${withUnit(echoMicros, 'µs')} here, a synced write to the disk ${withUnit(syncMicros, 'µs')}.`,
     `Everything on loopback, peers measured in the same run${quick ? ' (a quick one: few samples)' : ''}; medians unless it says otherwise.`,
     '',
     ...table([header, ...rows]),
