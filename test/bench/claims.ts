@@ -21,7 +21,7 @@ export const claims: Benchmark = async (context) => {
   const redis = await startRedis(context)
   const { members } = await startMesh(context, 2)
   const [voter, holder] = members
-  const rounds = context.quick ? 3 : 8
+  const rounds = context.quick ? 2 : 8
   const [own, ofEtcd, ofRedis] = await inTurns(rounds, [
     memberClaimant(holder),
     etcd && peerClaimant(etcd),
@@ -117,7 +117,7 @@ function peerClaimant(peer: ClaimPeer): Claimant {
 
 async function ofHttp(context: Context): Promise<Measurement[]> {
   const mesh = await startHttpMesh(context)
-  const [warmUp, each, inFlight] = context.quick ? [50, 150, 300] : [100, 400, 600]
+  const [warmUp, each, inFlight] = context.quick ? [30, 60, 150] : [100, 300, 600]
   const tasks = await mesh.addTasks(warmUp + each + inFlight)
   const claim = (task: string | undefined) => claimOverHttp(mesh, task ?? '')
   await ratePerSecond(warmUp, IN_FLIGHT, () => claim(tasks.pop()))

@@ -6,7 +6,7 @@ import { startScratch } from './http-mesh.ts'
 import { median, nowMicros } from './statistics.ts'
 
 /** What is done once after a start is over by then. */
-const SETTLE_MS = 4000
+const SETTLE_MS = 3000
 
 /** A node with gateway: how soon it answers after a restart, and what it takes while nothing happens. */
 export const footprint: Benchmark = async (context) => {
@@ -26,7 +26,7 @@ export const footprint: Benchmark = async (context) => {
   await seesOnline(b, [a.peerId, b.peerId])
   const pids = [a, b].map(({ process }) => process.pid ?? 0)
   await sleep(SETTLE_MS)
-  const seconds = context.quick ? 8 : 30
+  const seconds = context.quick ? 6 : 30
   const before = await Promise.all(pids.map(cpuNanoseconds))
   const began = nowMicros()
   await sleep(seconds * 1000)

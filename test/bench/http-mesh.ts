@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   api,
@@ -66,6 +66,7 @@ export async function startScratch(context: Context): Promise<Awaited<ReturnType
   context.defer(async () => {
     await scratch.dispose()
     await endLeftovers(scratch.path)
+    await rm(scratch.path, { recursive: true, force: true })
   })
   return scratch
 }

@@ -11,7 +11,7 @@ import { median } from './statistics.ts'
  * lists them all, checked and durable. The peer's client gets them as one merged update.
  */
 export const initialSync: Benchmark = async (context) => {
-  const count = context.quick ? 2000 : 10_000
+  const count = context.quick ? 1000 : 10_000
   const rounds = context.quick ? 1 : 3
   const { members, project, path } = await startMesh(context, 2)
   const [first, second] = members

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Command, Option } from 'commander'
 import type { Benchmark, Context, Measurement } from './benchmark.ts'
 import { claims } from './claims.ts'
@@ -55,6 +56,8 @@ async function undoAll(): Promise<void> {
   }
 }
 
+const LATE_STARTS_MS = 200
+
 let isInterrupted = false
 for (const [signal, code] of [
   ['SIGINT', 130],
@@ -64,7 +67,11 @@ for (const [signal, code] of [
     if (isInterrupted) return
     isInterrupted = true
     say('interrupted: cleaning up')
-    void undoAll().then(() => process.exit(code))
+    // What was being started just now registers its undoing a little later.
+    void undoAll()
+      .then(() => sleep(LATE_STARTS_MS))
+      .then(undoAll)
+      .then(() => process.exit(code))
   })
 
 if (options.install) installPeers(say)
@@ -80,6 +87,7 @@ const measurements: Measurement[] = []
 const skipped: string[] = []
 let hasFailed = false
 for (const [name, benchmark] of Object.entries(BENCHMARKS)) {
+  if (isInterrupted) break
   if (options.only && !options.only.includes(name)) continue
   say(`${name} …`)
   const began = performance.now()
