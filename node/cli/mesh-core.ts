@@ -24,7 +24,7 @@ import { createSync, type SyncService } from '../services/sync-service.ts'
 import type { Config } from './config.ts'
 import type { Identity } from './identity.ts'
 import { journalFile, storeDir } from './mesh-files.ts'
-import { listenAddresses, nextBoot, rememberedAddresses, rememberedPort } from './remembered.ts'
+import { freeListenAddresses, nextBoot, rememberedAddresses, rememberedPort } from './remembered.ts'
 import { rookeryVersion } from './version.ts'
 
 export type MeshNodeDeps = {
@@ -116,7 +116,6 @@ export async function openMeshCore(deps: MeshNodeDeps, meshName: string, cleanup
       documents.rebuild(doc).catch((error: unknown) => log.error({ err: error, doc }, 'a rebuild failed'))
     },
   })
-  cleanup.push(() => sync.stop())
   const { peer: self } = identity.signer
   return { means, mesh, self, boot, store, membership, documents, network, leases, voter, hosts, presence, sync }
 }
@@ -129,7 +128,7 @@ async function openNetwork(
   return await createPeerNetwork({
     seed: identity.seed,
     mesh: membership.mesh,
-    listen: listenAddresses(config.p2p.listen, await rememberedPort(store)),
+    listen: await freeListenAddresses(config.p2p.listen, await rememberedPort(store), log),
     mdns: config.p2p.mdns,
     isMember: (peer) => membership.current().members.has(peer),
     isRemoved: (peer) => membership.current().removed.has(peer),

@@ -38,9 +38,7 @@ export type MeshNode = {
  */
 export async function openMeshNode(deps: MeshNodeDeps, meshName: string): Promise<MeshNode> {
   const cleanup: Cleanup = []
-  const stop = async (): Promise<void> => {
-    for (const undo of cleanup.toReversed()) await undo()
-  }
+  const stop = (): Promise<void> => undoAll(cleanup)
   try {
     const core = await openMeshCore(deps, meshName, cleanup)
     const { services, accounts } = await openServices(deps, core, cleanup)
@@ -55,9 +53,22 @@ export async function openMeshNode(deps: MeshNodeDeps, meshName: string): Promis
       stop,
     }
   } catch (error) {
-    await stop()
+    await stop().catch((failure: unknown) => deps.log.error({ err: failure }, 'what was opened could not be closed'))
     throw error
   }
+}
+
+/** One that fails does not keep the others from being undone, least of all the store from being closed. */
+async function undoAll(cleanup: Cleanup): Promise<void> {
+  const failures: unknown[] = []
+  for (const undo of cleanup.toReversed()) {
+    try {
+      await undo()
+    } catch (error) {
+      failures.push(error)
+    }
+  }
+  if (failures.length > 0) throw new AggregateError(failures, 'the node did not stop cleanly')
 }
 
 async function goOnline({ network, store, sync, presence }: MeshCore, cleanup: Cleanup): Promise<void> {
@@ -65,6 +76,8 @@ async function goOnline({ network, store, sync, presence }: MeshCore, cleanup: C
   cleanup.push(() => network.stop())
   await rememberPort(store, network.addresses())
   sync.start()
+  // Before the network: what was written last, a goodbye or our own removal, has to leave first.
+  cleanup.push(() => sync.stop())
   await presence.start()
   cleanup.push(() => presence.stop())
 }

@@ -1,8 +1,11 @@
+import { once } from 'node:events'
+import { createServer } from 'node:net'
 import { z } from 'zod'
 import { PeerId } from '../../crdt/ids.ts'
 import { decodeCanonical, encodeCanonical } from '../../protocols/codec.ts'
 import type { KnownAddresses } from '../p2p/address-book.ts'
 import type { FeedStore } from '../ports/feed-store.ts'
+import type { Log } from '../ports/log.ts'
 
 type Facts = Pick<FeedStore, 'getFact' | 'putFact'>
 
@@ -52,4 +55,35 @@ export async function rememberPort(facts: Facts, addresses: readonly string[]): 
 export function listenAddresses(configured: readonly string[], port: number | undefined): string[] {
   const wanted = configured.length > 0 ? configured : ['/ip4/0.0.0.0/tcp/0', '/ip6/::/tcp/0']
   return wanted.map((address) => address.replace(/\/tcp\/0(?=\/|$)/, `/tcp/${port ?? 0}`))
+}
+
+/** As `listenAddresses`, but on a free port when another process has taken the remembered one meanwhile. */
+export async function freeListenAddresses(
+  configured: readonly string[],
+  port: number | undefined,
+  log: Log,
+): Promise<string[]> {
+  const isUsed =
+    port !== undefined && listenAddresses(configured, port).join() !== listenAddresses(configured, undefined).join()
+  if (isUsed && (await isTaken(port))) {
+    log.warn({ port }, 'the port that other members know this node by is in use: taking a free one and telling them')
+    return listenAddresses(configured, undefined)
+  }
+  return listenAddresses(configured, port)
+}
+
+/** On any address: whoever has it on loopback only would be in the way of some of ours. */
+async function isTaken(port: number): Promise<boolean> {
+  for (const host of ['0.0.0.0', '::', '127.0.0.1']) {
+    const server = createServer()
+    try {
+      server.listen({ port, host, ipv6Only: true })
+      await once(server, 'listening')
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') return true
+    } finally {
+      server.close()
+    }
+  }
+  return false
 }

@@ -56,10 +56,15 @@ async function announce(dataDir: string, node: RunningNode, { json }: { json: bo
 }
 
 /** What a person can mend gets a sentence; everything else keeps its stack. */
-function explain(error: unknown, { http }: Config, dataDir: string): unknown {
+function explain(error: unknown, { http, p2p }: Config, dataDir: string): unknown {
   if (!(error instanceof Error)) return error
   if (error instanceof StoreUnusableError) return new CommandFailure(error.message, EXIT.refused)
   if (error instanceof StorageError) return new CommandFailure(damageOf(error, dataDir), EXIT.refused)
+  if (error.name === 'UnsupportedListenAddressesError')
+    return new CommandFailure(
+      `The addresses for other nodes (${p2p.listen.join(', ')}) cannot be listened on, maybe because they are in use. Choose others with --p2p.`,
+      EXIT.refused,
+    )
   const code = 'code' in error ? error.code : undefined
   const place = `${http.host}:${http.port}`
   if (code === 'EADDRINUSE')

@@ -26,6 +26,8 @@ import { SyncLink } from './sync-link.ts'
 const ANTI_ENTROPY_MS = 30_000
 /** New connections introduce themselves first; then what was learnt is passed on, once for all of them. */
 const TELL_PEERS_AFTER_MS = 2000
+/** A member that takes nothing any more does not hold up the end; it learns of what it missed later. */
+const FLUSH_MS = 500
 /** Addresses of this many members are passed on at a time. */
 const TOLD_PEERS_MAX = 256
 
@@ -56,7 +58,7 @@ export type SyncDeps = {
 
 export type SyncService = {
   start(): void
-  /** Flushes what is queued and closes the channels. */
+  /** Flushes what is queued, for a moment at most, and closes the channels. To be called before the network stops. */
   stop(): Promise<void>
   /** Why a connected member cannot be synchronised with (another protocol version), for `rookery status`. */
   problems(): ReadonlyMap<PeerId, string>
@@ -126,7 +128,10 @@ class Sync implements SyncService {
     this.#cancelTelling?.()
     const links = [...this.#peers.values()].map(({ link }) => link)
     this.#peers.clear()
-    await Promise.all(links.map((link) => link.close()))
+    const { promise: late, resolve } = Promise.withResolvers<void>()
+    const cancelWaiting = this.#deps.clock.after(FLUSH_MS, resolve)
+    await Promise.race([Promise.all(links.map((link) => link.close())), late])
+    cancelWaiting()
   }
 
   problems(): ReadonlyMap<PeerId, string> {

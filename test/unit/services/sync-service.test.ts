@@ -281,6 +281,25 @@ describe('synchronisation', () => {
     expect(opened).toBe(3)
   })
 
+  it('stops within half a second while a member takes nothing any more', async () => {
+    const lab = createSyncLab(2)
+    const [a, b] = [await lab.node(0), await lab.node(1)]
+    const open = a.port.open.bind(a.port)
+    a.port.open = async (...to) => {
+      const channel = await open(...to)
+      channel.close = () => new Promise(() => undefined)
+      return channel
+    }
+    await lab.connect(a.peer, b.peer)
+    let isStopped = false
+    const stopping = a.sync.stop().then(() => (isStopped = true))
+    await lab.time.advance(499)
+    expect(isStopped).toBe(false)
+    await lab.time.advance(1)
+    await stopping
+    expect(isStopped).toBe(true)
+  })
+
   it('flushes what is queued when it stops, then is silent', async () => {
     const lab = createSyncLab(2)
     const [a, b] = [await lab.node(0), await lab.node(1)]
