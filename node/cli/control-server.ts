@@ -15,6 +15,7 @@ const CONTROL_BODY_BYTES_MAX = 4 * 1024 * 1024
 const SOCKET_PATH_BYTES_MAX = 103
 
 export type ControlServerDeps = {
+  /** Asked for every command; may throw while the node moves from one mesh to another. */
   readonly context: () => ControlContext
   readonly attach: (sessionId: string, socket: Duplex) => Promise<void>
   readonly log: Log
@@ -28,8 +29,11 @@ export type ControlServer = { close(): Promise<void> }
  */
 export async function serveControl(socketPath: string, deps: ControlServerDeps): Promise<ControlServer> {
   const { context, attach, log } = deps
-  const server = createServer((request, response) => void answer(request, response, context(), log))
+  const server = createServer((request, response) => void answer(request, response, context, log))
+  const attached = new Set<Duplex>()
   server.on('upgrade', (request, socket) => {
+    attached.add(socket)
+    socket.once('close', () => attached.delete(socket))
     const url = new URL(request.url ?? '/', 'http://node')
     socket.on('error', (error) => log.debug({ err: error }, 'an attached terminal went away'))
     attach(url.pathname.replace(/^\/session\//, ''), socket).catch((error: unknown) => {
@@ -41,6 +45,8 @@ export async function serveControl(socketPath: string, deps: ControlServerDeps):
   return {
     async close() {
       server.closeAllConnections()
+      // Upgraded sockets are the server's no more, yet it waits for their end.
+      for (const socket of attached) socket.destroy()
       await new Promise((resolve) => server.close(resolve))
       await bound?.close()
       await rm(socketPath, { force: true })
@@ -65,7 +71,7 @@ async function bind(server: Server, socketPath: string): Promise<FileHandle | un
 async function answer(
   request: IncomingMessage,
   response: ServerResponse,
-  context: ControlContext,
+  context: () => ControlContext,
   log: Log,
 ): Promise<void> {
   const result = await run(request, context).catch((error: unknown): Result<unknown> => {
@@ -76,7 +82,7 @@ async function answer(
   response.end(JSON.stringify(result))
 }
 
-async function run(request: IncomingMessage, context: ControlContext): Promise<Result<unknown>> {
+async function run(request: IncomingMessage, context: () => ControlContext): Promise<Result<unknown>> {
   const name = (request.url ?? '').slice(1)
   const method: ControlMethod | undefined = Object.hasOwn(CONTROL_METHODS, name)
     ? CONTROL_METHODS[name as keyof typeof CONTROL_METHODS]
@@ -88,7 +94,7 @@ async function run(request: IncomingMessage, context: ControlContext): Promise<R
       }),
     )
   const input = method.input.safeParse(JSON.parse(await readBody(request)))
-  return input.success ? await method.run(context, input.data) : err(invalidInput(input.error))
+  return input.success ? await method.run(context(), input.data) : err(invalidInput(input.error))
 }
 
 async function readBody(request: IncomingMessage): Promise<string> {

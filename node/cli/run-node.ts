@@ -189,11 +189,21 @@ class Supervisor {
     if (!(await this.#running().isEmpty())) return err(domainError('mesh_not_empty'))
     const { name } = this.#config
     const joined = await joinWithTicket(this.#data, this.#identity, { ticket, name, log: this.#log })
-    if (joined.ok) {
-      await this.#close()
-      await this.#open()
-    }
+    if (joined.ok) await this.#move(async () => undefined)
     return joined
+  }
+
+  /** A node that has closed one mesh and cannot open the next has nothing to serve: it ends. */
+  async #move(between: () => Promise<void>): Promise<void> {
+    try {
+      await this.#close()
+      await between()
+      await this.#open()
+    } catch (error) {
+      this.#log.error({ err: error }, 'the mesh could not be changed: ending; the next start opens what is there')
+      setImmediate(() => void this.#stop())
+      throw error
+    }
   }
 
   /**
@@ -203,11 +213,11 @@ class Supervisor {
   async #leave(): Promise<Result<null>> {
     const left = await this.#running().services.mesh.leave()
     if (!left.ok) return left
-    await this.#close()
-    await this.#data.forgetMeshAndKeys()
-    this.#data = await openDataDirectory(this.#data.path)
-    this.#identity = identityOf(this.#data)
-    await this.#open()
+    await this.#move(async () => {
+      await this.#data.forgetMeshAndKeys()
+      this.#data = await openDataDirectory(this.#data.path)
+      this.#identity = identityOf(this.#data)
+    })
     return left
   }
 
