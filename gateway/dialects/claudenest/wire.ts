@@ -270,6 +270,7 @@ export const WireLock = z.strictObject({
   fencing_token: z.number(),
 })
 
+/** Never says more seconds than the lock was given, whatever the clock of the machine that holds it. */
 export const wireLock = (lock: FileLock, nowMs: number): z.infer<typeof WireLock> => ({
   path: lock.path,
   project_id: lock.projectId,
@@ -278,7 +279,10 @@ export const wireLock = (lock: FileLock, nowMs: number): z.infer<typeof WireLock
   reason: lock.reason,
   locked_at: lock.lockedAt,
   expires_at: lock.expiresAt,
-  remaining_seconds: Math.max(0, Math.ceil((Date.parse(lock.expiresAt) - nowMs) / 1000)),
+  remaining_seconds: Math.max(
+    0,
+    Math.ceil((Date.parse(lock.expiresAt) - Math.max(nowMs, Date.parse(lock.lockedAt))) / 1000),
+  ),
   is_locked: true,
   fencing_token: lock.fencingToken,
 })
