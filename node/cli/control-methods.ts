@@ -206,11 +206,11 @@ function method<T extends z.ZodType>(
 const proof = (fencingToken: number | undefined): { fencingToken?: number } =>
   fencingToken === undefined ? {} : { fencingToken }
 
-/** A machine by id or unambiguous name; this one when nothing is said. */
+/** A machine by its id, its node's peer id or an unambiguous name; this one when nothing is said. */
 async function findMachine(services: Services, nameOrId: string | undefined): Promise<Result<string>> {
   if (nameOrId === undefined) return ok(services.machines.self)
   const { items } = await services.machines.list({}, PAGE)
-  const byId = items.find(({ id }) => id === nameOrId)
+  const byId = items.find(({ id, node }) => id === nameOrId || node === nameOrId)
   if (byId) return ok(byId.id)
   const named = items.filter(({ name }) => name === nameOrId)
   const [only] = named
@@ -218,7 +218,7 @@ async function findMachine(services: Services, nameOrId: string | undefined): Pr
   return err(
     domainError('machine_not_found', {
       message: only
-        ? `${named.length} machines are called ${nameOrId}: use the id (\`rookery status\` lists them).`
+        ? `${named.length} machines are called ${nameOrId}: use the peer id (\`rookery members\` lists them).`
         : `No machine is called ${nameOrId}.`,
     }),
   )

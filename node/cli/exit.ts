@@ -1,4 +1,5 @@
 import type { DomainError, DomainErrorCode } from '../../crdt/errors.ts'
+import { wireDetails } from './wire.ts'
 
 /** What the shell is told. */
 export const EXIT = { ok: 0, refused: 1, usage: 2, notRunning: 3, held: 4 } as const
@@ -30,7 +31,10 @@ export class CommandFailure extends Error {
 export function failureOf(error: DomainError): CommandFailure {
   const { fields, holder, missingVoters } = error.details ?? {}
   const facts = [
-    ...Object.entries(fields ?? {}).map(([field, problems]) => `${field} ${problems.join(', ')}`),
+    // Some refusals say it in their message already.
+    ...Object.entries(fields ?? {})
+      .filter(([, problems]) => !problems.every((problem) => error.message.includes(problem)))
+      .map(([field, problems]) => `${field} ${problems.join(', ')}`),
     holder && `held by ${holder.instanceId}${holder.expiresAt ? ` until ${holder.expiresAt}` : ''}`,
     holder?.reason && `reason: ${holder.reason}`,
     missingVoters && `missing: ${missingVoters.join(', ')}`,
@@ -38,6 +42,6 @@ export function failureOf(error: DomainError): CommandFailure {
   const message = facts.length > 0 ? `${error.message} (${facts.join('; ')})` : error.message
   return new CommandFailure(message, exitCodeOf(error), {
     code: error.code,
-    ...(error.details === undefined ? {} : { details: error.details }),
+    ...(error.details === undefined ? {} : { details: wireDetails(error.details) }),
   })
 }

@@ -7,6 +7,7 @@ import { ask, command, group, controlSocket, print, table, type CommonOptions } 
 import { attachToNode, NodeNotRunningError } from '../control-client.ts'
 import { encodeFrame, encodeJsonFrame, FRAME, parseJsonPayload, readFrames } from '../attach-frames.ts'
 import { CommandFailure, EXIT, failureOf } from '../exit.ts'
+import { wireSession } from '../wire.ts'
 
 export function sessionCommand(): Command {
   const session = group('session', 'terminals and agents on any machine of the mesh')
@@ -35,7 +36,9 @@ function start(): Command {
         ...(machine === undefined ? { path: resolve(path ?? '.') } : path === undefined ? {} : { path }),
         ...(prompt === undefined ? {} : { prompt }),
       })
-      print(options, session, () => [`${session.id}  ${session.agent} in ${session.projectPath}`])
+      print(options, wireSession(session, Date.now()), () => [
+        `${session.id}  ${session.agent} in ${session.projectPath}`,
+      ])
       if (options.attach) await attachTerminal(options, session.id)
     })
 }
@@ -49,11 +52,15 @@ function list(): Command {
         'session.list',
         options.machine === undefined ? {} : { machine: options.machine },
       )
-      print(options, sessions, () =>
-        table([
-          ['STATUS', 'AGENT', 'PATH', 'STARTED', 'ID'],
-          ...sessions.map((s) => [s.status, s.agent, s.projectPath, s.startedAt ?? '-', s.id]),
-        ]),
+      const now = Date.now()
+      print(
+        options,
+        sessions.map((s) => wireSession(s, now)),
+        () =>
+          table([
+            ['STATUS', 'AGENT', 'PATH', 'STARTED', 'ID'],
+            ...sessions.map((s) => [s.status, s.agent, s.projectPath, s.startedAt ?? '-', s.id]),
+          ]),
       )
     })
 }

@@ -7,6 +7,7 @@ import { PRIORITIES, TASK_STATUSES, type Task } from '../../../crdt/task.ts'
 import { ask, command, group, parseWhole, print, table, type CommonOptions } from '../command.ts'
 import { CommandFailure, EXIT } from '../exit.ts'
 import { projectOf, type ProjectOption } from '../project-of.ts'
+import { wireLock, wireProject, wireTask } from '../wire.ts'
 
 /** Projects, tasks and file locks. */
 export const workCommands = (): Command[] => [projectCommand(), taskCommand(), lockCommand()]
@@ -30,13 +31,13 @@ function projectCommand(): Command {
           path: resolve(path),
           ...(options.name === undefined ? {} : { name: options.name }),
         })
-        print(options, added, () => [`${added.name} is project ${added.id}.`])
+        print(options, wireProject(added), () => [`${added.name} is project ${added.id}.`])
       }),
   )
   project.addCommand(
     command('list', 'list all projects').action(async (options: CommonOptions) => {
       const projects = await ask<Project[]>(options, 'project.list')
-      print(options, projects, () =>
+      print(options, projects.map(wireProject), () =>
         table([['NAME', 'ID', 'PATHS'], ...projects.map((p) => [p.name, p.id, Object.values(p.paths).join(', ')])]),
       )
     }),
@@ -73,7 +74,7 @@ function taskAdd(): Command {
           dependencies: options.dependsOn,
         },
       })
-      print(options, added, () => [`${added.id}  ${added.title}`])
+      print(options, wireTask(added), () => [`${added.id}  ${added.title}`])
     })
 }
 
@@ -91,7 +92,9 @@ function taskList(): Command {
         ...(options.status === undefined ? {} : { status: options.status }),
         ...(options.priority === undefined ? {} : { priority: options.priority }),
       })
-      print(options, tasks, () => table([['PRIORITY', 'STATUS', 'CLAIMED BY', 'TITLE', 'ID'], ...tasks.map(taskRow)]))
+      print(options, tasks.map(wireTask), () =>
+        table([['PRIORITY', 'STATUS', 'CLAIMED BY', 'TITLE', 'ID'], ...tasks.map(taskRow)]),
+      )
     })
 }
 
@@ -115,7 +118,7 @@ function taskNext(): Command {
         : await ask<Task | null>(options, 'task.next', { project: project.id })
       if (task === null)
         throw new CommandFailure('No task is free to be claimed.', EXIT.held, { code: 'no_task_available' })
-      print(options, task, () => table([taskRow(task)]))
+      print(options, wireTask(task), () => table([taskRow(task)]))
     })
 }
 
@@ -125,7 +128,7 @@ function taskClaim(): Command {
     .option(...instanceFlag)
     .action(async (id: string, options: CommonOptions & InstanceOption) => {
       const task = await ask<Task>(options, 'task.claim', { id, instance: options.instance })
-      print(options, task, () => [
+      print(options, wireTask(task), () => [
         `${task.title} is claimed by ${options.instance} (fencing token ${task.claim?.fencingToken}).`,
       ])
     })
@@ -153,7 +156,7 @@ function taskComplete(): Command {
         files: options.file,
         ...proof(options),
       })
-      print(options, task, () => [`${task.title} is completed.`])
+      print(options, wireTask(task), () => [`${task.title} is completed.`])
     })
 }
 
@@ -164,7 +167,7 @@ function taskRelease(): Command {
     .option(...PROOF_FLAG)
     .action(async (id: string, options: CommonOptions & ProofOption & { reason: string }) => {
       const task = await ask<Task>(options, 'task.release', { id, reason: options.reason, ...proof(options) })
-      print(options, task, () => [`${task.title} is free again.`])
+      print(options, wireTask(task), () => [`${task.title} is free again.`])
     })
 }
 
@@ -177,11 +180,15 @@ function lockCommand(): Command {
       .option(...PROJECT_FLAG)
       .action(async (options: CommonOptions & ProjectOption) => {
         const locks = await ask<FileLock[]>(options, 'lock.list', { project: (await projectOf(options)).id })
-        print(options, locks, () =>
-          table([
-            ['PATH', 'HELD BY', 'UNTIL', 'REASON'],
-            ...locks.map((l) => [l.path, l.instanceId, l.expiresAt, l.reason ?? '']),
-          ]),
+        const now = Date.now()
+        print(
+          options,
+          locks.map((lock) => wireLock(lock, now)),
+          () =>
+            table([
+              ['PATH', 'HELD BY', 'UNTIL', 'REASON'],
+              ...locks.map((l) => [l.path, l.instanceId, l.expiresAt, l.reason ?? '']),
+            ]),
         )
       }),
   )
@@ -205,7 +212,9 @@ function lockAcquire(): Command {
         ...(reason === undefined ? {} : { reason }),
         ...(minutes === undefined ? {} : { minutes }),
       })
-      print(options, lock, () => [`${lock.path} is locked by ${lock.instanceId} until ${lock.expiresAt}.`])
+      print(options, wireLock(lock, Date.now()), () => [
+        `${lock.path} is locked by ${lock.instanceId} until ${lock.expiresAt}.`,
+      ])
     })
 }
 

@@ -1,0 +1,39 @@
+import type { ErrorDetails } from '../../crdt/errors.ts'
+import type { Project } from '../../crdt/project.ts'
+
+/** What `--json` prints of tasks, locks and sessions is what the API answers: one shape to write scripts against. */
+export { wireLock, wireSession, wireTask } from '../../gateway/dialects/claudenest/wire.ts'
+
+/** A project under the API's field names, less the figures that only a gateway counts. */
+export const wireProject = (project: Project): object => ({
+  id: project.id,
+  name: project.name,
+  paths: project.paths,
+  summary: project.summary,
+  architecture: project.architecture,
+  conventions: project.conventions,
+  current_focus: project.currentFocus,
+  recent_changes: project.recentChanges,
+  settings: project.settings,
+  repository: project.repository && {
+    root_commit: project.repository.rootCommit,
+    remote: project.repository.remote,
+  },
+  created_at: project.createdAt,
+})
+
+/** The facts of a refusal under the API's field names. */
+export const wireDetails = ({ fields, holder, missingVoters, retryAfterMs }: ErrorDetails): object => ({
+  ...(fields === undefined ? {} : { fields }),
+  ...(holder === undefined
+    ? {}
+    : {
+        holder: {
+          instance_id: holder.instanceId,
+          reason: holder.reason ?? null,
+          expires_at: holder.expiresAt ?? null,
+        },
+      }),
+  ...(missingVoters === undefined ? {} : { missing_voters: missingVoters }),
+  ...(retryAfterMs === undefined ? {} : { retry_after_ms: retryAfterMs }),
+})

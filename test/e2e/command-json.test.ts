@@ -1,0 +1,61 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { api, createScratch, registerOwner, type Api, type Json, type RunningNode } from '../support/nodes.ts'
+
+let scratch: Awaited<ReturnType<typeof createScratch>>
+let node: RunningNode
+let client: Api
+let project: string
+beforeAll(async () => {
+  scratch = await createScratch()
+  node = await scratch.start('alpha')
+  client = api(node, await registerOwner(node))
+  const folder = join(scratch.path, 'work')
+  await mkdir(folder)
+  project = (await node.cli('project', 'add', folder)).json.id
+})
+afterAll(() => scratch.dispose())
+
+const run = async (...args: string[]): Promise<Json> => (await node.cli(...args)).json
+const answer = async (path: string): Promise<Json> => (await client.get(path)).body.data
+/** Without what counts seconds: the two are asked one after the other. */
+const still = (answered: Json): Json => ({
+  ...answered,
+  duration: null,
+  formatted_duration: null,
+  remaining_seconds: null,
+})
+
+it('prints tasks, before, during and after a claim, as the API answers them', async () => {
+  const { id } = await run('task', 'add', 'Fix the login', '--project', project)
+  expect(await run('task', 'list', '--project', project)).toEqual(await answer(`/api/projects/${project}/tasks`))
+  expect(await run('task', 'next', '--claim', '--project', project)).toMatchObject({ id, is_claimed: true })
+  const task = async (): Promise<Json> => (await answer(`/api/tasks/${id}`)).task
+  expect((await run('task', 'list', '--project', project))[0]).toEqual(await task())
+  expect(await run('task', 'complete', id, '--summary', 'done')).toEqual(await task())
+})
+
+it('prints locks, and who holds one that is refused, as the API answers them', async () => {
+  await run('lock', 'acquire', 'src/a.ts', '--project', project, '--instance', 'one', '--reason', 'refactoring')
+  const locks = await run('lock', 'list', '--project', project)
+  expect(locks.map(still)).toEqual((await answer(`/api/projects/${project}/locks`)).map(still))
+  const refused = await node.cli('lock', 'acquire', 'src/a.ts', '--project', project, '--instance', 'two')
+  const over = await client.post(`/api/projects/${project}/locks`, { path: 'src/a.ts', instance_id: 'two' })
+  expect([refused.code, refused.json.error.details]).toEqual([4, over.body.error.details])
+})
+
+it('prints sessions as the API answers them, and finds a machine by its peer id', async () => {
+  const started = await run('session', 'start', '--machine', node.peerId, '--agent', 'shell')
+  const [machine] = await answer('/api/machines')
+  const sessions = await run('session', 'list')
+  expect(sessions.map(still)).toEqual((await answer(`/api/machines/${machine.id}/sessions`)).map(still))
+  expect([sessions[0].id, started.machine_id]).toEqual([started.id, machine.id])
+})
+
+it("prints a project's own fields under the names of the API", async () => {
+  const [printed] = await run('project', 'list')
+  const { project: answered } = await answer(`/api/projects/${project}`)
+  const { repository, ...shared } = printed
+  expect([repository, answered]).toEqual([null, expect.objectContaining(shared)])
+})
