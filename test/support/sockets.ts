@@ -39,12 +39,9 @@ export class Subscriber {
   static async open(
     node: RunningNode,
     channel: string,
-    { token, from, localAddress }: { token: string; from?: number; localAddress?: string },
+    { token, from }: { token: string; from?: number },
   ): Promise<Subscriber> {
-    const socket = new WebSocket(
-      `${node.http.replace(/^http/, 'ws')}/app/rookery`,
-      localAddress === undefined ? {} : { localAddress },
-    )
+    const socket = new WebSocket(`${node.http.replace(/^http/, 'ws')}/app/rookery`)
     const subscriber = new Subscriber(socket, channel)
     await once(socket, 'open')
     subscriber.#say('pusher:subscribe', {
@@ -53,7 +50,10 @@ export class Subscriber {
       spelling: 'colon',
       ...(from !== undefined && { from }),
     })
-    await subscriber.until(() => subscriber.has('pusher_internal:subscription_succeeded'))
+    await subscriber.until(
+      () => subscriber.has('pusher_internal:subscription_succeeded') || subscriber.closedWith !== undefined,
+    )
+    if (subscriber.closedWith) throw new Error(`${channel}: closed with ${subscriber.closedWith.code}`)
     return subscriber
   }
 
