@@ -77,18 +77,21 @@ export function latestOnly<T>(answer: (question: T) => Promise<unknown>, log: Lo
   let next: { question: T } | undefined
   let isRunning = false
   const run = async (): Promise<void> => {
-    for (let current = next; current !== undefined; current = next) {
-      next = undefined
-      await answer(current.question)
+    isRunning = true
+    try {
+      for (let current = next; current !== undefined; current = next) {
+        next = undefined
+        await answer(current.question)
+      }
+    } finally {
+      // Together with the last look at `next`: a question that comes a moment later starts anew.
+      isRunning = false
     }
   }
   return (question) => {
     next = { question }
     if (isRunning) return
-    isRunning = true
-    void run()
-      .catch((error: unknown) => log.error({ error: String(error) }, 'a peer could not be answered'))
-      .finally(() => (isRunning = false))
+    run().catch((error: unknown) => log.error({ error: String(error) }, 'a peer could not be answered'))
   }
 }
 
