@@ -23,5 +23,3 @@ export type DomainEvent =
     }
   | { readonly type: 'machine.changed'; readonly machineId: MachineId }
   | { readonly type: 'members.changed' }
-
-export type DomainEventType = DomainEvent['type']

@@ -10,8 +10,6 @@ import type {
   SessionStatus,
 } from '../../crdt/session.ts'
 
-export { VIEWER_WINDOW_BYTES } from '../../protocols/session-stream.ts'
-
 /** What a viewer of a terminal gets, in order. `seq` counts the bytes of output before this chunk. */
 export type SessionOutput =
   | { readonly type: 'output'; readonly seq: number; readonly bytes: Uint8Array }
