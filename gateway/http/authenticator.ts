@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Actor } from '../../crdt/actor.ts'
-import type { AccountService } from '../../node/services/account-service.ts'
+import type { AccountService } from '../../node/services/accounts/account-service.ts'
 import { addressKey } from './address.ts'
 import { createBoundedSet } from './bounded-set.ts'
 import { RATE_KEYS_MAX } from './rate-limit.ts'

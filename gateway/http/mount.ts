@@ -2,7 +2,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { domainError } from '../../crdt/errors.ts'
 import type { Clock } from '../../node/ports/clock.ts'
 import type { Log } from '../../node/ports/log.ts'
-import { StorageError } from '../../node/services/documents.ts'
+import { StorageError } from '../../node/services/feeds/documents.ts'
 import type { Dialect, Envelope, Meta, Route } from './dialect.ts'
 import { httpError } from './refusal.ts'
 import type { Refusal } from './refusal.ts'

@@ -4,7 +4,7 @@ import { domainError } from '../../crdt/errors.ts'
 import { err, ok } from '../../crdt/result.ts'
 import type { Result } from '../../crdt/result.ts'
 import { hasEnded } from '../../crdt/session.ts'
-import type { SessionService, SessionViewer } from '../../node/services/session-service.ts'
+import type { SessionService, SessionViewer } from '../../node/services/sessions/session-service.ts'
 import { InputData, ResizeData } from './pusher-frames.ts'
 import type { ClientEvent } from './pusher-frames.ts'
 

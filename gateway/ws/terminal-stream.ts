@@ -1,4 +1,4 @@
-import type { SessionOutput, SessionViewer } from '../../node/services/session-service.ts'
+import type { SessionOutput, SessionViewer } from '../../node/services/sessions/session-service.ts'
 import { incompleteTail } from './utf8.ts'
 
 /** What a terminal's subscriber is told, in order. Positions count bytes of output from the session's start. */

@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream'
 import { z } from 'zod'
 import type { Actor } from '../../crdt/actor.ts'
 import { PTY_COLS, PTY_ROWS } from '../../crdt/session.ts'
-import type { SessionService, SessionViewer } from '../services/session-service.ts'
+import type { SessionService, SessionViewer } from '../services/sessions/session-service.ts'
 import { encodeFrame, encodeJsonFrame, FRAME, parseJsonPayload, readFrames } from './attach-frames.ts'
 
 const Resize = z.strictObject({

@@ -9,8 +9,8 @@ import { systemClock } from '../adapters/system-clock.ts'
 import { systemRandom } from '../adapters/system-random.ts'
 import type { FeedStore } from '../ports/feed-store.ts'
 import type { Log } from '../ports/log.ts'
-import { prepareVoterJournal } from '../services/lease-voter.ts'
-import { adoptMesh, createMesh } from '../services/membership-service.ts'
+import { prepareVoterJournal } from '../services/leases/lease-voter.ts'
+import { adoptMesh, createMesh } from '../services/membership/membership-service.ts'
 import type { Identity } from './identity.ts'
 
 export const storeDir = (meshDir: string): string => join(meshDir, 'store')

@@ -1,7 +1,7 @@
 import { realpath } from 'node:fs/promises'
 import { sep } from 'node:path'
 import type { Project } from '../../crdt/project.ts'
-import type { MeshStatus } from '../services/mesh-service.ts'
+import type { MeshStatus } from '../services/membership/mesh-service.ts'
 import { ask, type CommonOptions } from './command.ts'
 import { CommandFailure, EXIT } from './exit.ts'
 

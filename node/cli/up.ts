@@ -1,6 +1,6 @@
 import { createPinoLog } from '../adapters/pino-log.ts'
 import { StoreUnusableError } from '../adapters/level-store.ts'
-import { StorageError } from '../services/documents.ts'
+import { StorageError } from '../services/feeds/documents.ts'
 import type { Config } from './config.ts'
 import { CommandFailure, EXIT } from './exit.ts'
 import { runNode, type RunningNode } from './run-node.ts'

@@ -1,11 +1,11 @@
-import type { AccountService } from './account-service.ts'
+import type { AccountService } from './accounts/account-service.ts'
 import type { EventHub } from './event-hub.ts'
-import type { LockService } from './lock-service.ts'
-import type { MachineService } from './machine-service.ts'
-import type { MeshService } from './mesh-service.ts'
-import type { ProjectService } from './project-service.ts'
-import type { SessionService } from './session-service.ts'
-import type { TaskService } from './task-service.ts'
+import type { LockService } from './locks/lock-service.ts'
+import type { MachineService } from './machines/machine-service.ts'
+import type { MeshService } from './membership/mesh-service.ts'
+import type { ProjectService } from './projects/project-service.ts'
+import type { SessionService } from './sessions/session-service.ts'
+import type { TaskService } from './tasks/task-service.ts'
 
 /** The one API that every surface (HTTP dialects, WebSocket, CLI, page) calls. */
 export type Services = {

@@ -1,6 +1,6 @@
 import { domainError } from '../../crdt/errors.ts'
 import { err, ok, type Result } from '../../crdt/result.ts'
-import { StorageError } from './documents.ts'
+import { StorageError } from './feeds/documents.ts'
 
 /** Turns a refusing disk into the domain's answer; everything else that is thrown is a bug and stays thrown. */
 export async function written<T>(write: Promise<T>): Promise<Result<T>> {

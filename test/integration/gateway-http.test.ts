@@ -3,7 +3,7 @@ import { connect } from 'node:net'
 import { afterEach, expect, it } from 'vitest'
 import { domainError } from '../../crdt/errors.ts'
 import type { GatewayConfig } from '../../gateway/http/config.ts'
-import { StorageError } from '../../node/services/documents.ts'
+import { StorageError } from '../../node/services/feeds/documents.ts'
 import { FIRST_USER, rawCall, startGatewayLab, type GatewayLab } from '../support/gateway-lab.ts'
 
 const labs: GatewayLab[] = []

@@ -8,11 +8,16 @@ import { domainError } from '../../crdt/errors.ts'
 import { MeshId, type DocId, type PeerId } from '../../crdt/ids.ts'
 import { err, ok } from '../../crdt/result.ts'
 import type { PasswordHasher } from '../../node/ports/password-hasher.ts'
-import { StorageError, type DocumentChange, type Documents, type FeedPosition } from '../../node/services/documents.ts'
+import {
+  StorageError,
+  type DocumentChange,
+  type Documents,
+  type FeedPosition,
+} from '../../node/services/feeds/documents.ts'
 import { createEventHub } from '../../node/services/event-hub.ts'
-import type { HeldLease, LeaseRefusal, LeaseService } from '../../node/services/lease-service.ts'
-import type { Presence, PresenceState } from '../../node/services/presence.ts'
-import type { Rpc, RpcMethod } from '../../node/services/rpc.ts'
+import type { HeldLease, LeaseRefusal, LeaseService } from '../../node/services/leases/lease-service.ts'
+import type { Presence, PresenceState } from '../../node/services/sync/presence.ts'
+import type { Rpc, RpcMethod } from '../../node/services/rpc/rpc.ts'
 import { toHex } from '../../protocols/codec.ts'
 import type { FeedCut, Member, Membership } from '../../protocols/membership/membership.ts'
 import { createManualClock, settle } from './clock.ts'

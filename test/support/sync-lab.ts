@@ -1,5 +1,10 @@
 import type { PeerId } from '../../crdt/ids.ts'
-import { createSync, type MembershipLog, type SyncDeps, type SyncService } from '../../node/services/sync-service.ts'
+import {
+  createSync,
+  type MembershipLog,
+  type SyncDeps,
+  type SyncService,
+} from '../../node/services/sync/sync-service.ts'
 import { createManualClock, settle, type ManualClock } from './clock.ts'
 import { createSeededRandom } from './identity.ts'
 import { createMemoryNetwork, type MemoryNetwork } from './memory-network.ts'

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { TokenId } from '../../../crdt/ids.ts'
 import { ok } from '../../../crdt/result.ts'
-import type { SignedIn } from '../../../node/services/account-service.ts'
+import type { SignedIn } from '../../../node/services/accounts/account-service.ts'
 import { none } from '../../http/dialect.ts'
 import type { Wire } from '../../http/dialect.ts'
 import { invalid } from './inputs.ts'

@@ -1,7 +1,7 @@
 import { toString as qrCode } from 'qrcode'
 import type { Command } from 'commander'
 import { CAPABILITIES, Capability, DEFAULT_CAPABILITIES } from '../../../crdt/capability.ts'
-import type { MemberView, MeshStatus } from '../../services/mesh-service.ts'
+import type { MemberView, MeshStatus } from '../../services/membership/mesh-service.ts'
 import { ask, command, parseDuration, print, table, type CommonOptions } from '../command.ts'
 import { callNode, NodeNotRunningError } from '../control-client.ts'
 import { controlSocket } from '../command.ts'

@@ -2,7 +2,7 @@ import type { PeerId } from '../../../crdt/ids.ts'
 import { parseKeptEnvelope, type Envelope } from '../../../protocols/feed/envelope.ts'
 import { MalformedError } from '../../../protocols/codec.ts'
 import type { FeedHead } from '../../ports/feed-store.ts'
-import { StorageError } from '../documents.ts'
+import { StorageError } from './documents.ts'
 import { readFeed, type Feed, type Replica } from './replica.ts'
 
 type Cursor = { readonly author: PeerId; readonly rest: AsyncGenerator<Uint8Array>; front: Envelope }

@@ -5,7 +5,7 @@ import { decodeCanonical, encodeCanonical, equalBytes } from '../../../protocols
 import { clientIdOf, NONCE_BYTES, type Envelope } from '../../../protocols/feed/envelope.ts'
 import { createReplicaDoc } from '../../../protocols/feed/replica-doc.ts'
 import type { FeedHead, Snapshot } from '../../ports/feed-store.ts'
-import { StorageError } from '../documents.ts'
+import { StorageError } from './documents.ts'
 import type { Frozen } from './frozen.ts'
 import { history } from './history.ts'
 import type { Feed, LiveDoc, OwnClient, Replica } from './replica.ts'

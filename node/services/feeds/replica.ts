@@ -8,7 +8,7 @@ import type { Clock } from '../../ports/clock.ts'
 import type { FeedHead, FeedStore } from '../../ports/feed-store.ts'
 import type { Log } from '../../ports/log.ts'
 import type { Random } from '../../ports/random.ts'
-import type { DocumentChange } from '../documents.ts'
+import type { DocumentChange } from './documents.ts'
 
 /** Documents known at once. A mesh has a few per project and member; a member who makes up names stops here. */
 export const DOCUMENTS_MAX = 20_000

@@ -2,7 +2,7 @@ import * as fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { streamTerminal, type TerminalMessage } from '../../../gateway/ws/terminal-stream.ts'
 import { incompleteTail } from '../../../gateway/ws/utf8.ts'
-import type { SessionOutput } from '../../../node/services/session-service.ts'
+import type { SessionOutput } from '../../../node/services/sessions/session-service.ts'
 import { settle } from '../../support/clock.ts'
 
 /** Feeds chunks to the stream as if they came from a terminal, and records what a subscriber gets. */

@@ -1,0 +1,311 @@
+import type * as Y from 'yjs'
+import { isVolatile, type DocId, type PeerId } from '../../../crdt/ids.ts'
+import { contentHash } from '../../../protocols/feed/content-hash.ts'
+import { every } from '../../ports/clock.ts'
+import type { FeedHead } from '../../ports/feed-store.ts'
+import { StorageError, type Documents } from './documents.ts'
+import type { FeedExchange, FeedVectors } from './feed-exchange.ts'
+import { applyCuts } from './cuts.ts'
+import { loadFrozen, type Frozen, type FrozenListener } from './frozen.ts'
+import { createGenerations, type Generations } from './generations.ts'
+import { history } from './history.ts'
+import { receiveEnvelopes } from './intake.ts'
+import { createLoader, isSnapshotDue, readOne, takeSnapshot, type Loader } from './loading.ts'
+import { createOwnWrites, type OwnWrites } from './own-writes.ts'
+import { announce, createReplica, feedOf, type Feed, type LiveDoc, type Replica, type ReplicaDeps } from './replica.ts'
+import { createWaitingRoom, type WaitingRoom } from './waiting-room.ts'
+
+/** A document nobody has used for this long leaves memory. */
+const IDLE_MS = 60_000
+const SWEEP_MS = 30_000
+
+/** A replay costs seconds for a large document, and anybody can claim that replicas differ. */
+const REBUILD_EVERY_MS = 60_000
+
+export type DocumentInfo = {
+  readonly doc: DocId
+  readonly authors: number
+  readonly envelopes: number
+  /** Received envelopes that wait for others. */
+  readonly waiting: number
+  readonly loaded: boolean
+}
+
+export type DocumentsService = Documents &
+  FeedExchange & {
+    info(): readonly DocumentInfo[]
+    /** Fires when an author is frozen, with the proof: envelopes that make whoever receives them do the same. */
+    readonly onFrozen: (listener: FrozenListener) => () => void
+    /** The proof against a frozen author; empty for any other. */
+    readonly evidence: (author: PeerId) => Promise<readonly Uint8Array[]>
+    /** Makes everything durable and saves snapshots. The store stays open: whoever opened it closes it. */
+    close(): Promise<void>
+  }
+
+type Parts = {
+  readonly replica: Replica
+  readonly frozen: Frozen
+  readonly room: WaitingRoom
+  readonly generations: Generations
+  readonly loader: Loader
+  readonly ownWrites: OwnWrites
+  /** Pins the document and brings it into memory. */
+  readonly hold: (feed: Feed) => Promise<() => void>
+}
+
+/** @throws StorageError when what is stored contradicts itself. */
+export async function createDocuments(deps: ReplicaDeps): Promise<DocumentsService> {
+  const replica = createReplica(deps)
+  await restoreHeads(replica)
+  const frozen = await loadFrozen(replica)
+  const room = createWaitingRoom()
+  const generations = createGenerations(replica, room)
+  const loader = createLoader(replica, frozen)
+  const ownWrites = createOwnWrites({ replica, loader, frozen, generations })
+  const hold = createHold(replica, loader, ownWrites)
+  const parts: Parts = { replica, frozen, room, generations, loader, ownWrites, hold }
+  const cancelSweep = every(replica.clock, SWEEP_MS, () => void replica.exclusive(() => sweep(parts)))
+  return {
+    ...createDocumentApi(parts),
+    ...createExchange(parts),
+    info: () => [...replica.feeds.values()].filter(isKnown).map((feed) => describe(feed, room)),
+    onFrozen: frozen.onFrozen,
+    evidence: frozen.evidence,
+    async close() {
+      cancelSweep()
+      await replica.exclusive(async () => {
+        await ownWrites.flush()
+        for (const feed of replica.feeds.values()) await snapshotBeforeUnload(parts, feed)
+      })
+    },
+  }
+}
+
+async function restoreHeads(replica: Replica): Promise<void> {
+  for (const [doc, authors] of await replica.store.documents()) {
+    const feed = feedOf(replica, doc)
+    for (const [author, seq] of authors) {
+      const bytes = await readOne(replica, feed, author, seq)
+      if (!bytes) throw new StorageError(`The stored feed of ${author} in the document ${doc} lacks its end (${seq}).`)
+      feed.heads.set(author, { seq, hash: replica.crypto.sha256(bytes) })
+    }
+  }
+}
+
+const isKnown = (feed: Feed): boolean => feed.heads.size > 0
+
+const describe = (feed: Feed, room: WaitingRoom): DocumentInfo => ({
+  doc: feed.doc,
+  authors: feed.heads.size,
+  envelopes: [...feed.heads.values()].reduce((sum, { seq }) => sum + seq, 0),
+  waiting: room.count(feed.doc),
+  loaded: feed.live !== undefined,
+})
+
+const usable = (feed: Feed): LiveDoc | undefined => (feed.dirty ? undefined : feed.live)
+
+function createHold(replica: Replica, loader: Loader, ownWrites: OwnWrites): Parts['hold'] {
+  return async (feed) => {
+    feed.pins += 1
+    let held = true
+    const unpin = (): void => {
+      if (held) feed.pins -= 1
+      held = false
+      feed.lastUsedMs = replica.clock.monoMs()
+    }
+    try {
+      while (!usable(feed)) {
+        if (feed.dirty) await ownWrites.clean(feed)
+        else await (feed.loading ??= loader.load(feed).finally(() => (feed.loading = undefined)))
+      }
+      return unpin
+    } catch (error) {
+      unpin()
+      throw error
+    }
+  }
+}
+
+function createDocumentApi({ replica, ownWrites, hold }: Parts): Documents {
+  const use = async <T>(doc: DocId, task: (feed: Feed, live: LiveDoc) => T | Promise<T>): Promise<T> => {
+    const feed = feedOf(replica, doc)
+    const unpin = usable(feed) ? pinNow(replica, feed) : await hold(feed)
+    try {
+      // Between being loaded and being used it may have become dirty again.
+      for (;;) {
+        const live = usable(feed)
+        if (live) return await task(feed, live)
+        ;(await hold(feed))()
+      }
+    } finally {
+      unpin()
+    }
+  }
+  return {
+    read: (doc, project) => use(doc, (feed, live) => look(feed, live, project)),
+    readOpen(doc, project) {
+      const feed = replica.feeds.get(doc)
+      if (!feed || feed.pins === 0) throw new Error(`${doc} is not open`)
+      if (!feed.live) throw new StorageError(`The document ${doc} could not be rebuilt.`)
+      return look(feed, feed.live, project)
+    },
+    write: (doc, actor, change) =>
+      use(doc, async (feed, live) => {
+        const { value, seq } = await ownWrites.write(feed, live, actor, change)
+        return { value, position: { doc, author: replica.self, seq } }
+      }),
+    async open(doc, onChange) {
+      const feed = feedOf(replica, doc)
+      const unpin = await hold(feed)
+      // Wrapped, so that one function can follow twice.
+      const listener: typeof onChange = onChange && ((change, state) => onChange(change, state))
+      if (listener) feed.listeners.add(listener)
+      return () => {
+        if (listener) feed.listeners.delete(listener)
+        unpin()
+      }
+    },
+    reached: ({ doc, author, seq }, signal) => reached(feedOf(replica, doc), { author, seq }, signal),
+    list: () => [...replica.feeds.values()].filter(isKnown).map((feed) => feed.doc),
+    onDocument(listener) {
+      replica.documentListeners.add(listener)
+      return () => replica.documentListeners.delete(listener)
+    },
+  }
+}
+
+function look<T>(feed: Feed, live: LiveDoc, project: (state: Y.Doc) => T): T {
+  const wasDirty = feed.dirty
+  const value = project(live.state)
+  if (feed.dirty && !wasDirty) throw new Error('documents are changed through write() only')
+  return value
+}
+
+function pinNow(replica: Replica, feed: Feed): () => void {
+  feed.pins += 1
+  return () => {
+    feed.pins -= 1
+    feed.lastUsedMs = replica.clock.monoMs()
+  }
+}
+
+async function reached(
+  feed: Feed,
+  { author, seq }: { author: PeerId; seq: number },
+  signal: AbortSignal,
+): Promise<boolean> {
+  if ((feed.heads.get(author)?.seq ?? 0) >= seq) return true
+  if (signal.aborted) return false
+  const { promise, resolve } = Promise.withResolvers<boolean>()
+  const waiter = { author, seq, resolve: () => resolve(true) }
+  const give = (): void => resolve(false)
+  feed.waiters.add(waiter)
+  signal.addEventListener('abort', give, { once: true })
+  try {
+    return await promise
+  } finally {
+    feed.waiters.delete(waiter)
+    signal.removeEventListener('abort', give)
+  }
+}
+
+function createExchange(parts: Parts): FeedExchange {
+  const { replica, frozen, ownWrites, hold } = parts
+  return {
+    vectors: () => vectorsOf(replica),
+    missing: (theirs, bytesMax) => missing(replica, theirs, bytesMax),
+    receive: (envelopes) => receiveEnvelopes(parts, envelopes),
+    onAppend: ownWrites.onAppend,
+    frozen: frozen.all,
+    headsOf: (author) => headsOf(replica, author),
+    async contentHash(doc) {
+      const feed = feedOf(replica, doc)
+      const unpin = await hold(feed)
+      try {
+        return await replica.exclusive(async () => {
+          while (feed.dirty || feed.pending.length > 0) await ownWrites.flush(feed)
+          if (!feed.live) throw new StorageError(`The document ${doc} could not be rebuilt.`)
+          return contentHash(feed.live.state, replica.crypto)
+        })
+      } finally {
+        unpin()
+      }
+    },
+    rebuild: (doc) => rebuild(parts, feedOf(replica, doc)),
+    membershipChanged: () => replica.exclusive(() => applyCuts(parts)),
+  }
+}
+
+async function rebuild({ replica, loader, ownWrites, hold }: Parts, feed: Feed): Promise<'rebuilt' | 'too soon'> {
+  const now = replica.clock.monoMs()
+  if (feed.replayedAtMs !== undefined && now - feed.replayedAtMs < REBUILD_EVERY_MS) return 'too soon'
+  feed.replayedAtMs = now
+  const unpin = await hold(feed)
+  try {
+    await replica.exclusive(async () => {
+      await ownWrites.quiesce(feed)
+      await loader.replay(feed)
+      if (feed.live && !isVolatile(feed.doc)) await loader.saveSnapshot(feed, takeSnapshot(feed.live, feed.heads))
+      announce(replica, feed, feed.heads.keys())
+    })
+    return 'rebuilt'
+  } finally {
+    unpin()
+  }
+}
+
+function vectorsOf(replica: Replica): FeedVectors {
+  const vectors = new Map<DocId, Map<PeerId, number>>()
+  for (const { doc, heads } of replica.feeds.values())
+    if (heads.size > 0) vectors.set(doc, new Map([...heads].map(([author, { seq }]) => [author, seq])))
+  return vectors
+}
+
+function headsOf(replica: Replica, author: PeerId): ReadonlyMap<DocId, FeedHead> {
+  const heads = new Map<DocId, FeedHead>()
+  for (const feed of replica.feeds.values()) {
+    const head = feed.heads.get(author)
+    if (head && !isVolatile(feed.doc)) heads.set(feed.doc, head)
+  }
+  return heads
+}
+
+async function* missing(replica: Replica, theirs: FeedVectors, bytesMax: number): AsyncGenerator<Uint8Array> {
+  // Small ones first: presence and the mesh's index must not wait for a large project.
+  const todo = [...replica.feeds.values()]
+    .filter(isKnown)
+    .map((feed) => ({ feed, to: new Map(feed.heads) }))
+    .toSorted((a, b) => rank(a.feed.doc) - rank(b.feed.doc))
+  let sent = 0
+  for (const { feed, to } of todo) {
+    const known = theirs.get(feed.doc)
+    for await (const { bytes } of history(replica, feed, (author) => known?.get(author) ?? 0, to)) {
+      yield bytes
+      sent += bytes.byteLength
+      if (sent >= bytesMax) return
+    }
+  }
+}
+
+const RANKS = ['live', 'mesh', 'accounts', 'machine', 'project']
+const rank = (doc: DocId): number => RANKS.indexOf(doc.split('/', 1)[0] ?? '')
+
+/** Unloads what is idle and forgets documents that were only asked for. */
+async function sweep(parts: Parts): Promise<void> {
+  const { replica } = parts
+  const isIdle = (feed: Feed): boolean =>
+    feed.pins === 0 && feed.pending.length === 0 && !feed.dirty && replica.clock.monoMs() - feed.lastUsedMs >= IDLE_MS
+  for (const feed of [...replica.feeds.values()].filter(isIdle)) {
+    await snapshotBeforeUnload(parts, feed)
+    if (!isIdle(feed)) continue
+    feed.live?.state.destroy()
+    feed.live = undefined
+    if (!isKnown(feed) && feed.waiters.size === 0 && !feed.loading) replica.feeds.delete(feed.doc)
+  }
+}
+
+async function snapshotBeforeUnload({ loader }: Parts, feed: Feed): Promise<void> {
+  const { live } = feed
+  if (!live || feed.dirty || feed.pending.length > 0 || isVolatile(feed.doc) || !isSnapshotDue(live, true)) return
+  await loader.saveSnapshot(feed, takeSnapshot(live, feed.heads))
+}

@@ -1,0 +1,199 @@
+import type { PeerId } from '../../../crdt/ids.ts'
+import { encodeCanonical, toHex } from '../../../protocols/codec.ts'
+import type { ClaimEvent, ClaimSpec } from '../../../protocols/lease/claimant.ts'
+import type { VoterSet } from '../../../protocols/lease/config.ts'
+import { MESSAGE_BYTES_MAX } from '../../../protocols/lease/frame.ts'
+import {
+  LEASES_PER_OWNER_MAX,
+  RESOURCES_PER_LEASE_MAX,
+  tokenNumber,
+  type Certificate,
+} from '../../../protocols/lease/messages.ts'
+import { mergePositions } from '../../../protocols/lease/positions.ts'
+import type { Membership } from '../../../protocols/membership/membership.ts'
+import type { Clock } from '../../ports/clock.ts'
+import type { Log } from '../../ports/log.ts'
+import type { Random } from '../../ports/random.ts'
+import type { Documents, FeedPosition } from '../feeds/documents.ts'
+import type { Acquisition, Attempt } from './lease-acquire.ts'
+import { timerMs, type Claims, type RunningClaim } from './lease-claims.ts'
+import type { HeldLeases } from './lease-held.ts'
+import type { AcquireRequest, HeldLease } from './lease-service.ts'
+
+export type AttemptsDeps = {
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly claims: Claims
+  readonly leases: HeldLeases
+  readonly reached: Documents['reached']
+  readonly membership: () => Membership
+  readonly boot: number
+  readonly closing: AbortSignal
+}
+
+export type AcquisitionSteps = Pick<
+  Acquisition,
+  'attempt' | 'pause' | 'pauseUntilFree' | 'missingAuthor' | 'giveBack' | 'isValid'
+> & {
+  /** Forgets what is kept between attempts. */
+  done(): void
+}
+
+type Hint = { isFree: boolean; wake: () => void }
+type Target = { readonly voters: VoterSet; readonly request: AcquireRequest; readonly lid: string }
+
+/** What acquisitions have in common. */
+export class Attempts {
+  readonly #deps: AttemptsDeps
+  readonly #bootNonce: string
+  /** Refused lease ids whose attempt has not been repeated yet. */
+  readonly #hints = new Map<string, Hint>()
+  /** Highest token number known; after a restart it is learned anew, from the first refusal. */
+  #known = 0
+
+  constructor(deps: AttemptsDeps) {
+    this.#deps = deps
+    this.#bootNonce = toHex(deps.random.bytes(8))
+  }
+
+  for(voters: VoterSet, request: AcquireRequest): AcquisitionSteps {
+    const { claims, leases, random } = this.#deps
+    let lid = ''
+    return {
+      attempt: async (limitMs) => {
+        if (claims.count >= LEASES_PER_OWNER_MAX || isTooLarge(request)) return { is: 'limit' }
+        this.#hints.delete(lid)
+        lid = toHex(random.bytes(16))
+        this.#hints.set(lid, { isFree: false, wake: () => undefined })
+        return await this.#attempt({ voters, request, lid }, limitMs)
+      },
+      pause: async (limitMs) => await this.#pause(undefined, limitMs),
+      pauseUntilFree: async (limitMs) => await this.#pause(this.#hints.get(lid), limitMs),
+      missingAuthor: async (lease, limitMs) => await missingAuthor(this.#deps, lease, limitMs),
+      giveBack: ({ leaseId }) => leases.release(leaseId),
+      isValid: ({ leaseId }) => leases.isValid(leaseId),
+      done: () => this.#hints.delete(lid),
+    }
+  }
+
+  /** A voter's hint about a lease id that was refused. */
+  wayIsFree(lid: string): void {
+    const hint = this.#hints.get(lid)
+    if (!hint) return
+    hint.isFree = true
+    hint.wake()
+  }
+
+  /** Resolves with the outcome of the first round; from then on the lease, if there is one, lives in `leases`. */
+  #attempt(target: Target, limitMs: number): Promise<Attempt> {
+    const { clock, closing } = this.#deps
+    return new Promise((resolve) => {
+      const conclude = (outcome: Attempt): void => {
+        cancelTimer()
+        closing.removeEventListener('abort', refuse)
+        resolve(outcome)
+      }
+      const refuse = (): void => {
+        const { denies, silent } = running.claim.standing()
+        for (const { min } of denies) if (min?.epoch === target.voters.config.epoch) this.#learn(min.n - 1)
+        running.release()
+        conclude({ is: 'refused', denies, silent })
+      }
+      const onEvent = (event: ClaimEvent): void => {
+        if (event.is === 'refused') refuse()
+        else if (event.is === 'certified') conclude(this.#certified(target, running, event.certificate))
+        else this.#changed(target.lid, event)
+      }
+      const cancelTimer = clock.after(timerMs(limitMs), refuse)
+      closing.addEventListener('abort', refuse)
+      const running = this.#deps.claims.start(target.voters, this.#spec(target), onEvent)
+    })
+  }
+
+  #spec({ voters, request, lid }: Target): ClaimSpec {
+    return {
+      lid,
+      firstSeq: this.#deps.boot * SEQ_PER_BOOT,
+      owner: `${this.#bootNonce}/${request.owner}`,
+      info: request.info,
+      res: request.resources,
+      token: { epoch: voters.config.epoch, n: this.#known + 1 },
+    }
+  }
+
+  #certified({ request }: Target, running: RunningClaim, certificate: Certificate): Attempt {
+    this.#learn(certificate.req.token.n)
+    const lease = heldLease(certificate)
+    this.#deps.leases.add(lease, running, request.holdUntilMs)
+    return { is: 'certified', lease }
+  }
+
+  #changed(leaseId: string, { is: state }: ClaimEvent): void {
+    if (state === 'lost') this.#deps.leases.lose(leaseId)
+    if (state !== 'renewed') this.#deps.log.info({ leaseId, state }, 'a lease was interrupted')
+  }
+
+  #learn(n: number): void {
+    this.#known = Math.max(this.#known, n)
+  }
+
+  #pause(hint: Hint | undefined, limitMs: number): Promise<void> {
+    const { clock, closing } = this.#deps
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        cancel()
+        closing.removeEventListener('abort', wake)
+        resolve()
+      }
+      const cancel = clock.after(timerMs(limitMs), wake)
+      closing.addEventListener('abort', wake)
+      if (hint) hint.wake = wake
+      if (hint?.isFree) wake()
+    })
+  }
+}
+
+/** More renewals than any process lives to make. */
+const SEQ_PER_BOOT = 2 ** 20
+
+const heldLease = (certificate: Certificate): HeldLease => ({
+  leaseId: certificate.req.lid,
+  resources: certificate.req.res,
+  fencingToken: tokenNumber(certificate.req.token),
+  certificate,
+  after: mergePositions(certificate.grants.flatMap(({ after }) => after)),
+})
+
+/** Of a message, for what is not resources. */
+const REST_BYTES_MAX = 16 * 1024
+
+const isTooLarge = ({ resources }: AcquireRequest): boolean =>
+  resources.length > RESOURCES_PER_LEASE_MAX ||
+  encodeCanonical(resources).byteLength > MESSAGE_BYTES_MAX - REST_BYTES_MAX
+
+async function missingAuthor(
+  { clock, reached, membership, closing }: AttemptsDeps,
+  { after }: HeldLease,
+  limitMs: number,
+): Promise<PeerId | undefined> {
+  const due = after.flatMap((position) => attainable(membership(), position) ?? [])
+  if (due.length === 0) return undefined
+  const timeout = new AbortController()
+  const cancel = clock.after(limitMs, () => timeout.abort(new Error('the last writes did not arrive in time')))
+  try {
+    const signal = AbortSignal.any([timeout.signal, closing])
+    const arrived = await Promise.all(due.map(async (position) => await reached(position, signal)))
+    return due.find((_, i) => arrived[i] === false)?.author
+  } finally {
+    cancel()
+  }
+}
+
+/** What a former member wrote beyond its cut is void everywhere: it would be waited for in vain. */
+function attainable(membership: Membership, position: FeedPosition): FeedPosition | undefined {
+  const cuts = membership.removed.get(position.author)
+  if (!cuts) return position
+  const cut = cuts.get(position.doc)
+  return cut && { ...position, seq: Math.min(position.seq, cut.seq) }
+}

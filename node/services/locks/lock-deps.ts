@@ -1,0 +1,21 @@
+import type { PeerId } from '../../../crdt/ids.ts'
+import type { Crypto } from '../../../protocols/crypto.ts'
+import type { Turns } from '../claims/claim-turns.ts'
+import type { LeaseService } from '../leases/lease-service.ts'
+import type { LockBoards, LockBoardsDeps } from './lock-boards.ts'
+import type { LiveLocks } from './lock-live.ts'
+import type { ProjectService } from '../projects/project-service.ts'
+import type { Rpc } from '../rpc/rpc.ts'
+
+export type LockServiceDeps = Omit<LockBoardsDeps, 'certifies' | 'leases'> & {
+  leases: LeaseService
+  rpc: Rpc
+  crypto: Pick<Crypto, 'sha256'>
+  projects: Pick<ProjectService, 'get'>
+  /** What people call a member; the peer id where it has no name. */
+  nameOf: (peer: PeerId) => string
+  /** Counts the starts of this node; never used twice. */
+  boot: number
+}
+
+export type LockDeps = LockServiceDeps & { boards: LockBoards; live: LiveLocks; turns: Turns }

@@ -1,0 +1,209 @@
+import { z } from 'zod'
+import { can } from '../../../crdt/actor.ts'
+import { domainError } from '../../../crdt/errors.ts'
+import { lockExtent, lockView } from '../../../crdt/lock-board.ts'
+import { LockView } from '../../../crdt/lock-view.ts'
+import { err, ok } from '../../../crdt/result.ts'
+import { Position } from '../../../protocols/lease/messages.ts'
+import { mayActFor } from '../claims/claim-owner.ts'
+import { reachedWithin } from '../claims/claim-reached.ts'
+import { dropLease, dropPath } from './lock-lease.ts'
+import { LOCK_MINUTES_MAX, lockKeyOf, lockMinutes, lockTarget } from './lock-target.ts'
+import type { Actor } from '../../../crdt/actor.ts'
+import type { DomainError } from '../../../crdt/errors.ts'
+import type { HeldLock } from '../../../crdt/lock-board.ts'
+import type { FileLock } from '../../../crdt/lock.ts'
+import type { Result } from '../../../crdt/result.ts'
+import type { HeldLease } from '../leases/lease-service.ts'
+import type { LockDeps } from './lock-deps.ts'
+import type { LockService } from './lock-service.ts'
+
+export type LockEnding = Pick<LockService, 'extend' | 'release' | 'forceRelease'> & {
+  /** Has the caller's lock last until then, through its node. */
+  prolong(actor: Actor, lock: HeldLock, untilMs: number): Promise<Result<FileLock>>
+  /** Lets other members end and prolong locks that this node holds for their callers. */
+  serve(): void
+  /** A lease ended by itself: takes its locks off the board. */
+  leaseEnded(lease: HeldLease): Promise<void>
+}
+
+const place = { projectId: z.string(), path: z.string() }
+const proof = { instanceId: z.string().max(128), fencingToken: z.int().optional() }
+const ReleaseInput = z.object({ ...place, ...proof })
+const ExtendInput = z.object({ ...place, ...proof, untilMs: z.int().min(0) })
+const ForceInput = z.object(place)
+const Released = z.object({ position: Position })
+const Extended = z.object({ lock: LockView, position: Position })
+
+type Place = z.infer<typeof ForceInput>
+type Release = z.infer<typeof ReleaseInput>
+type Extend = z.infer<typeof ExtendInput>
+
+/** Giving back and prolonging: always on the node that holds the lease. */
+export function createLockEnding(deps: LockDeps): LockEnding {
+  return {
+    async release(actor, projectId, input) {
+      const lock = await heldLock(deps, { ...input, projectId })
+      if (!lock.ok) return lock
+      const refused = refuse(actor, lock.value, input)
+      if (refused) return err(refused)
+      return await atHolder(deps, actor, { lock: lock.value, method: 'lock.release', input: { ...input, projectId } })
+    },
+    async extend(actor, projectId, input) {
+      const minutes = lockMinutes('additional_minutes', input.additionalMinutes)
+      if (!minutes.ok) return minutes
+      const lock = await heldLock(deps, { ...input, projectId })
+      if (!lock.ok) return lock
+      const refused = refuse(actor, lock.value, input)
+      if (refused) return err(refused)
+      const untilMs = Date.parse(lock.value.record.expiresAt) + minutes.value * 60_000
+      return await prolong(deps, actor, { lock: lock.value, untilMs, fencingToken: input.fencingToken })
+    },
+    async forceRelease(actor, projectId, path) {
+      if (!can(actor, 'lock:admin')) return err(domainError('forbidden'))
+      const lock = await heldLock(deps, { projectId, path })
+      if (!lock.ok) return lock
+      return await atHolder(deps, actor, { lock: lock.value, method: 'lock.forceRelease', input: { projectId, path } })
+    },
+    prolong: (actor, lock, untilMs) => prolong(deps, actor, { lock, untilMs, fencingToken: undefined }),
+    serve: () => serve(deps),
+    async leaseEnded({ leaseId }) {
+      if (deps.live.ofLease(leaseId).length > 0) await dropLease(deps, leaseId)
+    },
+  }
+}
+
+function serve(deps: LockDeps): void {
+  // Nothing runs on this machine: it holds the lease because its gateway was asked, so it also gives it back.
+  const needsRun = false
+  deps.rpc.serve({
+    name: 'lock.release',
+    input: ReleaseInput,
+    needsRun,
+    run: (actor, input) => releaseHere(deps, actor, input),
+  })
+  deps.rpc.serve({
+    name: 'lock.extend',
+    input: ExtendInput,
+    needsRun,
+    run: (actor, input) => extendHere(deps, actor, input),
+  })
+  deps.rpc.serve({
+    name: 'lock.forceRelease',
+    input: ForceInput,
+    needsRun,
+    run: async (actor, input) =>
+      can(actor, 'lock:admin') ? await forceHere(deps, actor, input) : err(domainError('forbidden')),
+  })
+}
+
+async function heldLock(deps: LockDeps, { projectId, path }: Place): Promise<Result<HeldLock>> {
+  const project = await deps.projects.get(projectId)
+  if (!project.ok) return project
+  const target = lockTarget(lockKeyOf(deps.crypto, project.value), path)
+  if (!target.ok) return target
+  const lock = deps.boards.board.get(lockExtent(target.value))
+  return lock ? ok(lock) : err(domainError('lock_not_held_by_caller', { message: 'There is no lock on this path.' }))
+}
+
+function refuse(actor: Actor, { record }: HeldLock, input: Omit<Release, 'projectId'>): DomainError | undefined {
+  const held = { instanceId: record.instance, tokenId: record.tokenId, fencingToken: record.token }
+  const { instanceId, fencingToken } = input
+  if (mayActFor(held, { actor, instanceId, fencingToken, ability: 'lock:write' })) return undefined
+  const { reason, expiresAt } = record
+  const holder = { instanceId: record.instance, expiresAt, ...(reason === null ? {} : { reason }) }
+  return domainError('lock_not_held_by_caller', { details: { holder } })
+}
+
+/** `Rpc` calls ourselves without the network: one path for both. */
+async function atHolder(
+  deps: LockDeps,
+  actor: Actor,
+  call: { lock: HeldLock; method: 'lock.release' | 'lock.forceRelease'; input: Place },
+): Promise<Result<null>> {
+  const { lock, method, input } = call
+  const reply = await deps.rpc.call(lock.node, method, { actor, input, reply: Released })
+  if (!reply.ok) return err(holderError(deps, lock, reply.error))
+  await reachedWithin(deps, reply.value.position)
+  return ok(null)
+}
+
+async function prolong(
+  deps: LockDeps,
+  actor: Actor,
+  { lock, untilMs, fencingToken }: { lock: HeldLock; untilMs: number; fencingToken: number | undefined },
+): Promise<Result<FileLock>> {
+  const { node, record } = lock
+  const input = { projectId: record.project, path: record.path, instanceId: record.instance, fencingToken, untilMs }
+  const reply = await deps.rpc.call(node, 'lock.extend', { actor, input, reply: Extended })
+  if (!reply.ok) return err(holderError(deps, lock, reply.error))
+  await reachedWithin(deps, reply.value.position)
+  return ok(reply.value.lock)
+}
+
+function holderError(deps: LockDeps, { node, record }: HeldLock, error: DomainError): DomainError {
+  if (error.code !== 'machine_offline') return error
+  const retryAfterMs = Math.ceil(deps.boards.remainingMs(record.lease) / 1000) * 1000
+  const message = `The lock is held through ${deps.nameOf(node)}, which is offline. It ends by itself in ${retryAfterMs / 1000} s.`
+  return domainError('machine_offline', { message, details: { retryAfterMs } })
+}
+
+/** This node's lock, when the caller may have it ended or prolonged. */
+async function ownLock(deps: LockDeps, actor: Actor, input: Release): Promise<Result<HeldLock>> {
+  const lock = await heldLock(deps, input)
+  if (!lock.ok) return lock
+  const refused = lock.value.node === deps.self ? refuse(actor, lock.value, input) : domainError('superseded')
+  return refused ? err(refused) : lock
+}
+
+/** Two calls at once may each have taken a lease on the path for one holder: all of them are given back. */
+async function releaseHere(deps: LockDeps, actor: Actor, input: Release): Promise<Result<z.infer<typeof Released>>> {
+  const lock = await ownLock(deps, actor, input)
+  if (!lock.ok) return lock
+  const { record } = lock.value
+  for (const { id, record: other } of deps.live.onExtent(lockExtent(record))) {
+    const isTwin = other.instance === record.instance && other.tokenId === record.tokenId
+    const dropped = isTwin && other.lease !== record.lease ? await drop(deps, { id, record: other }) : lock
+    if (!dropped.ok) return dropped
+  }
+  return await drop(deps, lock.value)
+}
+
+async function forceHere(deps: LockDeps, actor: Actor, input: Place): Promise<Result<z.infer<typeof Released>>> {
+  const lock = await heldLock(deps, input)
+  if (!lock.ok) return lock
+  if (lock.value.node !== deps.self) return err(domainError('superseded'))
+  const { record } = lock.value
+  deps.log.info(
+    { actor: actor.id, gateway: actor.gateway, path: record.path, instance: record.instance },
+    'a lock was taken away',
+  )
+  return await drop(deps, lock.value)
+}
+
+/** In turn with other changes of the lease. */
+async function drop(
+  deps: LockDeps,
+  { id, record }: Pick<HeldLock, 'id' | 'record'>,
+): Promise<Result<z.infer<typeof Released>>> {
+  const dropped = await deps.turns(record.lease, () => dropPath(deps, record.lease, id))
+  return dropped.ok ? ok({ position: dropped.value }) : dropped
+}
+
+async function extendHere(deps: LockDeps, actor: Actor, input: Extend): Promise<Result<z.infer<typeof Extended>>> {
+  const lock = await ownLock(deps, actor, input)
+  if (!lock.ok) return lock
+  const { record, id, node } = lock.value
+  const untilMs = Math.min(input.untilMs, Math.trunc(deps.clock.wallMs()) + LOCK_MINUTES_MAX * 60_000)
+  return await deps.turns(record.lease, async () => {
+    // The locks of one lease last equally long, and none gets shorter.
+    const endMs = Math.max(untilMs, ...deps.live.ofLease(record.lease).map((e) => Date.parse(e.record.expiresAt)))
+    if (!deps.leases.isValid(record.lease) || !deps.leases.extend(record.lease, endMs)) {
+      return err(domainError('superseded'))
+    }
+    const expiresAt = new Date(endMs).toISOString()
+    const entries = deps.live.ofLease(record.lease).map((e) => ({ ...e, record: { ...e.record, expiresAt } }))
+    const put = await deps.live.put(entries)
+    return put.ok ? ok({ lock: lockView({ node, id, record: { ...record, expiresAt } }), position: put.value }) : put
+  })
+}

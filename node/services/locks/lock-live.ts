@@ -1,0 +1,209 @@
+import { liveDoc } from '../../../crdt/ids.ts'
+import { domainError } from '../../../crdt/errors.ts'
+import { dropLock, markReady, putLock } from '../../../crdt/live-document.ts'
+import { lockExtent } from '../../../crdt/lock-board.ts'
+import { err, ok } from '../../../crdt/result.ts'
+import { LIVE_BYTES_MAX } from '../feeds/generations.ts'
+import type * as Y from 'yjs'
+import type { DocId, PeerId } from '../../../crdt/ids.ts'
+import type { LockRecord } from '../../../crdt/lock-record.ts'
+import type { Result } from '../../../crdt/result.ts'
+import type { Documents, FeedPosition } from '../feeds/documents.ts'
+
+export type LiveEntry = { readonly id: string; readonly record: LockRecord; readonly certificate: Uint8Array }
+
+/** This node's own live document. */
+export type LiveLocks = {
+  /** Announces a fresh, empty generation: whatever an earlier run said is void with it. */
+  start(): Promise<void>
+  /** @errors limit_reached: others would not take a larger live document */
+  put(entries: readonly LiveEntry[]): Promise<Result<FeedPosition>>
+  drop(ids: readonly string[]): Promise<FeedPosition>
+  ofLease(leaseId: string): readonly LiveEntry[]
+  onExtent(extent: string): readonly LiveEntry[]
+}
+
+/** A generation that has taken more writes than this, and twice what is still in it, is replaced by a fresh one. */
+const GENERATION_BYTES_MAX = 64 * 1024
+/** Of one write, far below the largest envelope. */
+const WRITE_BYTES_MAX = 96 * 1024
+/** Records of one lease that are written together. */
+const CHANGES_PER_PART = 64
+/** A worn generation is replaced before it reaches twice this and a write. */
+const HELD_BYTES_MAX = Math.floor(LIVE_BYTES_MAX / 3)
+/** What surrounds a record, and a write; more than measured. */
+const RECORD_BYTES = 200
+const ENVELOPE_BYTES = 600
+const DROP_BYTES = 100
+/** Generations of one start; the boot counter is above them, so a later start is always newer. */
+const GENERATIONS_PER_BOOT = 1_000_000
+
+type Change = { readonly bytes: number; readonly apply: (state: Y.Doc) => void }
+type Waiting = {
+  readonly changes: readonly Change[]
+  readonly resolve: (position: FeedPosition) => void
+  readonly reject: (error: unknown) => void
+}
+
+export type LiveLocksDeps = {
+  documents: Documents
+  self: PeerId
+  /** Counts the starts of this node; never used twice. */
+  boot: number
+  /** Told after each write, and when the document was replaced. */
+  onWritten: (doc: DocId) => Promise<void>
+}
+
+/** Writes one after the other: many changes of one moment share a write, and none is too large for an envelope. */
+export const createLiveLocks = (deps: LiveLocksDeps): LiveLocks => new Live(deps)
+
+class Live implements LiveLocks {
+  readonly #deps: LiveLocksDeps
+  readonly #entries = new Map<string, LiveEntry>()
+  readonly #queue: Waiting[] = []
+  #generation: number
+  #writtenBytes = 0
+  #isWriting = false
+  #isReady = false
+
+  constructor(deps: LiveLocksDeps) {
+    this.#deps = deps
+    this.#generation = deps.boot * GENERATIONS_PER_BOOT
+  }
+
+  async start(): Promise<void> {
+    await this.#enqueue([])
+  }
+
+  async put(entries: readonly LiveEntry[]): Promise<Result<FeedPosition>> {
+    const before = entries.map(({ id }) => this.#entries.get(id))
+    for (const entry of entries) this.#entries.set(entry.id, entry)
+    const takeBack = (): void =>
+      entries.forEach(({ id }, i) => {
+        const old = before[i]
+        if (old) this.#entries.set(id, old)
+        else this.#entries.delete(id)
+      })
+    if (this.#heldBytes() > HELD_BYTES_MAX) {
+      takeBack()
+      return err(domainError('limit_reached', { message: 'This node holds as many locks as it may.' }))
+    }
+    try {
+      return ok(await this.#enqueue(entries.map(putChange)))
+    } catch (error) {
+      takeBack()
+      throw error
+    }
+  }
+
+  async drop(ids: readonly string[]): Promise<FeedPosition> {
+    for (const id of ids) this.#entries.delete(id)
+    return await this.#enqueue(ids.map((id) => ({ bytes: DROP_BYTES, apply: (state) => dropLock(state, id) })))
+  }
+
+  ofLease(leaseId: string): readonly LiveEntry[] {
+    return [...this.#entries.values()].filter(({ record }) => record.lease === leaseId)
+  }
+
+  onExtent(extent: string): readonly LiveEntry[] {
+    return [...this.#entries.values()].filter(({ record }) => lockExtent(record) === extent)
+  }
+
+  /** Resolves with the position of the last part. */
+  async #enqueue(changes: readonly Change[]): Promise<FeedPosition> {
+    const parts = [this.#wait(changes.slice(0, CHANGES_PER_PART))]
+    for (let i = CHANGES_PER_PART; i < changes.length; i += CHANGES_PER_PART) {
+      parts.push(this.#wait(changes.slice(i, i + CHANGES_PER_PART)))
+    }
+    const positions = await Promise.all(parts)
+    const last = positions.at(-1)
+    if (!last) throw new Error('nothing was written')
+    return last
+  }
+
+  #wait(changes: readonly Change[]): Promise<FeedPosition> {
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ changes, resolve, reject })
+      // What it waits for is told by the promises in the queue.
+      if (!this.#isWriting) void this.#work()
+    })
+  }
+
+  async #work(): Promise<void> {
+    this.#isWriting = true
+    await Promise.resolve() // what else is asked for in this moment joins in
+    for (let batch = this.#takeBatch(); batch.length > 0; batch = this.#takeBatch()) {
+      try {
+        const first = !this.#isReady || this.#isWorn() ? await this.#replaceGeneration() : undefined
+        const changes = batch.flatMap((waiting) => waiting.changes)
+        const position = first && changes.length === 0 ? first : await this.#write(changes)
+        for (const { resolve } of batch) resolve(position)
+      } catch (error) {
+        for (const { reject } of batch) reject(error)
+      }
+    }
+    this.#isWriting = false
+  }
+
+  #takeBatch(): Waiting[] {
+    const batch: Waiting[] = []
+    let bytes = 0
+    for (let next = this.#queue[0]; next; next = this.#queue[0]) {
+      bytes += weigh(next.changes)
+      if (batch.length > 0 && bytes > WRITE_BYTES_MAX) break
+      batch.push(next)
+      this.#queue.shift()
+    }
+    return batch
+  }
+
+  async #write(changes: readonly Change[]): Promise<FeedPosition> {
+    const doc = liveDoc(this.#deps.self, this.#generation)
+    const { position } = await this.#deps.documents.write(doc, undefined, (state) => {
+      for (const { apply } of changes) apply(state)
+    })
+    this.#writtenBytes += ENVELOPE_BYTES + weigh(changes)
+    await this.#deps.onWritten(doc)
+    return position
+  }
+
+  #isWorn(): boolean {
+    return this.#writtenBytes > Math.max(GENERATION_BYTES_MAX, 2 * this.#heldBytes())
+  }
+
+  #heldBytes(): number {
+    return weigh([...this.#entries.values()].map(putChange))
+  }
+
+  async #replaceGeneration(): Promise<FeedPosition> {
+    this.#isReady = false
+    this.#generation++
+    this.#writtenBytes = 0
+    let changes: Change[] = []
+    for (const entry of this.#entries.values()) {
+      changes.push(putChange(entry))
+      if (weigh(changes) < WRITE_BYTES_MAX / 2) continue
+      await this.#write(changes)
+      changes = []
+    }
+    const position = await this.#write([...changes, { bytes: 0, apply: markReady }])
+    this.#isReady = true
+    return position
+  }
+}
+
+/** Counted each time a generation may be worn: a record never changes, so it is weighed once. */
+const recordBytes = new WeakMap<LockRecord, number>()
+
+function weighRecord(record: LockRecord): number {
+  const bytes = recordBytes.get(record) ?? new TextEncoder().encode(JSON.stringify(record)).byteLength
+  recordBytes.set(record, bytes)
+  return bytes
+}
+
+const putChange = ({ id, record, certificate }: LiveEntry): Change => ({
+  bytes: RECORD_BYTES + weighRecord(record) + certificate.byteLength,
+  apply: (state) => putLock(state, id, record, certificate),
+})
+
+const weigh = (changes: readonly Change[]): number => changes.reduce((sum, { bytes }) => sum + bytes, 0)

@@ -1,0 +1,193 @@
+import type { MeshId, PeerId } from '../../../crdt/ids.ts'
+import { MalformedError } from '../../../protocols/codec.ts'
+import type { Crypto, Signer } from '../../../protocols/crypto.ts'
+import {
+  decodeHeartbeat,
+  heartbeatPeriodMs,
+  isNewer,
+  verifyHeartbeat,
+  type Heartbeat,
+} from '../../../protocols/presence.ts'
+import type { Cancel, Clock } from '../../ports/clock.ts'
+import { every } from '../../ports/clock.ts'
+import type { FeedStore } from '../../ports/feed-store.ts'
+import type { Log } from '../../ports/log.ts'
+import type { PeerNetwork } from '../../ports/peer-network.ts'
+import { Heart } from './presence-beat.ts'
+import type { Presence, PresenceState } from './presence.ts'
+
+/** A member counts as online for this many periods after its last heartbeat, then as stale, then as away. */
+const ONLINE_PERIODS = 1.5
+const STALE_PERIODS = 3
+/** How often passing of time is looked at: a change of state is told at most this late. */
+const LOOK_EVERY_MS = 1000
+
+export type PresenceDeps = {
+  readonly mesh: MeshId
+  readonly crypto: Crypto
+  readonly signer: Signer
+  readonly clock: Clock
+  readonly log: Log
+  readonly store: Pick<FeedStore, 'getFact' | 'putFact'>
+  readonly network: Pick<PeerNetwork, 'connected' | 'onConnect' | 'onDisconnect'>
+  /** Members of the mesh, ourselves included. */
+  readonly members: () => ReadonlyMap<PeerId, unknown>
+  /** Leases that this node renews right now. */
+  readonly leases: () => readonly string[]
+  readonly sessions: () => number
+}
+
+/** What the sync service, which carries heartbeats, needs. */
+export type PresenceLink = {
+  /** The heartbeat to greet a newly connected peer with; undefined before `start` and after `stop`. */
+  current(): Uint8Array | undefined
+  /** Every heartbeat, and the goodbye, to be sent to all connected members. */
+  onBeat(listener: (beat: Uint8Array) => void): Cancel
+  /**
+   * Takes in a heartbeat from its author; answers with what to echo, when it is news.
+   * @throws MalformedError when it is none, is somebody else's or carries a bad signature
+   */
+  receive(beat: Uint8Array, from: PeerId): { boot: number; counter: number } | undefined
+  echoed(from: PeerId, echo: { boot: number; counter: number }): void
+}
+
+export type PresenceService = Presence &
+  PresenceLink & {
+    /** Resolves once this start has a number of its own on disk; only then are heartbeats sent. */
+    start(): Promise<void>
+    /** Says goodbye: others see this node as away at once. */
+    stop(): void
+    /** The host is about to be suspended, or has resumed. */
+    suspend(): void
+    resume(): void
+  }
+
+type Heard = {
+  readonly beat: Heartbeat
+  readonly monoMs: number
+  readonly wallMs: number
+  readonly leases: Set<string>
+}
+
+/** Liveness of members by signed heartbeats, one per node and period, judged by our own monotonic clock. */
+export function createPresence(deps: PresenceDeps): PresenceService {
+  return new Observer(deps)
+}
+
+class Observer implements PresenceService {
+  readonly #deps: PresenceDeps
+  readonly #heart: Heart
+  readonly #heard = new Map<PeerId, Heard>()
+  readonly #rtts = new Map<PeerId, number>()
+  readonly #told = new Map<PeerId, PresenceState>()
+  readonly #listeners = new Set<(peer: PeerId) => void>()
+  readonly #cancels: Cancel[] = []
+
+  constructor(deps: PresenceDeps) {
+    this.#deps = deps
+    this.#heart = new Heart(deps, () => this.#periodMs())
+  }
+
+  async start(): Promise<void> {
+    const { clock, network } = this.#deps
+    await this.#heart.start()
+    this.#cancels.push(
+      every(clock, LOOK_EVERY_MS, () => this.#look()),
+      network.onConnect((peer) => this.#tell(peer)),
+      network.onDisconnect((peer) => {
+        this.#rtts.delete(peer)
+        this.#tell(peer)
+      }),
+    )
+  }
+
+  stop(): void {
+    this.#heart.rest('bye')
+    for (const cancel of this.#cancels.splice(0)) cancel()
+  }
+
+  suspend(): void {
+    this.#heart.rest('sleep')
+  }
+
+  resume(): void {
+    this.#heart.beat()
+  }
+
+  state(peer: PeerId): PresenceState {
+    const { members, signer, clock, network } = this.#deps
+    if (!members().has(peer)) return 'gone'
+    if (peer === signer.peer) return 'online'
+    const last = this.#heard.get(peer)
+    if (last === undefined || last.beat.kind !== 'beat') return 'away'
+    const periods = (clock.monoMs() - last.monoMs) / this.#periodMs()
+    if (periods <= ONLINE_PERIODS && network.connected().includes(peer)) return 'online'
+    return periods <= STALE_PERIODS ? 'stale' : 'away'
+  }
+
+  lastSeenWallMs(peer: PeerId): number | undefined {
+    const { signer, clock } = this.#deps
+    return peer === signer.peer ? clock.wallMs() : this.#heard.get(peer)?.wallMs
+  }
+
+  rttMs(peer: PeerId): number | undefined {
+    return this.#rtts.get(peer)
+  }
+
+  lastRenewedMonoMs(peer: PeerId, leaseId: string): number | undefined {
+    const last = this.#heard.get(peer)
+    return last?.leases.has(leaseId) === true ? last.monoMs : undefined
+  }
+
+  onChange(listener: (peer: PeerId) => void): Cancel {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  current(): Uint8Array | undefined {
+    return this.#heart.latest
+  }
+
+  onBeat(listener: (beat: Uint8Array) => void): Cancel {
+    return this.#heart.onBeat(listener)
+  }
+
+  receive(bytes: Uint8Array, from: PeerId): { boot: number; counter: number } | undefined {
+    const { mesh, crypto, clock, members } = this.#deps
+    const beat = decodeHeartbeat(bytes)
+    if (beat.peer !== from || beat.mesh !== mesh) throw new MalformedError('a heartbeat of somebody else')
+    if (!isNewer(beat, this.#heard.get(from)?.beat)) return undefined
+    if (!verifyHeartbeat(crypto, beat)) throw new MalformedError('a heartbeat with a bad signature')
+    if (!members().has(from)) return undefined
+    const leases = new Set(beat.kind === 'beat' ? beat.leases : [])
+    this.#heard.set(from, { beat, monoMs: clock.monoMs(), wallMs: clock.wallMs(), leases })
+    this.#tell(from)
+    return { boot: beat.boot, counter: beat.counter }
+  }
+
+  echoed(from: PeerId, echo: { boot: number; counter: number }): void {
+    const sentMs = this.#heart.sentMs(echo)
+    if (sentMs === undefined || !this.#deps.members().has(from)) return
+    this.#rtts.set(from, this.#deps.clock.monoMs() - sentMs)
+  }
+
+  #periodMs(): number {
+    return heartbeatPeriodMs(this.#deps.members().size)
+  }
+
+  /** Time passes without an event. */
+  #look(): void {
+    for (const peer of new Set([...this.#told.keys(), ...this.#heard.keys()])) this.#tell(peer)
+  }
+
+  #tell(peer: PeerId): void {
+    const now = this.state(peer)
+    if (this.#told.get(peer) === now) return
+    if (now === 'gone') {
+      this.#told.delete(peer)
+      this.#heard.delete(peer)
+      this.#rtts.delete(peer)
+    } else this.#told.set(peer, now)
+    for (const listener of this.#listeners) listener(peer)
+  }
+}

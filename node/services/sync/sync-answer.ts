@@ -1,0 +1,108 @@
+import type { DocId, PeerId } from '../../../crdt/ids.ts'
+import { batches, BATCH_BYTES, type Vectors } from '../../../protocols/sync.ts'
+import type { Log } from '../../ports/log.ts'
+import type { FeedExchange } from '../feeds/feed-exchange.ts'
+import type { SyncLink } from './sync-link.ts'
+
+/** What one answer to a vector may send before the other side has to say again where it stands. */
+const ROUND_BYTES_MAX = 4 * 1024 * 1024
+
+/** Proofs of misbehaviour: envelopes by which everybody who receives them comes to the same conclusion. */
+export type Evidence = {
+  evidence(author: PeerId): Promise<readonly Uint8Array[]>
+  onFrozen(listener: (author: PeerId, reason: string, proof: readonly Uint8Array[]) => void): () => void
+}
+
+/** What the other side has applied, and whose envelopes it refuses. */
+export type Standing = { readonly theirs: Vectors; readonly frozen: readonly PeerId[] }
+
+/** Sends what the other side lacks: first the proofs against authors that it still trusts. */
+export async function answerStanding(
+  feeds: Pick<FeedExchange, 'vectors' | 'missing' | 'frozen'> & Pick<Evidence, 'evidence'>,
+  { theirs, frozen }: Standing,
+  link: Pick<SyncLink, 'send'>,
+): Promise<void> {
+  for (const author of feeds.frozen().keys()) {
+    if (frozen.includes(author)) continue
+    for (const envelopes of batches(await feeds.evidence(author)))
+      if (!(await link.send({ t: 'envelopes', envelopes, more: false }))) return
+  }
+  await sendMissing(feeds, withoutFrozen(theirs, feeds.vectors(), frozen), link)
+}
+
+/**
+ * Sends what the other side lacks, oldest first, as fast as it takes it, up to one round. Stops when the link
+ * is lost.
+ */
+async function sendMissing(
+  feeds: Pick<FeedExchange, 'missing'>,
+  theirs: Vectors,
+  link: Pick<SyncLink, 'send'>,
+): Promise<void> {
+  let batch: Uint8Array[] = []
+  let batchBytes = 0
+  let roundBytes = 0
+  for await (const envelope of feeds.missing(theirs, ROUND_BYTES_MAX)) {
+    if (batch.length > 0 && batchBytes + envelope.byteLength > BATCH_BYTES) {
+      if (!(await link.send({ t: 'envelopes', envelopes: batch, more: false }))) return
+      batch = []
+      batchBytes = 0
+    }
+    batch.push(envelope)
+    batchBytes += envelope.byteLength
+    roundBytes += envelope.byteLength
+  }
+  if (batch.length === 0) return
+  // A round may end one envelope short of its limit.
+  const more = roundBytes > ROUND_BYTES_MAX - BATCH_BYTES
+  await link.send({ t: 'envelopes', envelopes: batch, more })
+}
+
+/** Sends the membership records that are not behind these heads, and an end mark even when there are none. */
+export async function sendRecords(
+  membership: { after(heads: readonly Uint8Array[]): readonly Uint8Array[] },
+  heads: readonly Uint8Array[],
+  link: Pick<SyncLink, 'send'>,
+): Promise<void> {
+  for (const records of batches(membership.after(heads)))
+    if (!(await link.send({ t: 'records', records, last: false }))) return
+  await link.send({ t: 'records', records: [], last: true })
+}
+
+/**
+ * Runs one answer at a time; of the questions that come in meanwhile only the latest is answered. Answers must not hold
+ * up reading: two nodes that wait for each other to read would wait for ever.
+ */
+export function latestOnly<T>(answer: (question: T) => Promise<unknown>, log: Log): (question: T) => void {
+  let next: { question: T } | undefined
+  let isRunning = false
+  const run = async (): Promise<void> => {
+    isRunning = true
+    try {
+      for (let current = next; current !== undefined; current = next) {
+        next = undefined
+        await answer(current.question)
+      }
+    } finally {
+      // Together with the last look at `next`: a question that comes a moment later starts anew.
+      isRunning = false
+    }
+  }
+  return (question) => {
+    next = { question }
+    if (isRunning) return
+    run().catch((error: unknown) => log.error({ error: String(error) }, 'a peer could not be answered'))
+  }
+}
+
+/** Their vectors, as if they had everything of the authors whose envelopes they refuse. */
+function withoutFrozen(theirs: Vectors, ours: Vectors, frozen: readonly PeerId[]): Vectors {
+  if (frozen.length === 0) return theirs
+  const all = new Map<DocId, Map<PeerId, number>>()
+  for (const doc of new Set([...theirs.keys(), ...ours.keys()])) {
+    const authors = new Map(theirs.get(doc))
+    for (const author of frozen) authors.set(author, Number.MAX_SAFE_INTEGER)
+    all.set(doc, authors)
+  }
+  return all
+}

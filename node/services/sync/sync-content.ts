@@ -1,0 +1,51 @@
+import type { DocId, PeerId } from '../../../crdt/ids.ts'
+import { equalBytes, toHex } from '../../../protocols/codec.ts'
+import { POSITIONS_PER_PART, type SyncMessage, type Vectors } from '../../../protocols/sync.ts'
+import type { Log } from '../../ports/log.ts'
+import { randomFraction, type Random } from '../../ports/random.ts'
+import type { FeedExchange } from '../feeds/feed-exchange.ts'
+
+type Claim = Extract<SyncMessage, { t: 'hash' }>
+
+export type ContentCheck = {
+  /** Names the content of one document, any, in which both stand at the same place. */
+  offer(theirs: Vectors): Promise<Claim | undefined>
+  /** Compares, if we still stand at that place; a difference is logged and told. */
+  compare(from: PeerId, claim: Claim): Promise<void>
+}
+
+/** Equal positions must mean equal contents: what never happens unless something is broken is looked at all the time. */
+export function createContentCheck(deps: {
+  readonly feeds: Pick<FeedExchange, 'vectors' | 'contentHash'>
+  readonly random: Random
+  readonly log: Log
+  readonly onMismatch?: (doc: DocId, peer: PeerId) => void
+}): ContentCheck {
+  const { feeds, random, log, onMismatch } = deps
+  return {
+    async offer(theirs) {
+      const ours = feeds.vectors()
+      const equal = [...theirs].filter(([doc, at]) => at.size <= POSITIONS_PER_PART && isAt(ours.get(doc), at))
+      const [doc, at] = equal[Math.floor(randomFraction(random) * equal.length)] ?? []
+      if (doc === undefined || at === undefined) return undefined
+      const hash = await feeds.contentHash(doc)
+      return isAt(feeds.vectors().get(doc), at) ? { t: 'hash', doc, at: [...at], hash } : undefined
+    },
+    async compare(from, claim) {
+      const at = new Map(claim.at)
+      if (!isAt(feeds.vectors().get(claim.doc), at)) return
+      const hash = await feeds.contentHash(claim.doc)
+      if (equalBytes(hash, claim.hash) || !isAt(feeds.vectors().get(claim.doc), at)) return
+      log.error(
+        { peer: from, doc: claim.doc, ours: toHex(hash), theirs: toHex(claim.hash) },
+        'replicas differ although both have applied the same envelopes',
+      )
+      onMismatch?.(claim.doc, from)
+    },
+  }
+}
+
+type Positions = ReadonlyMap<PeerId, number>
+
+const isAt = (ours: Positions | undefined, at: Positions): boolean =>
+  ours !== undefined && ours.size === at.size && [...at].every(([author, seq]) => ours.get(author) === seq)

@@ -1,0 +1,303 @@
+import type { DocId, PeerId } from '../../../crdt/ids.ts'
+import {
+  batches,
+  decodeSync,
+  encodeSync,
+  SYNC_FRAME_BYTES_MAX,
+  SYNC_PROTOCOL,
+  SYNC_VERSIONS,
+  vectorParts,
+  VectorsReader,
+  type SyncMessage,
+  type Vectors,
+} from '../../../protocols/sync.ts'
+import type { Cancel, Clock } from '../../ports/clock.ts'
+import { every } from '../../ports/clock.ts'
+import type { Log } from '../../ports/log.ts'
+import type { Channel, PeerNetwork } from '../../ports/peer-network.ts'
+import { randomFraction, type Random } from '../../ports/random.ts'
+import type { FeedExchange } from '../feeds/feed-exchange.ts'
+import type { PresenceLink } from './presence-service.ts'
+import { answerStanding, latestOnly, sendRecords, type Evidence, type Standing } from './sync-answer.ts'
+import { createContentCheck, type ContentCheck } from './sync-content.ts'
+import { SyncLink } from './sync-link.ts'
+
+/** How often one random connected member is asked what it has and lacks. */
+const ANTI_ENTROPY_MS = 30_000
+/** New connections introduce themselves first; then what was learnt is passed on, once for all of them. */
+const TELL_PEERS_AFTER_MS = 2000
+/** A member that takes nothing any more does not hold up the end; it learns of what it missed later. */
+const FLUSH_MS = 500
+/** Addresses of this many members are passed on at a time. */
+const TOLD_PEERS_MAX = 256
+
+/** The membership log, as far as synchronisation is concerned. */
+export type MembershipLog = {
+  heads(): readonly Uint8Array[]
+  after(heads: readonly Uint8Array[]): readonly Uint8Array[]
+  receive(records: readonly Uint8Array[]): Promise<unknown>
+  onChange(listener: () => void): Cancel
+}
+
+export type SyncDeps = {
+  readonly network: PeerNetwork
+  readonly feeds: FeedExchange & Evidence
+  readonly membership: MembershipLog
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly presence?: PresenceLink
+  /** Addresses of connected members, and what becomes of those that others tell. */
+  readonly addresses?: {
+    knownPeers(): ReadonlyMap<PeerId, readonly string[]>
+    learn(peer: PeerId, addresses: readonly string[], teller: PeerId): void
+  }
+  /** Two replicas that have applied the same envelopes differ. */
+  readonly onMismatch?: (doc: DocId, peer: PeerId) => void
+}
+
+export type SyncService = {
+  start(): void
+  /** Flushes what is queued, for a moment at most, and closes the channels. To be called before the network stops. */
+  stop(): Promise<void>
+  /** Why a connected member cannot be synchronised with (another protocol version), for `rookery status`. */
+  problems(): ReadonlyMap<PeerId, string>
+}
+
+/** What is known about a member while it is connected, and no longer. */
+type Peer = {
+  readonly link: SyncLink
+  readonly reader: VectorsReader
+  /** The next vectors ask for the other side's as well (anti-entropy) or not (both sides have just connected). */
+  ask: boolean
+  /** Envelopes were applied since we last said where we stand. */
+  hasProgressed: boolean
+  readonly answerHeads: (heads: readonly Uint8Array[]) => void
+  readonly answerVectors: (standing: Standing) => void
+}
+
+/**
+ * Keeps replicas equal: new envelopes and membership records go to every connected member at once; on connect and then
+ * every 30 s with a random one, both sides compare where they stand and send what the other lacks. Only the latter is
+ * relied on: what is pushed may be dropped for a slow peer. Envelopes are not passed on when they come in.
+ */
+export function createSync(deps: SyncDeps): SyncService {
+  const sync = new Sync(deps)
+  deps.network.handle(
+    SYNC_PROTOCOL,
+    { policy: { who: 'member', capability: 'store' }, frameBytesMax: SYNC_FRAME_BYTES_MAX, channelsPerPeerMax: 4 },
+    (channel) => sync.serve(channel),
+  )
+  return sync
+}
+
+class Sync implements SyncService {
+  readonly #deps: SyncDeps
+  readonly #peers = new Map<PeerId, Peer>()
+  readonly #problems = new Map<PeerId, string>()
+  readonly #cancels: Cancel[] = []
+  readonly #contents: ContentCheck
+  #announcedHeads: readonly Uint8Array[] = []
+  #unpushed: Uint8Array[] = []
+  #cancelTelling: Cancel | undefined
+
+  constructor(deps: SyncDeps) {
+    this.#deps = deps
+    this.#contents = createContentCheck(deps)
+  }
+
+  start(): void {
+    const { network, feeds, membership, presence, clock } = this.#deps
+    this.#announcedHeads = membership.heads()
+    this.#cancels.push(
+      network.onConnect((peer) => this.#connected(peer)),
+      network.onDisconnect((peer) => this.#disconnected(peer)),
+      feeds.onAppend((envelopes) => this.#push(envelopes)),
+      feeds.onFrozen((_author, _reason, proof) => this.#push(proof.map((bytes) => ({ bytes })))),
+      membership.onChange(() => this.#pushRecords()),
+      every(clock, ANTI_ENTROPY_MS, () => this.#meetNeighbour()),
+    )
+    if (presence !== undefined)
+      this.#cancels.push(presence.onBeat((beat) => this.#broadcast(encodeSync({ t: 'beat', beat }))))
+    for (const peer of network.connected()) this.#connected(peer)
+  }
+
+  async stop(): Promise<void> {
+    this.#pushNow()
+    for (const cancel of this.#cancels.splice(0)) cancel()
+    this.#cancelTelling?.()
+    const links = [...this.#peers.values()].map(({ link }) => link)
+    this.#peers.clear()
+    const { promise: late, resolve } = Promise.withResolvers<void>()
+    const cancelWaiting = this.#deps.clock.after(FLUSH_MS, resolve)
+    await Promise.race([Promise.all(links.map((link) => link.close())), late])
+    cancelWaiting()
+  }
+
+  problems(): ReadonlyMap<PeerId, string> {
+    return this.#problems
+  }
+
+  async serve(channel: Channel): Promise<void> {
+    this.#peers.get(channel.peer)?.link.hurry()
+    for await (const frame of channel.frames) {
+      const message = decodeSync(frame)
+      const peer = this.#peers.get(channel.peer)
+      if (peer === undefined) return // disconnected, as far as the network has told us
+      if (message !== undefined) await this.#onMessage(peer, message)
+    }
+  }
+
+  #connected(id: PeerId): void {
+    if (this.#peers.has(id)) return
+    const link = new SyncLink(
+      { ...this.#deps, onOpen: () => this.#greet(id), onCaughtUp: () => this.#beginRound(id, true) },
+      id,
+    )
+    const { feeds, membership, log } = this.#deps
+    this.#peers.set(id, {
+      link,
+      reader: new VectorsReader(),
+      ask: false,
+      hasProgressed: false,
+      answerHeads: latestOnly((heads) => sendRecords(membership, heads, link), log),
+      answerVectors: latestOnly((standing) => answerStanding(feeds, standing, link), log),
+    })
+    link.hurry()
+    this.#cancelTelling ??= this.#deps.clock.after(TELL_PEERS_AFTER_MS, () => {
+      this.#cancelTelling = undefined
+      for (const peer of this.#peers.values()) this.#tellPeers(peer)
+    })
+  }
+
+  #disconnected(id: PeerId): void {
+    const peer = this.#peers.get(id)
+    this.#peers.delete(id)
+    this.#problems.delete(id)
+    if (peer !== undefined) void peer.link.close()
+  }
+
+  #greet(id: PeerId): void {
+    const peer = this.#peers.get(id)
+    const beat = this.#deps.presence?.current()
+    if (peer === undefined) return
+    this.#post(peer, { t: 'hello', versions: [...SYNC_VERSIONS] })
+    if (beat !== undefined) this.#post(peer, { t: 'beat', beat })
+    this.#tellPeers(peer)
+    this.#beginRound(id, false)
+  }
+
+  /** Membership first: envelopes of an author are of no use to who does not know it as a member. */
+  #beginRound(id: PeerId, ask: boolean): void {
+    const peer = this.#peers.get(id)
+    if (peer === undefined) return
+    peer.ask = ask
+    this.#post(peer, { t: 'heads', heads: [...this.#deps.membership.heads()] })
+  }
+
+  #meetNeighbour(): void {
+    const open = [...this.#peers.values()].filter(({ link }) => link.isOpen)
+    const peer = open[Math.floor(randomFraction(this.#deps.random) * open.length)]
+    if (peer === undefined) return
+    this.#tellPeers(peer)
+    this.#beginRound(peer.link.peer, true)
+  }
+
+  async #onMessage(peer: Peer, message: SyncMessage): Promise<void> {
+    const { presence } = this.#deps
+    const from = peer.link.peer
+    switch (message.t) {
+      case 'hello':
+        return this.#checkVersion(from, message.versions)
+      case 'heads':
+        return peer.answerHeads(message.heads)
+      case 'records':
+        if (message.records.length > 0) await this.#deps.membership.receive(message.records)
+        if (message.last) this.#sendVectors(peer, peer.ask)
+        return
+      case 'vectors': {
+        const theirs = peer.reader.push(message)
+        if (theirs === undefined) return
+        if (message.ask) this.#sendVectors(peer, false)
+        peer.answerVectors({ theirs, frozen: message.frozen })
+        return await this.#offerHash(peer, theirs)
+      }
+      case 'envelopes':
+        return await this.#receive(peer, message)
+      case 'hash':
+        return await this.#contents.compare(from, message)
+      case 'beat': {
+        const echo = presence?.receive(message.beat, from)
+        if (echo !== undefined) this.#post(peer, { t: 'echo', ...echo })
+        return
+      }
+      case 'echo':
+        return presence?.echoed(from, message)
+      case 'peers':
+        for (const [id, addresses] of message.peers) this.#deps.addresses?.learn(id, addresses, from)
+    }
+  }
+
+  #checkVersion(from: PeerId, versions: readonly number[]): void {
+    if (versions.some((version) => SYNC_VERSIONS.includes(version))) return
+    const problem = `speaks sync version ${versions.join(', ')}, this node ${SYNC_VERSIONS.join(', ')}: upgrade one of them`
+    this.#problems.set(from, problem)
+    this.#deps.log.warn({ peer: from }, `member ${problem}`)
+  }
+
+  #sendVectors(peer: Peer, ask: boolean): void {
+    const { feeds } = this.#deps
+    peer.hasProgressed = false
+    for (const part of vectorParts(feeds.vectors(), [...feeds.frozen().keys()], ask)) this.#post(peer, part)
+  }
+
+  async #receive(peer: Peer, message: Extract<SyncMessage, { t: 'envelopes' }>): Promise<void> {
+    const from = peer.link.peer
+    const { applied, refused } = await this.#deps.feeds.receive(message.envelopes, from)
+    if (applied > 0) peer.hasProgressed = true
+    const [first] = refused
+    if (first !== undefined) this.#deps.log.warn({ peer: from, count: refused.length, ...first }, 'envelopes refused')
+    // Without progress the same envelopes would come again, and again.
+    if (message.more && peer.hasProgressed) this.#sendVectors(peer, false)
+  }
+
+  /** Several batches of one tick become one frame, encoded once for all. */
+  #push(envelopes: readonly { readonly bytes: Uint8Array }[]): void {
+    if (this.#unpushed.length === 0) queueMicrotask(() => this.#pushNow())
+    for (const { bytes } of envelopes) this.#unpushed.push(bytes)
+  }
+
+  #pushNow(): void {
+    for (const batch of batches(this.#unpushed))
+      this.#broadcast(encodeSync({ t: 'envelopes', envelopes: batch, more: false }))
+    this.#unpushed = []
+  }
+
+  #pushRecords(): void {
+    const { membership } = this.#deps
+    const records = membership.after(this.#announcedHeads)
+    this.#announcedHeads = membership.heads()
+    for (const batch of batches(records)) this.#broadcast(encodeSync({ t: 'records', records: batch, last: false }))
+  }
+
+  #tellPeers(peer: Peer): void {
+    const known = [...(this.#deps.addresses?.knownPeers() ?? [])]
+      .filter(([id, addresses]) => id !== peer.link.peer && addresses.length > 0)
+      .slice(0, TOLD_PEERS_MAX)
+    if (known.length > 0)
+      this.#post(peer, { t: 'peers', peers: known.map(([id, addresses]) => [id, addresses.slice(0, 16)]) })
+  }
+
+  async #offerHash(peer: Peer, theirs: Vectors): Promise<void> {
+    const claim = await this.#contents.offer(theirs)
+    if (claim !== undefined) this.#post(peer, claim)
+  }
+
+  #post(peer: Peer, message: SyncMessage): void {
+    peer.link.post(encodeSync(message))
+  }
+
+  #broadcast(frame: Uint8Array): void {
+    for (const { link } of this.#peers.values()) link.post(frame)
+  }
+}

@@ -1,0 +1,79 @@
+import { ok } from '../../../crdt/result.ts'
+import { createCertificateCheck } from '../claims/claim-certificate.ts'
+import { createTurns } from '../claims/claim-turns.ts'
+import { createTaskBoards, taskResource } from './task-boards.ts'
+import { createTaskClaiming } from './task-claiming.ts'
+import { locateTask } from './task-deps.ts'
+import { createTaskEditing } from './task-editing.ts'
+import { createTaskEnding } from './task-ending.ts'
+import type { ProjectId, TaskId } from '../../../crdt/ids.ts'
+import type { TaskServiceDeps } from './task-deps.ts'
+import type { TaskService } from './task-service.ts'
+
+export type RunningTaskService = TaskService & {
+  /** Opens the projects and takes back what an earlier run left claimed. Call after documents and leases have started. */
+  start(): Promise<void>
+  stop(): void
+  /** Call when the voters of the mesh changed: claims that could not be verified may be valid now. */
+  votersChanged(): void
+}
+
+export type { TaskServiceDeps } from './task-deps.ts'
+
+/** The task board of the mesh, on this node. */
+export function createTaskService(input: TaskServiceDeps): RunningTaskService {
+  const boards = createTaskBoards({ ...input, certifies: createCertificateCheck(input) })
+  const deps = { ...input, boards, turns: createTurns() }
+  const ending = createTaskEnding(deps)
+  const stops: (() => void)[] = []
+  return {
+    ...createTaskEditing(deps),
+    ...createTaskClaiming(deps),
+    release: ending.release,
+    complete: ending.complete,
+    async list(projectId, filter, page) {
+      const project = await deps.projects.get(projectId)
+      return project.ok ? ok((await boards.board(project.value.id)).list(filter, page)) : project
+    },
+    async next(projectId) {
+      const project = await deps.projects.get(projectId)
+      return project.ok ? ok((await boards.board(project.value.id)).next() ?? null) : project
+    },
+    async get(id) {
+      const found = await locateTask(deps, id)
+      return found.ok ? ok(found.value.task) : found
+    },
+    async start() {
+      ending.serve()
+      stops.push(
+        deps.leases.onEnd((lease, why) =>
+          own(deps, ending.leaseEnded(lease, why), 'the end of a claim was not written'),
+        ),
+        deps.events.subscribe((event) => {
+          if (event.type === 'task.deleted') own(deps, releaseDeleted(deps, event), 'a claim was not given back')
+        }),
+      )
+      await boards.start()
+      await ending.dropLeftovers()
+    },
+    stop() {
+      for (const stop of stops) stop()
+      boards.stop()
+    },
+    votersChanged: () => boards.reverify(),
+  }
+}
+
+/** A task that is gone needs no holder. */
+async function releaseDeleted(
+  { leases }: Pick<TaskServiceDeps, 'leases'>,
+  { projectId, taskId }: { projectId: ProjectId; taskId: TaskId },
+): Promise<void> {
+  const { key } = taskResource(projectId, taskId)
+  const held = leases.held().filter(({ resources }) => resources.some((r) => r.kind === 'task' && r.key === key))
+  for (const { leaseId } of held) await leases.release(leaseId)
+}
+
+function own({ log }: Pick<TaskServiceDeps, 'log'>, work: Promise<void>, message: string): void {
+  work.catch((error: unknown) => log.error({ err: error }, message))
+}

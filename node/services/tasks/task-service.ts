@@ -1,0 +1,33 @@
+import type { Actor } from '../../../crdt/actor.ts'
+import type { Page, PageRequest } from '../../../crdt/page.ts'
+import type { Priority, Task, TaskInput, TaskStatus } from '../../../crdt/task.ts'
+import type { Result } from '../../../crdt/result.ts'
+
+export type TaskFilter = { readonly status?: TaskStatus; readonly priority?: Priority }
+export type TaskChange = Partial<TaskInput>
+
+/**
+ * Who says that it may finish or give back a claim: the token that claimed (in the actor), or the fencing token it was
+ * given together with the ability.
+ */
+export type ClaimProof = { readonly instanceId?: string; readonly fencingToken?: number }
+
+export type TaskService = {
+  list(projectId: string, filter: TaskFilter, page: PageRequest): Promise<Result<Page<Task>>>
+  create(actor: Actor, projectId: string, input: TaskInput): Promise<Result<Task>>
+  /** The unclaimed, unblocked task of the highest priority, oldest first; null when there is none. Claims nothing. */
+  next(projectId: string): Promise<Result<Task | null>>
+  get(id: string): Promise<Result<Task>>
+  update(actor: Actor, id: string, change: TaskChange): Promise<Result<Task>>
+  remove(actor: Actor, id: string): Promise<Result<null>>
+  /** Exactly one of any number of concurrent callers in the mesh succeeds. */
+  claim(actor: Actor, id: string, instanceId: string): Promise<Result<Task>>
+  /** Picks and claims in one step; goes on to the following task when another wins the first. */
+  claimNext(actor: Actor, projectId: string, instanceId: string): Promise<Result<Task | null>>
+  release(actor: Actor, id: string, input: ClaimProof & { reason: string }): Promise<Result<Task>>
+  complete(
+    actor: Actor,
+    id: string,
+    input: ClaimProof & { summary: string; filesModified: readonly string[] },
+  ): Promise<Result<Task>>
+}

@@ -1,0 +1,167 @@
+import { describe, expect, it } from 'vitest'
+import { liveDoc, type DocId, type PeerId } from '../../../../crdt/ids.ts'
+import { clientIdOf } from '../../../../protocols/feed/envelope.ts'
+import type { FeedCut } from '../../../../protocols/membership/membership.ts'
+import { crypto } from '../../../support/identity.ts'
+import {
+  contentOf,
+  createMembership,
+  createTestReplica,
+  Forger,
+  PROJECT,
+  setKey,
+  sync,
+  updateBy,
+  type TestMembership,
+} from '../../../support/replicas.ts'
+
+async function threeReplicas() {
+  const membership = createMembership(3)
+  const [a, b, c] = [
+    await createTestReplica(0, membership),
+    await createTestReplica(1, membership),
+    await createTestReplica(2, membership),
+  ]
+  return { membership, a, b, c }
+}
+
+function remove(membership: TestMembership, peer: PeerId, cuts: ReadonlyMap<DocId, FeedCut>): void {
+  membership.members.delete(peer)
+  membership.removed.set(peer, new Map(cuts))
+}
+
+describe('removal of a member', () => {
+  it('[M7] keeps what it wrote up to the cut and voids the rest, also after a restart', async () => {
+    const { membership, a, b, c } = await threeReplicas()
+    await c.documents.write(PROJECT, undefined, setKey('before', 1))
+    await sync(c, a)
+    const cuts = a.documents.headsOf(c.peer)
+    await c.documents.write(PROJECT, undefined, setKey('after', 2))
+    await sync(c, b)
+    expect(await contentOf(b)).toEqual({ before: 1, after: 2 })
+    remove(membership, c.peer, cuts)
+    const changes: unknown[] = []
+    await b.documents.open(PROJECT, ({ author, local }) => changes.push({ author, local }))
+    await Promise.all([a.documents.membershipChanged(), b.documents.membershipChanged()])
+    expect(changes).toEqual([{ author: c.peer, local: false }])
+    expect(await contentOf(b)).toEqual({ before: 1 })
+    expect(await b.documents.contentHash(PROJECT)).toEqual(await a.documents.contentHash(PROJECT))
+
+    const [, beyond] = await collect(c)
+    expect(await b.documents.receive(beyond ? [beyond] : [], c.peer)).toEqual({
+      applied: 0,
+      waiting: 0,
+      refused: [{ author: c.peer, reason: 'beyond the cut of a removed member' }],
+    })
+    const again = await createTestReplica(1, membership, b.store.crash())
+    expect(await contentOf(again)).toEqual({ before: 1 })
+    const fresh = await createTestReplica(0, membership)
+    await sync(again, fresh)
+    expect(await contentOf(fresh)).toEqual({ before: 1 })
+  })
+
+  it('[M7] does not take back what others have built on', async () => {
+    const { membership, a, b, c } = await threeReplicas()
+    await c.documents.write(PROJECT, undefined, setKey('before', 1))
+    await sync(c, a)
+    const cuts = a.documents.headsOf(c.peer)
+    await c.documents.write(PROJECT, undefined, setKey('after', 2))
+    await sync(c, b)
+    await b.documents.write(PROJECT, undefined, setKey('after', 'seen by b'))
+    remove(membership, c.peer, cuts)
+    await Promise.all([a.documents.membershipChanged(), b.documents.membershipChanged()])
+    await sync(b, a)
+    expect(await contentOf(a)).toEqual({ before: 1, after: 'seen by b' })
+    expect(await a.documents.contentHash(PROJECT)).toEqual(await b.documents.contentHash(PROJECT))
+  })
+
+  it('[M7] voids every document that it does not name, live ones included', async () => {
+    const { membership, a, c } = await threeReplicas()
+    const live = liveDoc(c.peer, 1)
+    await c.documents.write(PROJECT, undefined, setKey('x', 1))
+    await c.documents.write(live, undefined, setKey('x', 1))
+    await sync(c, a)
+    remove(membership, c.peer, new Map())
+    await a.documents.membershipChanged()
+    expect(a.documents.list()).toEqual([])
+    expect(await contentOf(a)).toEqual({})
+    expect(await contentOf(a, live)).toEqual({})
+  })
+
+  it('[M12] settles an equivocation: the branch that the removal names is everybody’s', async () => {
+    const { membership, a, b } = await threeReplicas()
+    const nonce = new Uint8Array(16)
+    const [left, right] = [new Forger(2), new Forger(2)]
+    const client = clientIdOf(crypto, left.peer, PROJECT, nonce)
+    const one = left.seal(updateBy(client, setKey('x', 'left')), { nonce })
+    const two = right.seal(updateBy(client, setKey('x', 'right')), { nonce })
+    await a.documents.receive([one.bytes], left.peer)
+    await b.documents.receive([two.bytes], left.peer)
+    await b.documents.receive([one.bytes], a.peer)
+    expect([...b.documents.frozen().keys()]).toEqual([left.peer])
+    remove(membership, left.peer, a.documents.headsOf(left.peer))
+    await b.documents.membershipChanged()
+    expect(b.documents.frozen()).toEqual(new Map())
+    await sync(a, b)
+    expect(await contentOf(b)).toEqual({ x: 'left' })
+    expect((await b.documents.receive([two.bytes], left.peer)).applied).toBe(0)
+    const fresh = await createTestReplica(1, membership)
+    expect(await fresh.documents.receive([two.bytes, one.bytes], left.peer)).toEqual({
+      applied: 1,
+      waiting: 0,
+      refused: [{ author: left.peer, reason: 'not the branch of the removal' }],
+    })
+  })
+
+  it('leaves our own feed alone when it is us: its numbers must never be used again', async () => {
+    const { membership, a } = await threeReplicas()
+    await a.documents.write(PROJECT, undefined, setKey('x', 1))
+    const heads = a.documents.headsOf(a.peer)
+    remove(membership, a.peer, new Map())
+    await a.documents.membershipChanged()
+    expect(a.documents.headsOf(a.peer)).toEqual(heads)
+    await expect(a.documents.write(PROJECT, undefined, setKey('x', 2))).rejects.toThrow('removed member')
+  })
+
+  it('keeps our own writes that were under way', async () => {
+    const { membership, a, c } = await threeReplicas()
+    await c.documents.write(PROJECT, undefined, setKey('theirs', 1))
+    await sync(c, a)
+    await a.documents.write(PROJECT, undefined, setKey('mine', 1))
+    await c.documents.write(PROJECT, undefined, setKey('late', 1))
+    const cuts = a.documents.headsOf(c.peer)
+    await sync(c, a)
+    remove(membership, c.peer, cuts)
+    const [, write] = await Promise.all([
+      a.documents.membershipChanged(),
+      a.documents.write(PROJECT, undefined, setKey('mine', 2)),
+    ])
+    expect(write.position.seq).toBe(2)
+    expect(await contentOf(a)).toMatchObject({ theirs: 1, mine: 2 })
+    const again = await createTestReplica(0, membership, a.store.crash())
+    expect(await again.documents.contentHash(PROJECT)).toEqual(await a.documents.contentHash(PROJECT))
+  })
+})
+
+describe('losing the capability `store`', () => {
+  it('[M6] stops new writes, not what others have built on', async () => {
+    const { membership, a, b, c } = await threeReplicas()
+    await c.documents.write(PROJECT, undefined, setKey('x', 1))
+    await sync(c, b)
+    await b.documents.write(PROJECT, undefined, setKey('y', 2))
+    const member = membership.members.get(c.peer)
+    if (member) membership.members.set(c.peer, { ...member, capabilities: new Set() })
+    await expect(c.documents.write(PROJECT, undefined, setKey('z', 3))).rejects.toThrow('capability')
+    expect((await a.documents.receive(await collect(c), c.peer)).refused).toEqual([
+      { author: c.peer, reason: 'the author lacks the capability `store`' },
+    ])
+    await sync(b, a)
+    expect(await contentOf(a)).toEqual({ x: 1, y: 2 })
+  })
+})
+
+async function collect(replica: Awaited<ReturnType<typeof createTestReplica>>): Promise<Uint8Array[]> {
+  const found: Uint8Array[] = []
+  for await (const bytes of replica.documents.missing(new Map(), Infinity)) found.push(bytes)
+  return found
+}

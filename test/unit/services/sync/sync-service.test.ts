@@ -1,0 +1,318 @@
+import { describe, expect, it } from 'vitest'
+import type { Channel, PeerNetwork } from '../../../../node/ports/peer-network.ts'
+import type { FeedExchange } from '../../../../node/services/feeds/feed-exchange.ts'
+import { clientIdOf } from '../../../../protocols/feed/envelope.ts'
+import { decodeSync, encodeSync, SYNC_PROTOCOL, type SyncMessage } from '../../../../protocols/sync.ts'
+import { crypto, identity } from '../../../support/identity.ts'
+import { contentOf, Forger, OTHER_PROJECT, PROJECT, setKey, updateBy } from '../../../support/replicas.ts'
+import { createSyncLab, type SyncNode } from '../../../support/sync-lab.ts'
+
+const never = new AbortController().signal
+
+async function write(node: SyncNode, key: string, value: unknown): Promise<void> {
+  await node.documents.write(PROJECT, undefined, setKey(key, value))
+}
+
+/** The peer's side of the protocol by hand: what it hears, and a channel to speak on. */
+async function impersonate(
+  port: PeerNetwork,
+  to: SyncNode,
+): Promise<{ heard: SyncMessage[]; say(message: SyncMessage): Promise<void>; channel(): Promise<Channel> }> {
+  const heard: SyncMessage[] = []
+  port.handle(
+    SYNC_PROTOCOL,
+    { policy: { who: 'member' }, frameBytesMax: 512 * 1024, channelsPerPeerMax: 4 },
+    async (channel) => {
+      for await (const frame of channel.frames) {
+        const message = decodeSync(frame)
+        if (message !== undefined) heard.push(message)
+      }
+    },
+  )
+  let open: Promise<Channel> | undefined
+  const channel = (): Promise<Channel> => (open ??= port.open(to.peer, SYNC_PROTOCOL, never))
+  return { heard, channel, say: async (message) => (await channel()).send(encodeSync(message)) }
+}
+
+describe('synchronisation', () => {
+  it('[M16] brings both sides what the other wrote before they met', async () => {
+    const lab = createSyncLab(2)
+    const [a, b] = [await lab.node(0), await lab.node(1)]
+    await write(a, 'from a', 1)
+    await write(b, 'from b', 2)
+    await lab.connect(a.peer, b.peer)
+    const both = { 'from a': 1, 'from b': 2 }
+    expect([await contentOf(a), await contentOf(b)]).toEqual([both, both])
+  })
+
+  it('[M17] pushes what is written while connected, without waiting for a round', async () => {
+    const lab = createSyncLab(3)
+    const nodes = [await lab.node(0), await lab.node(1), await lab.node(2)] as const
+    const [a, b, c] = nodes
+    for (const [x, y] of [
+      [a, b],
+      [a, c],
+      [b, c],
+    ] as const)
+      await lab.connect(x.peer, y.peer)
+    await write(a, 'key', 'value')
+    await lab.quiet()
+    expect(await Promise.all(nodes.map((node) => contentOf(node)))).toEqual([
+      { key: 'value' },
+      { key: 'value' },
+      { key: 'value' },
+    ])
+  })
+
+  it('[M16] [D14] converges over a node in the middle, by rounds alone', async () => {
+    const lab = createSyncLab(3)
+    const [a, middle, c] = [await lab.node(0), await lab.node(1), await lab.node(2)]
+    await lab.connect(a.peer, middle.peer)
+    await lab.connect(middle.peer, c.peer)
+    await write(a, 'far', 'away')
+    await lab.quiet()
+    expect([await contentOf(middle), await contentOf(c)]).toEqual([{ far: 'away' }, {}])
+    for (let round = 0; round < 3; round++) {
+      await lab.time.advance(30_000)
+      await lab.quiet()
+    }
+    expect(await contentOf(c)).toEqual({ far: 'away' })
+  })
+
+  it('[D11] asks anew after every reconnect: what was missed in between arrives', async () => {
+    const lab = createSyncLab(2)
+    const [a, b] = [await lab.node(0), await lab.node(1)]
+    for (let i = 0; i < 5; i++) {
+      await lab.connect(a.peer, b.peer)
+      lab.network.disconnect(a.peer, b.peer)
+      await write(a, `missed ${i}`, i)
+    }
+    await lab.connect(a.peer, b.peer)
+    expect(await contentOf(b)).toEqual(await contentOf(a))
+    expect(Object.keys((await contentOf(a)) as object)).toHaveLength(5)
+  })
+
+  it('[M16] sends more than one bounded round, until nothing is missing', async () => {
+    const lab = createSyncLab(2)
+    const [a, b] = [await lab.node(0), await lab.node(1)]
+    for (let i = 0; i < 100; i++) await write(a, `big ${i}`, 'x'.repeat(120_000)) // 12 MB in rounds of 4
+    await lab.connect(a.peer, b.peer)
+    await lab.quiet()
+    expect(b.documents.vectors()).toEqual(a.documents.vectors())
+    expect(await contentOf(b)).toEqual(await contentOf(a))
+  })
+
+  it('[M4] exchanges membership records on connect and pushes later ones', async () => {
+    const lab = createSyncLab(2)
+    const [a, b] = [await lab.node(0), await lab.node(1)]
+    a.records.add(1, 2)
+    b.records.add(2, 3)
+    await lab.connect(a.peer, b.peer)
+    expect([a.records.all(), b.records.all()]).toEqual([
+      [1, 2, 3],
+      [1, 2, 3],
+    ])
+    a.records.add(4)
+    await lab.quiet()
+    expect(b.records.all()).toEqual([1, 2, 3, 4])
+  })
+
+  it('[M4] [M16] sends vectors only after the membership records of the other side are in', async () => {
+    const lab = createSyncLab(2)
+    const node = await lab.node(0)
+    const other = await impersonate(lab.network.join(identity(1).peer), node)
+    await lab.connect(node.peer, identity(1).peer)
+    expect(other.heard.map(({ t }) => t)).toEqual(['hello', 'heads'])
+    await other.say({ t: 'records', records: [new Uint8Array([9])], last: false })
+    await other.say({ t: 'records', records: [], last: true })
+    await lab.quiet()
+    expect(other.heard.map(({ t }) => t)).toEqual(['hello', 'heads', 'records', 'vectors'])
+    expect(node.records.all()).toEqual([9])
+  })
+
+  it('[M16] answers who asks before our own channel is open, once it is', async () => {
+    const lab = createSyncLab(2)
+    const node = await lab.node(0)
+    const port = lab.network.join(identity(1).peer)
+    lab.network.connect(node.peer, port.self)
+    await lab.quiet() // nobody serves the protocol there yet: the node has to try again
+    const channel = await port.open(node.peer, SYNC_PROTOCOL, never)
+    await channel.send(encodeSync({ t: 'heads', heads: [] }))
+    await lab.quiet()
+    const heard: (string | undefined)[] = []
+    port.handle(
+      SYNC_PROTOCOL,
+      { policy: { who: 'member' }, frameBytesMax: 512 * 1024, channelsPerPeerMax: 4 },
+      async (open) => {
+        for await (const frame of open.frames) heard.push(decodeSync(frame)?.t)
+      },
+    )
+    await lab.time.advance(2000)
+    await lab.quiet()
+    expect(heard).toEqual(['hello', 'heads', 'records'])
+  })
+
+  it('[D3] reports replicas that differ although both have applied the same', async () => {
+    const lab = createSyncLab(2)
+    const mismatches: unknown[] = []
+    const a = await lab.node(0)
+    const b = await lab.node(1, { onMismatch: (doc, peer) => mismatches.push({ doc, peer }) })
+    await write(a, 'key', 1)
+    await lab.connect(a.peer, b.peer)
+    await lab.time.advance(30_000)
+    await lab.quiet()
+    expect(mismatches).toEqual([])
+    const feeds: FeedExchange = b.documents
+    feeds.contentHash = async () => new Uint8Array(32)
+    await lab.time.advance(60_000)
+    await lab.quiet()
+    expect(mismatches).toContainEqual({ doc: PROJECT, peer: a.peer })
+  })
+
+  it('[M12] shows every member the proof against an author who contradicts itself', async () => {
+    const lab = createSyncLab(4)
+    const [a, b] = [await lab.node(0), await lab.node(1)]
+    await lab.connect(a.peer, b.peer)
+    const liar = new Forger(3)
+    const nonce = new Uint8Array(16).fill(7)
+    const client = clientIdOf(crypto, liar.peer, PROJECT, nonce)
+    const one = liar.seal(updateBy(client, setKey('x', 1)), { nonce })
+    const two = new Forger(3).seal(updateBy(client, setKey('x', 2)), { nonce })
+    await a.documents.receive([one.bytes], liar.peer)
+    await a.documents.receive([two.bytes], liar.peer)
+    await lab.quiet()
+    expect([...a.documents.frozen().keys()]).toEqual([liar.peer])
+    expect([...b.documents.frozen().keys()]).toEqual([liar.peer])
+    const late = await lab.node(2)
+    await lab.connect(late.peer, b.peer)
+    expect([...late.documents.frozen().keys()]).toEqual([liar.peer])
+  })
+
+  it('stops pushing to a peer that does not read, and catches up once it does', async () => {
+    const lab = createSyncLab(2)
+    const node = await lab.node(0)
+    const port = lab.network.join(identity(1).peer)
+    const go = Promise.withResolvers<void>()
+    const heard: SyncMessage[] = []
+    port.handle(
+      SYNC_PROTOCOL,
+      { policy: { who: 'member' }, frameBytesMax: 512 * 1024, channelsPerPeerMax: 4 },
+      async (channel) => {
+        await go.promise
+        for await (const frame of channel.frames) heard.push(decodeSync(frame) ?? { t: 'echo', boot: 0, counter: 0 })
+      },
+    )
+    await lab.connect(node.peer, port.self)
+    for (let i = 0; i < 100; i++) await write(node, `big ${i}`, 'x'.repeat(120_000)) // 12 MB
+    await lab.quiet()
+    go.resolve()
+    await lab.quiet()
+    const pushed = heard.filter((message) => message.t === 'envelopes').flatMap(({ envelopes }) => envelopes)
+    const bytes = pushed.reduce((sum, envelope) => sum + envelope.byteLength, 0)
+    expect(bytes).toBeGreaterThan(3 * 1024 * 1024)
+    expect(bytes).toBeLessThan(5 * 1024 * 1024)
+    expect(heard.at(-1)?.t).toBe('heads') // a new round is asked for as soon as the queue is empty
+  })
+
+  it('[M18] says so when a member speaks no common version', async () => {
+    const lab = createSyncLab(2)
+    const node = await lab.node(0)
+    const other = await impersonate(lab.network.join(identity(1).peer), node)
+    await lab.connect(node.peer, identity(1).peer)
+    await other.say({ t: 'hello', versions: [7, 8] })
+    await lab.quiet()
+    expect([...node.sync.problems()]).toEqual([
+      [identity(1).peer, 'speaks sync version 7, 8, this node 1: upgrade one of them'],
+    ])
+    lab.network.disconnect(node.peer, identity(1).peer)
+    expect(node.sync.problems().size).toBe(0)
+  })
+
+  it('[M18] ignores kinds of messages of later releases, and hangs up on nonsense', async () => {
+    const lab = createSyncLab(2)
+    const node = await lab.node(0)
+    const other = await impersonate(lab.network.join(identity(1).peer), node)
+    await lab.connect(node.peer, identity(1).peer)
+    await other.say({ t: 'novelty', v: 2, with: ['anything'] } as never)
+    await other.say({ t: 'records', records: [new Uint8Array([5])], last: false })
+    await lab.quiet()
+    expect(node.records.all()).toEqual([5])
+    const channel = await other.channel()
+    await channel.send(new Uint8Array([1, 2, 3]))
+    await expect(channel.frames[Symbol.asyncIterator]().next()).rejects.toThrow(Error)
+  })
+
+  it('passes on addresses of members, to everybody but themselves', async () => {
+    const lab = createSyncLab(3)
+    const learnt: unknown[] = []
+    const [second, third] = [identity(1).peer, identity(2).peer]
+    const known = new Map([
+      [second, ['/ip4/10.0.0.2/tcp/1']],
+      [third, ['/ip4/10.0.0.3/tcp/1']],
+    ])
+    const a = await lab.node(0, { addresses: { knownPeers: () => known, learn: () => undefined } })
+    const b = await lab.node(1, {
+      addresses: { knownPeers: () => new Map(), learn: (...hint) => learnt.push(hint) },
+    })
+    await lab.connect(a.peer, b.peer)
+    expect(learnt).toEqual([[third, ['/ip4/10.0.0.3/tcp/1'], a.peer]])
+    await lab.time.advance(2000)
+    await lab.quiet()
+    expect(learnt).toHaveLength(2) // again, once those who have just connected have introduced themselves
+  })
+
+  it('opens its channel again when the other side closes it', async () => {
+    const lab = createSyncLab(2)
+    const node = await lab.node(0)
+    const port = lab.network.join(identity(1).peer)
+    let opened = 0
+    port.handle(
+      SYNC_PROTOCOL,
+      { policy: { who: 'member' }, frameBytesMax: 512 * 1024, channelsPerPeerMax: 4 },
+      async () => void opened++,
+    )
+    await lab.connect(node.peer, port.self)
+    expect(opened).toBe(1)
+    await lab.time.advance(1000)
+    expect(opened).toBe(2)
+    await lab.time.advance(1999)
+    expect(opened).toBe(2)
+    await lab.time.advance(1)
+    expect(opened).toBe(3)
+  })
+
+  it('stops within half a second while a member takes nothing any more', async () => {
+    const lab = createSyncLab(2)
+    const [a, b] = [await lab.node(0), await lab.node(1)]
+    const open = a.port.open.bind(a.port)
+    a.port.open = async (...to) => {
+      const channel = await open(...to)
+      channel.close = () => new Promise(() => undefined)
+      return channel
+    }
+    await lab.connect(a.peer, b.peer)
+    let isStopped = false
+    const stopping = a.sync.stop().then(() => (isStopped = true))
+    await lab.time.advance(499)
+    expect(isStopped).toBe(false)
+    await lab.time.advance(1)
+    await stopping
+    expect(isStopped).toBe(true)
+  })
+
+  it('flushes what is queued when it stops, then is silent', async () => {
+    const lab = createSyncLab(2)
+    const [a, b] = [await lab.node(0), await lab.node(1)]
+    await lab.connect(a.peer, b.peer)
+    a.records.add(1)
+    await a.sync.stop()
+    await lab.quiet()
+    expect(b.records.all()).toEqual([1])
+    a.records.add(2)
+    await a.documents.write(OTHER_PROJECT, undefined, setKey('after', 'stop'))
+    await lab.time.advance(30_000)
+    await lab.quiet()
+    expect(b.records.all()).toEqual([1])
+    expect(await contentOf(b, OTHER_PROJECT)).toEqual({})
+  })
+})
