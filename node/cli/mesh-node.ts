@@ -235,10 +235,18 @@ function meshServiceOf(
         .map(({ doc, authors, envelopes, waiting }) => ({ id: doc, authors, envelopes, pending: waiting })),
     http: deps.http,
     setupCode: () => accounts.setupCode(),
-    problemOf: (peer) => sync.problems().get(peer) ?? documents.frozen().get(peer) ?? null,
-    problems: () => [voter?.problem()].filter((problem) => problem !== undefined),
+    problemOf: (peer) =>
+      sync.problems().get(peer) ??
+      documents.frozen().get(peer) ??
+      (network.refusers().includes(peer) ? 'refuses this node' : null),
+    problems: () => [voter?.problem(), refusal(network)].filter((problem) => problem !== undefined),
   })
 }
+
+const refusal = (network: MeshCore['network']): string | undefined =>
+  network.refusers().length === 0
+    ? undefined
+    : 'Members of this mesh hang up on this node: it may have been removed. What is written here stays here; `rookery leave` starts over.'
 
 async function isEmpty({ membership }: MeshCore, accounts: Accounts, { projects }: Services): Promise<boolean> {
   const users = await accounts.listUsers()

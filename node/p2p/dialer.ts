@@ -14,6 +14,10 @@ const REDIAL_SPREAD_MS = 500
 /** New hints about a peer bring its next dial forward, at most this often. */
 const HURRY_EVERY_MS = 5000
 const WATCH_EVERY_MS = 5000
+/** A member that is reached and hangs up within this time, … */
+const HANG_UP_MS = 5000
+/** … so many times in a row, does not want us: one time may be a restart, two a coincidence. */
+const HANG_UPS_MIN = 3
 /** A host whose boot clock ran this much further than its monotonic clock was suspended. */
 const SUSPENDED_MS = 2000
 
@@ -27,7 +31,13 @@ export type DialerDeps = {
   readonly dial: (peer: PeerId, signal: AbortSignal) => Promise<boolean>
 }
 
-type Target = { failures: number; lastTryMs: number; isDialling: boolean; cancel: Cancel | undefined }
+type Target = {
+  failures: number
+  hangUps: number
+  lastTryMs: number
+  isDialling: boolean
+  cancel: Cancel | undefined
+}
 
 /**
  * Keeps trying to be connected to every member, for ever: a member is never given up by a timer. Starts over at once
@@ -75,8 +85,14 @@ export class Dialer {
     if (this.#running === undefined) return
     const state = this.#stateOf(peer)
     state.failures = lastedMs >= STABLE_AFTER_MS ? 0 : state.failures + 1
+    state.hangUps = lastedMs >= HANG_UP_MS ? 0 : state.hangUps + 1
     const soon = REDIAL_SPREAD_MS * randomFraction(this.#deps.random)
     this.#arm(peer, state.failures <= 1 ? soon : this.#backoffMs(state.failures - 1))
+  }
+
+  /** Peers that answer and hang up at once, again and again: that is how a removed member is treated. */
+  refusers(): readonly PeerId[] {
+    return [...this.#states].flatMap(([peer, { hangUps }]) => (hangUps >= HANG_UPS_MIN ? [peer] : []))
   }
 
   #tryNow(peer: PeerId): void {
@@ -118,7 +134,13 @@ export class Dialer {
   }
 
   #stateOf(peer: PeerId): Target {
-    const state = this.#states.get(peer) ?? { failures: 0, lastTryMs: -Infinity, isDialling: false, cancel: undefined }
+    const state = this.#states.get(peer) ?? {
+      failures: 0,
+      hangUps: 0,
+      lastTryMs: -Infinity,
+      isDialling: false,
+      cancel: undefined,
+    }
     this.#states.set(peer, state)
     return state
   }

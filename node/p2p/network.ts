@@ -51,6 +51,8 @@ export type Libp2pNetwork = PeerNetwork & {
   /** The oldest connection to the peer, if any. */
   connectionOf(peer: PeerId): { readonly address: string; readonly since: number } | undefined
   closePeer(peer: PeerId): void
+  /** Members that hang up on us again and again: we may have been removed. */
+  refusers(): readonly PeerId[]
   /** To be called after every change of membership: drops what is no longer allowed, dials who is new. */
   membersChanged(): void
   /** Addresses of members this node is connected to, for others to try. */
@@ -185,6 +187,10 @@ class Network implements Libp2pNetwork {
   connectionOf(peer: PeerId): { readonly address: string; readonly since: number } | undefined {
     const connection = this.#table.connectionTo(peer)
     return connection && { address: connection.remoteAddr.toString(), since: connection.timeline.open }
+  }
+
+  refusers(): readonly PeerId[] {
+    return this.#dialer.refusers()
   }
 
   closePeer(peer: PeerId): void {

@@ -119,8 +119,14 @@ it('closes everything a removed member had, and refuses it from then on', async 
     const { json } = await a.cli('members')
     return json.every((m: { peer_id: string }) => m.peer_id !== b.peerId) ? true : undefined
   })
-  const retry = await scratch.start('gamma')
-  expect(retry.meshId).not.toBe(a.meshId)
+  // The removed one is not left in the dark.
+  const told = await eventually(async () => {
+    const { json } = await b.cli('status')
+    return json.problems.length > 0 ? json : undefined
+  })
+  expect(told.problems[0]).toContain('rookery leave')
+  expect((await b.cli('leave')).code).toBe(0)
+  expect((await b.cli('status')).json.mesh_id).not.toBe(a.meshId)
 })
 
 it('refuses a ticket that is used, damaged, or asked to replace a mesh that is not empty', async () => {

@@ -100,12 +100,13 @@ function remove(): Command {
 }
 
 function leave(): Command {
-  return command('leave', 'take this machine out of its mesh and start an empty one').action(
-    async (options: CommonOptions) => {
-      await ask<null>(options, 'mesh.leave')
-      print(options, null, () => ['This machine has left its mesh.'])
-    },
-  )
+  return command(
+    'leave',
+    'take this machine out of its mesh (its sessions end) and start an empty one with a new key',
+  ).action(async (options: CommonOptions) => {
+    await ask<null>(options, 'mesh.leave')
+    print(options, null, () => ['This machine has left its mesh.'])
+  })
 }
 
 function status(): Command {
