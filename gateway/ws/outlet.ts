@@ -6,6 +6,8 @@ export const OUTLET_BYTES_MAX = 1024 * 1024
 
 /** After a close frame the other side has this long to answer it. */
 const CLOSE_GRACE_MS = 1000
+/** A slow reader finds the reason behind what it has not read yet, so it gets longer; what waits for it is bounded. */
+const SLOW_GRACE_MS = 30_000
 
 /** What an outlet needs of a WebSocket. */
 export type OutletSocket = {
@@ -31,7 +33,7 @@ export function createOutlet(socket: OutletSocket, clock: Clock, stalledMs: numb
   const close = (code: number, reason: string): void => {
     if (socket.readyState === socket.CLOSED) return
     socket.close(code, reason)
-    clock.after(CLOSE_GRACE_MS, () => socket.terminate())
+    clock.after(code === CLOSE_TOO_SLOW ? SLOW_GRACE_MS : CLOSE_GRACE_MS, () => socket.terminate())
   }
   return {
     close,

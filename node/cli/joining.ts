@@ -15,7 +15,14 @@ import { ADDRESSES_FACT, encodeAddresses } from './remembered.ts'
 /** Dialling, admission and fetching the log together. */
 const JOIN_DEADLINE_MS = 30_000
 
-export type JoinRequest = { readonly ticket: string; readonly name: string; readonly log: Log }
+export type JoinRequest = {
+  readonly ticket: string
+  readonly name: string
+  readonly log: Log
+  /** Asked once more just before the mesh so far is given up: joining takes its time. */
+  readonly mayReplace?: () => Promise<boolean>
+  readonly signal?: AbortSignal
+}
 
 /**
  * Has this node admitted to the mesh of a ticket and makes that mesh its current one. Nothing has changed unless it
@@ -24,14 +31,16 @@ export type JoinRequest = { readonly ticket: string; readonly name: string; read
 export async function joinWithTicket(
   data: DataDirectory,
   identity: Identity,
-  { ticket: text, name, log }: JoinRequest,
+  { ticket: text, name, log, mayReplace, signal }: JoinRequest,
 ): Promise<Result<{ mesh_id: string; peer_id: PeerId }>> {
   const ticket = parseTicket(identity.crypto, text, systemClock.wallMs())
   if (!ticket.ok) return ticket
   if (ticket.value.inviter === identity.signer.peer)
     return err(domainError('ticket_invalid', { message: 'This ticket was made by this very node: use it on another.' }))
-  const joined = await askInviter(identity, ticket.value, { name, log })
+  const deadline = AbortSignal.any([AbortSignal.timeout(JOIN_DEADLINE_MS), ...(signal ? [signal] : [])])
+  const joined = await askInviter(identity, ticket.value, { name, log, deadline })
   if (!joined.ok) return joined
+  if (mayReplace && !(await mayReplace())) return err(domainError('mesh_not_empty'))
   const addresses = new Map([
     [ADDRESSES_FACT, encodeAddresses(new Map([[ticket.value.inviter, ticket.value.addresses]]))],
   ])
@@ -43,7 +52,7 @@ export async function joinWithTicket(
 async function askInviter(
   identity: Identity,
   ticket: Ticket,
-  { name, log }: Omit<JoinRequest, 'ticket'>,
+  { name, log, deadline }: Pick<JoinRequest, 'name' | 'log'> & { deadline: AbortSignal },
 ): Promise<Result<JoinedMesh>> {
   const network = await createPeerNetwork({
     seed: identity.seed,
@@ -56,7 +65,6 @@ async function askInviter(
     clock: systemClock,
     log,
   })
-  const deadline = AbortSignal.timeout(JOIN_DEADLINE_MS)
   try {
     await network.start()
     await network.dialAddresses(ticket.inviter, ticket.addresses, deadline)

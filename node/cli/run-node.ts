@@ -68,6 +68,7 @@ class Supervisor {
   /** Joining, leaving and stopping, one at a time. */
   #moving: Promise<unknown> = Promise.resolve()
   #stopping: Promise<void> | undefined
+  readonly #ending = new AbortController()
   #closeAll: () => Promise<void> = async () => undefined
 
   constructor(data: DataDirectory, config: Config, log: Log) {
@@ -109,6 +110,8 @@ class Supervisor {
   }
 
   #stop(): Promise<void> {
+    // A join under way would hold up the stop for as long as the inviter takes.
+    this.#ending.abort(new Error('the node stops'))
     this.#stopping ??= this.#exclusively(() => this.#closeAll())
     return this.#stopping
   }
@@ -188,7 +191,13 @@ class Supervisor {
   async #join(ticket: string): Promise<Joined> {
     if (!(await this.#running().isEmpty())) return err(domainError('mesh_not_empty'))
     const { name } = this.#config
-    const joined = await joinWithTicket(this.#data, this.#identity, { ticket, name, log: this.#log })
+    const joined = await joinWithTicket(this.#data, this.#identity, {
+      ticket,
+      name,
+      log: this.#log,
+      mayReplace: () => this.#running().isEmpty(),
+      signal: this.#ending.signal,
+    })
     if (joined.ok) await this.#move(async () => undefined)
     return joined
   }

@@ -114,11 +114,6 @@ describe('[A-D1] a terminal that floods, seen across the mesh', () => {
     await stalled.until(() => stalled.outputBytes > 1024 * 1024)
     stalled.socket.pause()
     const pausedAtMs = performance.now()
-    let cutAfterMs: number | undefined
-    const watching = openSockets().then(async (before) => {
-      while ((await openSockets()) >= before) await delay(100)
-      cutAfterMs = performance.now() - pausedAtMs
-    })
     const windows: number[] = []
     for (const end = pausedAtMs + FLOOD_MS; performance.now() < end;) {
       const before = reader.outputBytes
@@ -128,12 +123,9 @@ describe('[A-D1] a terminal that floods, seen across the mesh', () => {
     expectBounded('a flood with a stalled viewer', grown())
     process.stderr.write(`read per second: ${windows.map((n) => (n / 1e6).toFixed(1)).join(' ')} MB\n`)
     expect(Math.min(...windows)).toBeGreaterThan(0)
-    await watching
-    process.stderr.write(`the stalled viewer was cut off after ${Math.round(cutAfterMs!)} ms\n`)
-    expect(cutAfterMs).toBeGreaterThan(9000)
-    expect(cutAfterMs).toBeLessThan(15_000)
     stalled.socket.resume()
     await stalled.until(() => stalled.closedWith !== undefined)
+    expect(stalled.closedWith?.code).toBe(1013)
     reader.type('\u0003')
     reader.type('echo st""ill\n')
     await reader.until(() => reader.tail.includes('still'))
@@ -142,11 +134,6 @@ describe('[A-D1] a terminal that floods, seen across the mesh', () => {
     expect((await onA.delete(`/api/sessions/${session}`)).status).toBe(200)
   })
 })
-
-async function openSockets(): Promise<number> {
-  const response = await fetch(new URL('/metrics', a.http))
-  return Number(/^rookery_sockets_open (\d+)$/m.exec(await response.text())?.[1])
-}
 
 describe('[A-D1] a node under a flood of connections', () => {
   const hostile: { destroy(): void }[] = []

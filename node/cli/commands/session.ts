@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import type { Duplex } from 'node:stream'
 import type { Command } from 'commander'
 import type { DomainError } from '../../../crdt/errors.ts'
+import type { Machine } from '../../../crdt/machine.ts'
 import { PTY_COLS, PTY_ROWS, SESSION_MODES, type Session } from '../../../crdt/session.ts'
 import { ask, command, group, controlSocket, print, table, type CommonOptions } from '../command.ts'
 import { attachToNode, NodeNotRunningError } from '../control-client.ts'
@@ -52,14 +53,22 @@ function list(): Command {
         'session.list',
         options.machine === undefined ? {} : { machine: options.machine },
       )
+      const names = new Map((await ask<Machine[]>(options, 'machine.list')).map(({ id, name }) => [id, name]))
       const now = Date.now()
       print(
         options,
         sessions.map((s) => wireSession(s, now)),
         () =>
           table([
-            ['STATUS', 'AGENT', 'PATH', 'STARTED', 'ID'],
-            ...sessions.map((s) => [s.status, s.agent, s.projectPath, s.startedAt ?? '-', s.id]),
+            ['STATUS', 'MACHINE', 'AGENT', 'PATH', 'STARTED', 'ID'],
+            ...sessions.map((s) => [
+              s.status,
+              names.get(s.machineId) ?? s.machineId,
+              s.agent,
+              s.projectPath,
+              s.startedAt ?? '-',
+              s.id,
+            ]),
           ]),
       )
     })

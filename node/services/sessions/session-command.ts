@@ -1,4 +1,4 @@
-import { domainError, invalidField } from '../../../crdt/errors.ts'
+import { invalidField } from '../../../crdt/errors.ts'
 import { err, ok, type Result } from '../../../crdt/result.ts'
 import type { SessionMode } from '../../../crdt/session.ts'
 import { AGENT_CLIS, type AgentCli } from '../../ports/machine-probe.ts'
@@ -16,7 +16,7 @@ export type CommandRequest = {
 /**
  * Which program a session runs. A prompt is one argument (after `--`, or glued to its option, so that it can never be
  * taken for an option) or typed text; no shell ever interprets it but one in a terminal that the caller may type into.
- * @errors invalid_input, session_failed (the agent is unknown or not installed)
+ * @errors invalid_input (also when the agent is unknown or not installed here)
  */
 export function commandOf(request: CommandRequest): Result<{ agent: string; program: SessionProgram }> {
   if (request.agent === 'shell') return shellCommand(request)
@@ -84,5 +84,5 @@ function notInstalled({ agent, installed }: CommandRequest) {
   const found = AGENT_CLIS.filter((cli) => installed[cli] !== undefined)
   const asked = agent === undefined ? 'No agent CLI is installed' : `The agent CLI "${agent}" is not installed`
   const instead = found.length > 0 ? `Installed: ${found.join(', ')}, shell.` : 'There is only: shell.'
-  return domainError('session_failed', { message: `${asked} on this machine. ${instead}` })
+  return invalidField('agent', `${asked} on this machine. ${instead}`)
 }

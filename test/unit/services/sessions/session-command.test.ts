@@ -28,7 +28,7 @@ test('a shell is a login shell in a terminal, and a prompt is typed into it', ()
 test('without a name the first agent CLI that is installed runs', () => {
   const chosen = (found: Partial<typeof installed>) => {
     const command = commandOf(request({ installed: found }))
-    return command.ok ? command.value.agent : command.error.message
+    return command.ok ? command.value.agent : command.error.details?.fields?.agent?.[0]
   }
   expect([chosen(installed), chosen({ gemini: '/b/gemini', codex: '/b/codex' }), chosen({})]).toEqual([
     'claude',
@@ -38,20 +38,28 @@ test('without a name the first agent CLI that is installed runs', () => {
 })
 
 test('an agent that is unknown or missing is named, with what there is instead', () => {
-  expect([
-    commandOf(request({ agent: 'cursor' })),
-    commandOf(request({ agent: 'codex', installed: { claude: '/b/claude' } })),
-    commandOf(request({ agent: '__proto__' })),
-  ]).toMatchObject([
+  expect(
+    [
+      commandOf(request({ agent: 'cursor' })),
+      commandOf(request({ agent: 'codex', installed: { claude: '/b/claude' } })),
+      commandOf(request({ agent: '__proto__' })),
+    ].map((answer) => (answer.ok ? answer : answer.error.details)),
+  ).toEqual([
     {
-      error: {
-        code: 'session_failed',
-        message:
+      fields: {
+        agent: [
           'The agent CLI "cursor" is not installed on this machine. Installed: claude, codex, opencode, gemini, shell.',
+        ],
       },
     },
-    { error: { message: 'The agent CLI "codex" is not installed on this machine. Installed: claude, shell.' } },
-    { error: { code: 'session_failed' } },
+    { fields: { agent: ['The agent CLI "codex" is not installed on this machine. Installed: claude, shell.'] } },
+    {
+      fields: {
+        agent: [
+          'The agent CLI "__proto__" is not installed on this machine. Installed: claude, codex, opencode, gemini, shell.',
+        ],
+      },
+    },
   ])
 })
 
