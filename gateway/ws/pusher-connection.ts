@@ -79,6 +79,11 @@ export class Connection {
     this.#proofs = createChannelProofs(deps, from)
   }
 
+  /** False from the moment the close frame is on its way, which may lie behind much that was not read yet. */
+  get isOpen(): boolean {
+    return this.#socket.readyState === this.#socket.OPEN
+  }
+
   /** Greets the client and serves it until the socket closes. */
   start(): void {
     const { log } = this.#deps

@@ -95,7 +95,7 @@ export function createPusherServer(options: PusherOptions): PusherServer {
       const connection = connections.get(socketId)
       return connection?.authorize(actor, channel) ?? err(domainError('forbidden', { message: 'No such socket here.' }))
     },
-    size: () => connections.size,
+    size: () => [...connections.values()].filter(({ isOpen }) => isOpen).length,
     close() {
       stopEvents()
       stopRevocations()

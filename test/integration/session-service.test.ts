@@ -354,8 +354,8 @@ test('what cannot be right is refused with the field and the reason', async () =
     { project_path: ['Must be an absolute path on the machine.'] },
     { cols: ['Must be from 20 to 500.'], rows: ['Must be from 10 to 200.'] },
     { mode: ['A shell is interactive. Name an agent CLI for a headless or oneshot session.'] },
-    'The agent CLI "cursor; rm -rf /" is not installed on this machine. There is only: shell.',
-    'No agent CLI is installed on this machine. There is only: shell.',
+    { agent: ['The agent CLI "cursor; rm -rf /" is not installed on this machine. There is only: shell.'] },
+    { agent: ['No agent CLI is installed on this machine. There is only: shell.'] },
   ])
   rmSync(file)
   const session = await shellOn(near, far)
