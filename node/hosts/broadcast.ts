@@ -22,7 +22,8 @@ type State = {
   gap: { from: number; to: number } | undefined
   /** Since when output waits for this viewer without any acknowledgement. */
   waitingSinceMs: number | undefined
-  done: boolean
+  /** When the exit was sent, after everything else. */
+  doneAtMs: number | undefined
 }
 
 /**
@@ -50,9 +51,12 @@ export class Broadcast {
     return this.#paused
   }
 
-  /** True when every viewer has been sent everything, the exit included. */
-  get drained(): boolean {
-    return [...this.#viewers].every((viewer) => viewer.done)
+  /**
+   * True when nobody is reading any more: every viewer has gone, or has had the exit for `graceMs`. What was merely sent
+   * may still be on its way, and would be lost with this process: a write to a closed socket discards what is unread.
+   */
+  isDrained(nowMs: number, graceMs: number): boolean {
+    return [...this.#viewers].every(({ doneAtMs }) => doneAtMs !== undefined && nowMs - doneAtMs >= graceMs)
   }
 
   /** `fromSeq` undefined: from the oldest byte there is. */
@@ -64,7 +68,7 @@ export class Broadcast {
       acknowledged: from,
       gap: undefined,
       waitingSinceMs: undefined,
-      done: false,
+      doneAtMs: undefined,
     }
     this.#viewers.add(viewer)
     this.#pump(viewer, nowMs)
@@ -115,7 +119,7 @@ export class Broadcast {
   }
 
   #pump(viewer: State, nowMs: number): void {
-    while (!viewer.done) {
+    while (viewer.doneAtMs === undefined) {
       if (viewer.sent < this.#ring.tail && !viewer.gap) this.#skip(viewer)
       const room = VIEWER_WINDOW_BYTES - inFlight(viewer)
       if (viewer.sent < this.#ring.tail || viewer.sent === this.#ring.head || room <= 0) break
@@ -124,7 +128,7 @@ export class Broadcast {
       viewer.sent += bytes.byteLength
     }
     if (viewer.sent < this.#ring.head) viewer.waitingSinceMs ??= nowMs
-    else this.#complete(viewer)
+    else this.#complete(viewer, nowMs)
   }
 
   #skip(viewer: State): void {
@@ -133,9 +137,9 @@ export class Broadcast {
     viewer.sent = viewer.gap.to
   }
 
-  #complete(viewer: State): void {
-    if (!this.#exit || viewer.done) return
-    viewer.done = true
+  #complete(viewer: State, nowMs: number): void {
+    if (!this.#exit || viewer.doneAtMs !== undefined) return
+    viewer.doneAtMs = nowMs
     viewer.send({ type: 'exit', ...this.#exit })
   }
 

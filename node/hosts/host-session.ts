@@ -194,7 +194,8 @@ export class HostSession {
   }
 
   #leaveWhenDrained(): void {
-    if (this.#leaving && this.#state.status !== 'running' && this.#broadcast.drained) this.#leave()
+    if (!this.#leaving || this.#state.status === 'running') return
+    if (this.#broadcast.isDrained(performance.now(), this.#deps.timing.slowMs)) this.#leave()
   }
 
   /** Once; what was sent still arrives, unless somebody does not read it. */
