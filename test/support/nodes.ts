@@ -42,6 +42,13 @@ export type NodeOptions = {
 /** The races send more than the documented 1000 requests a minute; the limits have tests of their own. */
 const UNLIMITED = { authentication: 1_000_000, pairing: 1_000_000, api: 1_000_000, websocket: 1_000_000 }
 
+/** A home of its own beside the data directory: what programs keep there is no part of the node's data. */
+async function homeFor(dataDir: string): Promise<string> {
+  const home = `${dataDir}.home`
+  await mkdir(home, { recursive: true })
+  return home
+}
+
 /** A real node in a process of its own, on loopback and free ports. */
 export class RunningNode {
   readonly dataDir: string
@@ -70,7 +77,7 @@ export class RunningNode {
     const args = ['up', '--json', '--data-dir', options.dataDir, '--name', options.name, '--no-mdns']
     const listen = options.args ?? ['--http', '127.0.0.1:0', '--p2p', '/ip4/127.0.0.1/tcp/0']
     // A shell that reads no start-up files: those of whoever runs the tests are no part of what is tested.
-    const env = { ...process.env, SHELL: '/bin/sh', HOME: options.dataDir }
+    const env = { ...process.env, SHELL: '/bin/sh', HOME: await homeFor(options.dataDir) }
     const child = spawn(PROGRAM, [...args, ...listen], { stdio: ['ignore', 'pipe', 'pipe'], env })
     let stderr = ''
     child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
