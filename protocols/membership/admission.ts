@@ -33,6 +33,9 @@ export function admissionRefusal(crypto: Crypto, graph: RecordGraph, node: Graph
     }
     case 'admit':
       return covers(held, ['admit', ...knownCapabilities(act.capabilities)]) ?? inviteRefusal(crypto, graph, node, act)
+    case 'forcedVoterSet':
+      return covers(held, ['admin'])
+    case 'voterSet':
     case 'opaque':
       break
   }

@@ -89,8 +89,11 @@ export function needsOf(index: LogIndex, node: GraphNode): readonly Capability[]
       return act.peer === author ? [] : ['admin']
     case 'revokeInvite':
       return index.invites.get(toHex(act.invite))?.invite?.record.author === author ? [] : ['admin']
+    case 'forcedVoterSet':
+      return ['admin']
     case 'genesis':
     case 'leaseConfig':
+    case 'voterSet':
     case 'opaque':
       break
   }

@@ -26,8 +26,23 @@ export type Membership = {
   readonly invites: ReadonlyMap<string, OpenInvite>
   /** Voter set of epoch 1, signed by the founder. */
   readonly leaseConfig: Config | undefined
+  /**
+   * Voter sets of later epochs, for the lease layer to verify: every sealed one in the log, and the forced ones that
+   * had effect. From senior to junior, so a set comes
+   * after those its writer knew. Several members may have written down the same one.
+   */
+  readonly voterSets: readonly RecordedVoterSet[]
   /** Records nobody refers to yet, in byte order: the parents of the next record. */
   readonly heads: readonly Uint8Array[]
+}
+
+export type RecordedVoterSet = {
+  readonly kind: 'sealed' | 'forced'
+  readonly bytes: Uint8Array
+  /** Why it was forced. */
+  readonly reason?: string
+  /** The member that wrote it into the log. */
+  readonly by: PeerId
 }
 
 export type OpenInvite = {

@@ -21,12 +21,15 @@ export const MEMBER_NAME_CHARS_MAX = 64
 /** Nesting that an uninterpreted record may have; keeps re-encoding it within the stack. */
 const OPAQUE_DEPTH_MAX = 16
 
-/** No control, format or unassigned characters: names are printed on other people's terminals. */
+/** No control, format or unassigned characters. */
+const PRINTABLE = /^[^\p{C}\p{Zl}\p{Zp}]+$/u
+
+/** Names are printed on other people's terminals. */
 export const MemberName = z
   .string()
   .min(1)
   .max(MEMBER_NAME_CHARS_MAX)
-  .regex(/^[^\p{C}\p{Zl}\p{Zp}]+$/u, 'must not contain control characters')
+  .regex(PRINTABLE, 'must not contain control characters')
   .refine((name) => name.trim() === name, 'must not begin or end with a space')
 
 export const BoxKey = z.instanceof(Uint8Array).refine((bytes) => bytes.byteLength === 32, 'must be 32 bytes')
@@ -36,6 +39,18 @@ export const CapabilityNames = z
   .array(z.string().regex(/^[a-z][a-z-]{0,31}$/))
   .max(32)
   .refine((names) => isAscending(names), 'must be sorted and unique')
+
+/**
+ * Voter sets travel as canonical CBOR of their own, which only the lease layer reads: this log says who wrote one and
+ * whether that had effect. A certificate of five voters with a thousand live leases each is below the limit.
+ */
+export const VOTER_SET_BYTES_MAX = 64 * 1024
+/** A sentence. As a name, it is printed on other people's terminals. */
+export const ForceReason = z.string().min(1).max(256).regex(PRINTABLE, 'must not contain control characters')
+
+const VoterSetBytes = z
+  .instanceof(Uint8Array)
+  .refine(({ byteLength }) => byteLength >= 1 && byteLength <= VOTER_SET_BYTES_MAX, 'must be 1 to 65536 bytes')
 
 const Parents = z
   .array(Hash)
@@ -87,6 +102,14 @@ export const KnownRecord = z.discriminatedUnion('type', [
   }),
   z.strictObject({ ...header, type: z.literal('revokeInvite'), invite: Hash }),
   z.strictObject({ ...header, type: z.literal('leaseConfig'), config: Config }),
+  /** Proves itself by the voters' signatures inside, so it counts whoever wrote it here and whatever became of them. */
+  z.strictObject({ ...header, type: z.literal('voterSet'), cert: VoterSetBytes }),
+  z.strictObject({
+    ...header,
+    type: z.literal('forcedVoterSet'),
+    config: VoterSetBytes,
+    reason: ForceReason,
+  }),
 ])
 export type KnownRecord = z.infer<typeof KnownRecord>
 const KNOWN_TYPES: ReadonlySet<string> = new Set(KnownRecord.options.map((option) => option.shape.type.value))
@@ -137,6 +160,8 @@ export type Draft =
   | DraftOf<'invite'>
   | DraftOf<'revokeInvite'>
   | DraftOf<'leaseConfig'>
+  | DraftOf<'voterSet'>
+  | DraftOf<'forcedVoterSet'>
 type DraftOf<T extends KnownRecord['type']> = Omit<Extract<KnownRecord, { type: T }>, keyof typeof header>
 
 /**

@@ -9,6 +9,7 @@ import { effectiveRecords } from './labels.ts'
 import { indexLog, type InviteUse, type LogIndex, needsOf, standingOf } from './log-index.ts'
 import type { FeedCut, Member, Membership, OpenInvite } from './membership.ts'
 import { knownCapabilities, type LogRecord } from './records.ts'
+import { voterSetsOf } from './voter-sets.ts'
 
 /** What became of an invitation. */
 export type InviteState =
@@ -50,6 +51,7 @@ export function resolve(graph: RecordGraph): Resolution {
     removed: removalsOf(index, counts),
     invites: openInvites(index, counts),
     leaseConfig: leaseConfigOf(index, counts),
+    voterSets: voterSetsOf(index, counts),
     heads: graph.heads().map(({ record }) => record.id),
   }
   return { membership, effective: keys, invite, allows: (node) => isAuthorised(index, node, counts) }

@@ -87,6 +87,7 @@ export class ClaimLab {
       removed: new Map(),
       invites: new Map(),
       leaseConfig,
+      voterSets: [],
       heads: [],
     }
     for (let n = 0; n < nodes; n++) lab.nodes.push(await lab.#start(n, disks[n]))

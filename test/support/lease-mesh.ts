@@ -71,6 +71,7 @@ export async function createLeaseMesh(options: {
     removed,
     invites: new Map(),
     leaseConfig: config,
+    voterSets: [],
     heads: [],
   })
   const start = async (node: LeaseNode): Promise<void> => {

@@ -39,6 +39,7 @@ export function createMembership(count: number, capabilities: readonly Capabilit
       removed,
       invites: new Map(),
       leaseConfig: undefined,
+      voterSets: [],
       heads: [],
     }),
   }

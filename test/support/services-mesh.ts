@@ -66,6 +66,7 @@ export class SimMesh {
       removed: new Map(this.#removed),
       invites: new Map(),
       leaseConfig: undefined,
+      voterSets: [],
       heads: [],
     }
   }

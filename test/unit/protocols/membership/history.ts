@@ -32,6 +32,9 @@ export type History = {
   grant(author: number, parents: readonly LogRecord[], who: number, capabilities: readonly Capability[]): LogRecord
   remove(author: number, parents: readonly LogRecord[], who: number, cut?: number): LogRecord
   revoke(author: number, parents: readonly LogRecord[], invite: LogRecord): LogRecord
+  /** Writes a voter set down: opaque bytes here. */
+  seal(author: number, parents: readonly LogRecord[], cert: number): LogRecord
+  force(author: number, parents: readonly LogRecord[], config: number): LogRecord
 }
 
 export function createHistory(founder = 0): History {
@@ -99,6 +102,9 @@ export function createHistory(founder = 0): History {
         cuts: cut === undefined ? {} : { mesh: { seq: cut, hash: bytesOf(cut) } },
       } as Extract<Draft, { type: 'remove' }>),
     revoke: (author, parents, invite) => say(author, parents, { type: 'revokeInvite', invite: invite.id.slice() }),
+    seal: (author, parents, cert) => say(author, parents, { type: 'voterSet', cert: bytesOf(cert) }),
+    force: (author, parents, config) =>
+      say(author, parents, { type: 'forcedVoterSet', config: bytesOf(config), reason: 'a voter is gone' }),
   }
   return history
 }
@@ -132,6 +138,7 @@ export function stateOf({ membership, effective }: Resolution): unknown {
       .toSorted(([a], [b]) => (a < b ? -1 : 1)),
     invites: [...membership.invites.keys()].toSorted(),
     leaseConfig: membership.leaseConfig && [...membership.leaseConfig.sig],
+    voterSets: membership.voterSets.map((set) => ({ ...set, bytes: [...set.bytes] })),
     heads: membership.heads.map((head) => Buffer.from(head).toString('hex')),
     effective: [...effective].toSorted(),
   }

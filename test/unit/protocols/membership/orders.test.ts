@@ -10,7 +10,19 @@ import { ALL, createHistory, type History, peer, stateOf } from './history.ts'
 
 /** One random act: who does it, what it knows, what it is. All numbers are taken modulo what exists. */
 const Act = fc.record({
-  kind: fc.constantFrom('join', 'reuse', 'remove', 'remove', 'grant', 'grant', 'revoke', 'leave', 'merge'),
+  kind: fc.constantFrom(
+    'join',
+    'reuse',
+    'remove',
+    'remove',
+    'grant',
+    'grant',
+    'revoke',
+    'leave',
+    'merge',
+    'seal',
+    'force',
+  ),
   author: fc.nat(5),
   target: fc.nat(5),
   knows: fc.array(fc.nat(1000), { minLength: 1, maxLength: 3 }),
@@ -62,6 +74,12 @@ function perform(h: History, invites: LogRecord[], base: number, act: Act): void
     case 'leave':
       h.remove(author, parents, author)
       break
+    case 'seal':
+      h.seal(author, parents, target)
+      break
+    case 'force':
+      h.force(author, parents, target)
+      break
     case 'merge':
       h.grant(0, later.slice(-8), 0, [...ALL])
       break
@@ -79,12 +97,14 @@ function shuffled(records: readonly LogRecord[], seed: number): LogRecord[] {
 it('[M6] comes to one state whatever the order in which a history arrives', () => {
   let removals = 0
   let voids = 0
+  let sets = 0
   fc.assert(
     fc.property(Histories, ({ acts, seed }) => {
       const { records } = play(acts)
       const expected = resolve(graphOf(crypto, records))
       removals += expected.membership.removed.size
       voids += records.length - expected.effective.size
+      sets += expected.membership.voterSets.length
       for (let i = 0; i < 4; i++)
         expect(stateOf(resolve(graphOf(crypto, shuffled(records, seed + i))))).toEqual(stateOf(expected))
     }),
@@ -93,6 +113,23 @@ it('[M6] comes to one state whatever the order in which a history arrives', () =
   // Histories in which nobody is removed and nothing is void would prove nothing.
   expect(removals).toBeGreaterThan(50)
   expect(voids).toBeGreaterThan(100)
+  expect(sets).toBeGreaterThan(50)
+})
+
+it('[L2.7] shows every sealed voter set, and of the forced ones those of whoever was an admin then', () => {
+  fc.assert(
+    fc.property(Histories, ({ acts }) => {
+      const graph = graphOf(crypto, play(acts).records)
+      const { membership, effective } = resolve(graph)
+      const written = (type: 'voterSet' | 'forcedVoterSet'): LogRecord[] =>
+        graph.nodes.map(({ record }) => record).filter(({ act }) => act.type === type)
+      const shown = (kind: 'sealed' | 'forced'): number =>
+        membership.voterSets.filter((set) => set.kind === kind).length
+      expect(shown('sealed')).toBe(written('voterSet').length)
+      expect(shown('forced')).toBe(written('forcedVoterSet').filter(({ key }) => effective.has(key)).length)
+    }),
+    { numRuns: 60 },
+  )
 })
 
 it('[M6] leaves only records with effect that were authorised and that no other such record attacks', () => {

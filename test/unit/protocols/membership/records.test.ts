@@ -9,6 +9,7 @@ import {
   OPAQUE_BYTES_MAX,
   parseRecord,
   RECORD_BYTES_MAX,
+  VOTER_SET_BYTES_MAX,
 } from '../../../../protocols/membership/records.ts'
 import { graphOf } from '../../../../protocols/membership/resolver.ts'
 import { crypto, identity } from '../../../support/identity.ts'
@@ -168,6 +169,30 @@ describe('one record', () => {
     expect(verdict(sign(0, { ...header(h, 0), type: 'leaseConfig', config: forged }))).toBe('bad_signature')
   })
 
+  it.each([
+    ['a voter set without content', { type: 'voterSet', cert: new Uint8Array() }],
+    ['a voter set above its size', { type: 'voterSet', cert: new Uint8Array(VOTER_SET_BYTES_MAX + 1) }],
+    [
+      'a forced voter set above its size',
+      { type: 'forcedVoterSet', config: new Uint8Array(VOTER_SET_BYTES_MAX + 1), reason: 'x' },
+    ],
+    ['a forced voter set without a reason', { type: 'forcedVoterSet', config: bytesOf(1), reason: '' }],
+    ['a forced voter set with a long reason', { type: 'forcedVoterSet', config: bytesOf(1), reason: 'x'.repeat(257) }],
+    [
+      'a forced voter set with a reason that moves the cursor',
+      { type: 'forcedVoterSet', config: bytesOf(1), reason: 'a\u001b[2J' },
+    ],
+  ])('[A-M4] is refused when it is %s', (_, body) => {
+    const h = createHistory()
+    expect(verdict(sign(0, { ...header(h, 0), ...body }))).toBe('malformed')
+  })
+
+  it('[L2.7] carries a voter set up to its size', () => {
+    const h = createHistory()
+    const cert = new Uint8Array(VOTER_SET_BYTES_MAX)
+    expect(verdict(sign(0, { ...header(h, 0), type: 'voterSet', cert }))).toBe('ok')
+  })
+
   it.each(['a\u001b[2Jb', 'a\nb', '\u202eabc', '', ' a', 'x'.repeat(65), 'a\u2028b'])(
     '[M8] is no member name: %j',
     (name) => expect(MemberName.safeParse(name).success).toBe(false),
@@ -197,6 +222,8 @@ describe('what a log admits', () => {
       (h, tip) => h.say(2, [tip], firstConfig(h, 2, 'a'.repeat(32))),
       'unauthorised',
     ],
+    ['a voter set forced without `admin`', (h, tip) => h.force(1, [tip], 1), 'unauthorised'],
+    ['a voter set written by a stranger', (h, tip) => h.seal(9, [tip], 1), 'unauthorised'],
     ['revoking what is no invite', (h, tip) => h.revoke(0, [tip], tip), 'bad_invite'],
     [
       "admission by another's invite",

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { graphOf, resolve } from '../../../../protocols/membership/resolver.ts'
 import { crypto } from '../../../support/identity.ts'
-import { ALL, createHistory, firstConfig, membersIn, peer, settle, stateOf } from './history.ts'
+import { indexLog } from '../../../../protocols/membership/log-index.ts'
+import { VOTER_SETS_MAX, voterSetsOf } from '../../../../protocols/membership/voter-sets.ts'
+import { ALL, bytesOf, createHistory, firstConfig, membersIn, peer, settle, stateOf } from './history.ts'
 
 const FULL = [...ALL].toSorted().join(' ')
 const isIn = (resolution: ReturnType<typeof settle>, record: { key: string }): boolean =>
@@ -227,6 +229,31 @@ describe('membership from records', () => {
     const first = h.say(0, [h.genesis], firstConfig(h, 0, 'a'.repeat(32)))
     h.say(0, [first], firstConfig(h, 0, 'b'.repeat(32)))
     expect(settle(h.records).membership.leaseConfig?.voters).toEqual([{ node: peer(0), inc: 'a'.repeat(32) }])
+  })
+
+  it('[L2.7] keeps a sealed voter set whatever becomes of who wrote it, a forced one only while it was entitled to', () => {
+    const h = createHistory()
+    const one = h.join(0, [h.genesis], 1, ['admin', 'run'])
+    const before = h.force(1, [one], 1)
+    h.remove(0, [before], 1)
+    h.seal(1, [before], 2)
+    h.force(1, [before], 3)
+    const { voterSets } = settle(h.records).membership
+    expect(voterSets).toEqual([
+      { kind: 'forced', bytes: bytesOf(1), reason: 'a voter is gone', by: peer(1) },
+      { kind: 'sealed', bytes: bytesOf(2), by: peer(1) },
+    ])
+  })
+
+  it('[L2.7] shows voter sets after those their writers knew, and no more than their limit', () => {
+    const h = createHistory()
+    const first = h.seal(0, [h.genesis], 9)
+    h.seal(0, [first], 1)
+    const { voterSets } = settle(h.records.toReversed()).membership
+    expect(voterSets.map(({ bytes }) => bytes[0])).toEqual([9, 1])
+    const index = indexLog(graphOf(crypto, h.records))
+    const many = { ...index, nodes: Array.from({ length: VOTER_SETS_MAX + 1 }, () => index.nodes[1]!) }
+    expect(voterSetsOf(many, () => true)).toHaveLength(VOTER_SETS_MAX)
   })
 
   it('[M6] resolves 2,000 records in less than a second', () => {

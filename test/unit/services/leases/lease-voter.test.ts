@@ -260,6 +260,7 @@ describe('[L2.11] opening a voter', () => {
         removed: new Map(),
         invites: new Map(),
         leaseConfig: config,
+        voterSets: [],
         heads: [],
       }),
       journal: disk.open(),
