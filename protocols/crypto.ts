@@ -23,6 +23,7 @@ export type SignatureTag =
   | 'rookery/presence/1'
   | 'rookery/join/1'
   | 'rookery/invite/1'
+  | 'rookery/recovery/1'
   | `rookery/lease/1/${string}`
 
 /** The bytes that are signed: H(tag) followed by H(canonical body). */

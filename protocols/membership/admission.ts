@@ -3,7 +3,13 @@ import { toHex } from '../codec.ts'
 import type { Crypto } from '../crypto.ts'
 import { type GraphNode, isAncestor, type RecordGraph } from './graph.ts'
 import { grantOf } from './log-index.ts'
-import { inviteProofBytes, type KnownRecord, knownCapabilities, type RecordRefusal } from './records.ts'
+import {
+  inviteProofBytes,
+  type KnownRecord,
+  knownCapabilities,
+  recoveryProofBytes,
+  type RecordRefusal,
+} from './records.ts'
 
 /**
  * Whether a record may enter the log at all. It looks only at the record's own ancestors and only at grants, never at
@@ -20,6 +26,7 @@ export function admissionRefusal(crypto: Crypto, graph: RecordGraph, node: Graph
   switch (act.type) {
     case 'invite':
       return covers(held, ['admit', ...knownCapabilities(act.capabilities)])
+    case 'recoveryKey':
     case 'setCapabilities':
       return covers(held, ['admin', ...knownCapabilities(act.capabilities)])
     case 'remove':
@@ -35,6 +42,8 @@ export function admissionRefusal(crypto: Crypto, graph: RecordGraph, node: Graph
       return covers(held, ['admit', ...knownCapabilities(act.capabilities)]) ?? inviteRefusal(crypto, graph, node, act)
     case 'forcedVoterSet':
       return covers(held, ['admin'])
+    case 'recover':
+      return recoveryRefusal(crypto, graph, node, act)
     case 'voterSet':
     case 'opaque':
       break
@@ -57,6 +66,21 @@ function inviteRefusal(
   return crypto.verifyRaw(inviteKey, proven, act.proof) ? undefined : 'bad_signature'
 }
 
+function recoveryRefusal(
+  crypto: Crypto,
+  graph: RecordGraph,
+  node: GraphNode,
+  { recoveryKey, capabilities, parents, proof }: Extract<KnownRecord, { type: 'recover' }>,
+): RecordRefusal | undefined {
+  const { author, mesh } = node.record
+  const key = graph.find(toHex(recoveryKey))
+  if (key?.record.act.type !== 'recoveryKey' || !isAncestor(key, node)) return 'bad_recovery'
+  const { capabilities: given, key: publicKey } = key.record.act
+  if (!capabilities.every((name) => given.includes(name))) return 'bad_recovery'
+  const proven = recoveryProofBytes(crypto, { mesh, peer: author, recoveryKey, parents })
+  return crypto.verifyRaw(publicKey, proven, proof) ? undefined : 'bad_signature'
+}
+
 function inviteBefore(graph: RecordGraph, node: GraphNode, id: Uint8Array): GraphNode | undefined {
   const invite = graph.find(toHex(id))
   return invite?.record.act.type === 'invite' && isAncestor(invite, node) ? invite : undefined
@@ -69,10 +93,11 @@ function everGranted(graph: RecordGraph, node: GraphNode): ReadonlySet<Capabilit
   let wasAdmitted = false
   for (const fact of graph.nodes) {
     const { act } = fact.record
-    const isGrant = act.type === 'admit' || act.type === 'setCapabilities'
-    const isAbout = isGrant ? act.peer === author : act.type === 'genesis' && fact.record.author === author
+    const isByOther = act.type === 'admit' || act.type === 'setCapabilities'
+    const isByItself = act.type === 'genesis' || act.type === 'recover'
+    const isAbout = isByOther ? act.peer === author : isByItself && fact.record.author === author
     if (!isAbout || !isAncestor(fact, node)) continue
-    wasAdmitted ||= act.type !== 'setCapabilities'
+    wasAdmitted ||= act.type === 'genesis' || act.type === 'admit'
     for (const name of grantOf(fact)) held.add(name)
   }
   return wasAdmitted ? held : undefined

@@ -5,7 +5,8 @@ import { type LogIndex, standingOf } from './log-index.ts'
 /**
  * Decides which records have effect: those whose author was entitled to them by the effective records it knew, and
  * which no effective concurrent record attacks. Where that leaves a circle (two members remove each other), the record
- * of the most senior author in the circle stands, and what attacks it there is void.
+ * of the most senior author in the circle stands, and what attacks it there is void. A recovery stands last of all: who
+ * was removed does not come back by words it may have found, however senior it was.
  */
 export function effectiveRecords(index: LogIndex): ReadonlySet<GraphNode> {
   const labelling = new Labelling(index)
@@ -55,7 +56,7 @@ class Labelling {
   breakCircle(rest: readonly Fate[]): void {
     const circle = this.#independentCircle(rest)
     const candidates = circle.filter((fate) => fate.openAuthority === 0)
-    const winner = candidates.toSorted((a, b) => this.#compareAuthors(a, b) || bySeniority(a.node, b.node))[0]
+    const winner = candidates.toSorted((a, b) => this.#compare(a, b))[0]
     if (!winner) throw new Error('authority only comes from ancestors, so a circle has a first record')
     this.#decide(winner, true)
     for (const attacker of winner.attackers) this.#decide(this.#fate(attacker), false)
@@ -89,8 +90,9 @@ class Labelling {
     return [...authority, ...attackers].map((node) => this.#fate(node)).filter((fate) => fate.isEffective === undefined)
   }
 
-  #compareAuthors(a: Fate, b: Fate): number {
-    return bySeniority(this.#admissionOf(a), this.#admissionOf(b))
+  #compare(a: Fate, b: Fate): number {
+    const recoveryLast = Number(isRecovery(a)) - Number(isRecovery(b))
+    return recoveryLast || bySeniority(this.#admissionOf(a), this.#admissionOf(b)) || bySeniority(a.node, b.node)
   }
 
   #admissionOf({ node }: Fate): GraphNode {
@@ -131,6 +133,8 @@ class Labelling {
     return fate
   }
 }
+
+const isRecovery = ({ node }: Fate): boolean => node.record.act.type === 'recover'
 
 function flood(from: Fate, next: (fate: Fate) => readonly Fate[], seen: Set<Fate>): void {
   const open = [from]

@@ -8,11 +8,13 @@ import { knownCapabilities } from './records.ts'
 export type LogIndex = {
   readonly nodes: readonly GraphNode[]
   readonly genesis: GraphNode
-  /** Admissions, capability changes and removals of a peer. */
+  /** Admissions, capability changes, recoveries and removals of a peer. */
   readonly about: ReadonlyMap<PeerId, readonly GraphNode[]>
   readonly by: ReadonlyMap<PeerId, readonly GraphNode[]>
   /** By hex id of the invite record. */
   readonly invites: ReadonlyMap<string, InviteUse>
+  /** By hex id, from senior to junior. */
+  readonly recoveryKeys: ReadonlyMap<string, GraphNode>
 }
 
 export type InviteUse = {
@@ -42,6 +44,7 @@ export function indexLog(graph: RecordGraph): LogIndex {
     string,
     { invite: GraphNode | undefined; admissions: GraphNode[]; revocations: GraphNode[] }
   >()
+  const recoveryKeys = new Map<string, GraphNode>()
   const use = (key: string): { invite: GraphNode | undefined; admissions: GraphNode[]; revocations: GraphNode[] } => {
     const known = invites.get(key)
     if (known) return known
@@ -52,13 +55,14 @@ export function indexLog(graph: RecordGraph): LogIndex {
   for (const node of nodes) {
     const { act, author, key } = node.record
     append(by, author, node)
-    if (act.type === 'genesis') append(about, author, node)
+    if (act.type === 'genesis' || act.type === 'recover') append(about, author, node)
     if (act.type === 'admit' || act.type === 'setCapabilities' || act.type === 'remove') append(about, act.peer, node)
+    if (act.type === 'recoveryKey') recoveryKeys.set(key, node)
     if (act.type === 'invite') use(key)
     if (act.type === 'admit') use(toHex(act.invite)).admissions.push(node)
     if (act.type === 'revokeInvite') use(toHex(act.invite)).revocations.push(node)
   }
-  return { nodes, genesis, about, by, invites }
+  return { nodes, genesis, about, by, invites, recoveryKeys }
 }
 
 /**
@@ -83,6 +87,7 @@ export function needsOf(index: LogIndex, node: GraphNode): readonly Capability[]
     case 'admit':
     case 'invite':
       return ['admit', ...knownCapabilities(act.capabilities)]
+    case 'recoveryKey':
     case 'setCapabilities':
       return ['admin', ...knownCapabilities(act.capabilities)]
     case 'remove':
@@ -93,6 +98,7 @@ export function needsOf(index: LogIndex, node: GraphNode): readonly Capability[]
       return ['admin']
     case 'genesis':
     case 'leaseConfig':
+    case 'recover':
     case 'voterSet':
     case 'opaque':
       break
@@ -103,19 +109,22 @@ export function needsOf(index: LogIndex, node: GraphNode): readonly Capability[]
 /** What one admission or capability change gives. */
 export function grantOf({ record: { act } }: GraphNode): ReadonlySet<Capability> {
   if (act.type === 'genesis') return ALL
-  if (act.type === 'admit' || act.type === 'setCapabilities') return new Set(knownCapabilities(act.capabilities))
+  if (act.type === 'admit' || act.type === 'setCapabilities' || act.type === 'recover')
+    return new Set(knownCapabilities(act.capabilities))
   return new Set()
 }
 
-/** Capability changes that no other of them has seen. `facts` come from senior to junior, so ancestors come first. */
+/** Capability changes and recoveries that no other of them has seen. `facts` come from senior to junior, so ancestors come first. */
 function latestChanges(facts: readonly GraphNode[]): GraphNode[] {
   const latest: GraphNode[] = []
   for (const node of facts.toReversed()) {
-    if (node.record.act.type !== 'setCapabilities') continue
+    if (!isChange(node)) continue
     if (!latest.some((later) => isAncestor(node, later))) latest.push(node)
   }
   return latest
 }
+
+const isChange = ({ record: { act } }: GraphNode): boolean => act.type === 'setCapabilities' || act.type === 'recover'
 
 function append<K, V>(lists: Map<K, V[]>, key: K, value: V): void {
   const list = lists.get(key)

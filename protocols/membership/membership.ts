@@ -32,8 +32,21 @@ export type Membership = {
    * after those its writer knew. Several members may have written down the same one.
    */
   readonly voterSets: readonly RecordedVoterSet[]
+  /** Recovery keys that can be used: the newest one, or several made at the same time. Senior ones first. */
+  readonly recoveryKeys: readonly RecoveryKey[]
   /** Records nobody refers to yet, in byte order: the parents of the next record. */
   readonly heads: readonly Uint8Array[]
+}
+
+export type RecoveryKey = {
+  /** Hex hash of its record. */
+  readonly id: string
+  readonly publicKey: Uint8Array
+  /** What it gives to who uses it. */
+  readonly capabilities: readonly Capability[]
+  readonly by: PeerId
+  /** By its author's clock. */
+  readonly atMs: number
 }
 
 export type RecordedVoterSet = {

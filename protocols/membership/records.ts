@@ -102,6 +102,22 @@ export const KnownRecord = z.discriminatedUnion('type', [
   }),
   z.strictObject({ ...header, type: z.literal('revokeInvite'), invite: Hash }),
   z.strictObject({ ...header, type: z.literal('leaseConfig'), config: Config }),
+  /** Replaces every recovery key that its author knew. What it can give back is never wider than its author's own. */
+  z.strictObject({
+    ...header,
+    type: z.literal('recoveryKey'),
+    key: BoxKey,
+    capabilities: CapabilityNames.refine((names) => names.includes('admin'), 'must include admin'),
+  }),
+  z.strictObject({
+    ...header,
+    type: z.literal('recover'),
+    /** Hash of the recoveryKey record. */
+    recoveryKey: Hash,
+    capabilities: CapabilityNames,
+    /** By the recovery key: whoever holds the words wanted this from this node, here and now. */
+    proof: Signature,
+  }),
   /** Proves itself by the voters' signatures inside, so it counts whoever wrote it here and whatever became of them. */
   z.strictObject({ ...header, type: z.literal('voterSet'), cert: VoterSetBytes }),
   z.strictObject({
@@ -149,6 +165,7 @@ export type RecordRefusal =
   | 'foreign_mesh'
   | 'unauthorised'
   | 'bad_invite'
+  | 'bad_recovery'
   | 'limit_reached'
 
 /** The part of a record its author decides; the rest follows from the state of the log. */
@@ -160,6 +177,8 @@ export type Draft =
   | DraftOf<'invite'>
   | DraftOf<'revokeInvite'>
   | DraftOf<'leaseConfig'>
+  | DraftOf<'recoveryKey'>
+  | DraftOf<'recover'>
   | DraftOf<'voterSet'>
   | DraftOf<'forcedVoterSet'>
 type DraftOf<T extends KnownRecord['type']> = Omit<Extract<KnownRecord, { type: T }>, keyof typeof header>
@@ -207,6 +226,18 @@ export function inviteProofBytes(
 ): Uint8Array {
   const { mesh, peer, boxKey, invite } = claim
   return signingBytes(crypto, 'rookery/invite/1', { mesh, peer, boxKey, invite })
+}
+
+/**
+ * What the recovery key signs. It covers the record's parents, so that a proof once published gives nobody anything a
+ * second time: whoever was demoted since would have to build upon the demotion, and needs the words again.
+ */
+export function recoveryProofBytes(
+  crypto: Crypto,
+  claim: { mesh: MeshId; peer: PeerId; recoveryKey: Uint8Array; parents: readonly Uint8Array[] },
+): Uint8Array {
+  const { mesh, peer, recoveryKey, parents } = claim
+  return signingBytes(crypto, 'rookery/recovery/1', { mesh, peer, recoveryKey, parents })
 }
 
 /** The names this release knows, in the catalogue's order. */

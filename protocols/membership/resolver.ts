@@ -4,10 +4,10 @@ import type { Crypto } from '../crypto.ts'
 import type { Config } from '../lease/messages.ts'
 import { admissionRefusal } from './admission.ts'
 import { isAuthorised } from './attacks.ts'
-import { bySeniority, createRecordGraph, type GraphNode, type RecordGraph } from './graph.ts'
+import { bySeniority, createRecordGraph, type GraphNode, isAncestor, type RecordGraph } from './graph.ts'
 import { effectiveRecords } from './labels.ts'
 import { indexLog, type InviteUse, type LogIndex, needsOf, standingOf } from './log-index.ts'
-import type { FeedCut, Member, Membership, OpenInvite } from './membership.ts'
+import type { FeedCut, Member, Membership, OpenInvite, RecoveryKey } from './membership.ts'
 import { knownCapabilities, type LogRecord } from './records.ts'
 import { voterSetsOf } from './voter-sets.ts'
 
@@ -51,6 +51,7 @@ export function resolve(graph: RecordGraph): Resolution {
     removed: removalsOf(index, counts),
     invites: openInvites(index, counts),
     leaseConfig: leaseConfigOf(index, counts),
+    recoveryKeys: recoveryKeysOf(index, counts),
     voterSets: voterSetsOf(index, counts),
     heads: graph.heads().map(({ record }) => record.id),
   }
@@ -138,6 +139,15 @@ function inviteState(index: LogIndex, use: InviteUse | undefined, counts: (node:
 function leaseConfigOf(index: LogIndex, counts: (node: GraphNode) => boolean): Config | undefined {
   const first = index.nodes.find((node) => node.record.act.type === 'leaseConfig' && counts(node))
   return first?.record.act.type === 'leaseConfig' ? first.record.act.config : undefined
+}
+
+function recoveryKeysOf(index: LogIndex, counts: (node: GraphNode) => boolean): RecoveryKey[] {
+  const keys = [...index.recoveryKeys.values()].filter(counts)
+  const current = keys.filter((key) => !keys.some((later) => isAncestor(key, later)))
+  return current.flatMap(({ record: { act, key: id, author: by } }) => {
+    if (act.type !== 'recoveryKey') return []
+    return [{ id, publicKey: act.key, capabilities: knownCapabilities(act.capabilities), by, atMs: act.at }]
+  })
 }
 
 const isAdmission = ({ record: { act } }: GraphNode): boolean => act.type === 'genesis' || act.type === 'admit'

@@ -88,6 +88,7 @@ export class ClaimLab {
       invites: new Map(),
       leaseConfig,
       voterSets: [],
+      recoveryKeys: [],
       heads: [],
     }
     for (let n = 0; n < nodes; n++) lab.nodes.push(await lab.#start(n, disks[n]))

@@ -72,6 +72,7 @@ export async function createLeaseMesh(options: {
     invites: new Map(),
     leaseConfig: config,
     voterSets: [],
+    recoveryKeys: [],
     heads: [],
   })
   const start = async (node: LeaseNode): Promise<void> => {

@@ -67,6 +67,7 @@ export class SimMesh {
       invites: new Map(),
       leaseConfig: undefined,
       voterSets: [],
+      recoveryKeys: [],
       heads: [],
     }
   }

@@ -3,6 +3,7 @@ import type { PeerId } from '../../../../crdt/ids.ts'
 import {
   type Draft,
   inviteProofBytes,
+  recoveryProofBytes,
   type LogRecord,
   sealRecord,
   sortedCapabilities,
@@ -20,6 +21,13 @@ const START_MS = 1_800_000_000_000
 
 type Admitted = { readonly who: number; readonly capabilities?: string[] }
 
+/** What a recovery may get wrong. */
+export type Recovering = {
+  readonly words?: number
+  readonly capabilities?: readonly string[]
+  readonly proof?: Uint8Array
+}
+
 /** Writes records with real keys. Member 0 is the founder; `parents` says what the author knew. */
 export type History = {
   readonly genesis: LogRecord
@@ -32,6 +40,10 @@ export type History = {
   grant(author: number, parents: readonly LogRecord[], who: number, capabilities: readonly Capability[]): LogRecord
   remove(author: number, parents: readonly LogRecord[], who: number, cut?: number): LogRecord
   revoke(author: number, parents: readonly LogRecord[], invite: LogRecord): LogRecord
+  /** Publishes the key of `words`, a number that stands for them. */
+  recoveryKey(author: number, parents: readonly LogRecord[], words: number, capabilities?: readonly string[]): LogRecord
+  /** Uses the words of a recovery key. */
+  recover(author: number, parents: readonly LogRecord[], key: LogRecord, how?: Recovering): LogRecord
   /** Writes a voter set down: opaque bytes here. */
   seal(author: number, parents: readonly LogRecord[], cert: number): LogRecord
   force(author: number, parents: readonly LogRecord[], config: number): LogRecord
@@ -48,10 +60,7 @@ export function createHistory(founder = 0): History {
   let invites = 1000
   const keys = new Map<string, ReturnType<typeof identity>>()
   const say: History['say'] = (author, parents, draft) => {
-    // Two acts alike are one record, and a record names each parent once.
-    const distinct = [...new Map(parents.map((parent) => [parent.key, parent.id])).values()]
-    const hashes = distinct.toSorted((a, b) => Buffer.compare(a, b))
-    const place = { mesh: genesis.mesh, parents: hashes, atMs: START_MS }
+    const place = { mesh: genesis.mesh, parents: parentIds(parents), atMs: START_MS }
     const record = sealRecord(crypto, identity(author), place, draft)
     records.push(record)
     return record
@@ -102,11 +111,34 @@ export function createHistory(founder = 0): History {
         cuts: cut === undefined ? {} : { mesh: { seq: cut, hash: bytesOf(cut) } },
       } as Extract<Draft, { type: 'remove' }>),
     revoke: (author, parents, invite) => say(author, parents, { type: 'revokeInvite', invite: invite.id.slice() }),
+    recoveryKey: (author, parents, words, capabilities = ALL) => {
+      const key = new Uint8Array(identity(words).publicKey)
+      const record = say(author, parents, { type: 'recoveryKey', key, capabilities: sortedCapabilities(capabilities) })
+      keys.set(record.key, identity(words))
+      return record
+    },
+    recover: (author, parents, key, how = {}) => {
+      const given = key.act.type === 'recoveryKey' ? key.act.capabilities : []
+      const signer = how.words === undefined ? keys.get(key.key)! : identity(how.words)
+      const claim = { mesh: genesis.mesh, peer: peer(author), recoveryKey: key.id, parents: parentIds(parents) }
+      return say(author, parents, {
+        type: 'recover',
+        recoveryKey: key.id.slice(),
+        capabilities: sortedCapabilities(how.capabilities ?? given),
+        proof: how.proof?.slice() ?? signer.sign(recoveryProofBytes(crypto, claim)).slice(),
+      })
+    },
     seal: (author, parents, cert) => say(author, parents, { type: 'voterSet', cert: bytesOf(cert) }),
     force: (author, parents, config) =>
       say(author, parents, { type: 'forcedVoterSet', config: bytesOf(config), reason: 'a voter is gone' }),
   }
   return history
+}
+
+/** Two acts alike are one record, and a record names each parent once. */
+function parentIds(parents: readonly LogRecord[]): Uint8Array[] {
+  const distinct = [...new Map(parents.map((parent) => [parent.key, parent.id])).values()]
+  return distinct.toSorted((a, b) => Buffer.compare(a, b))
 }
 
 export const firstConfig = (
@@ -138,6 +170,7 @@ export function stateOf({ membership, effective }: Resolution): unknown {
       .toSorted(([a], [b]) => (a < b ? -1 : 1)),
     invites: [...membership.invites.keys()].toSorted(),
     leaseConfig: membership.leaseConfig && [...membership.leaseConfig.sig],
+    recoveryKeys: membership.recoveryKeys.map((key) => ({ ...key, publicKey: [...key.publicKey] })),
     voterSets: membership.voterSets.map((set) => ({ ...set, bytes: [...set.bytes] })),
     heads: membership.heads.map((head) => Buffer.from(head).toString('hex')),
     effective: [...effective].toSorted(),

@@ -2,6 +2,7 @@ import * as fc from 'fast-check'
 import { expect, it } from 'vitest'
 import type { Capability } from '../../../../crdt/capability.ts'
 import { indexLog, standingOf } from '../../../../protocols/membership/log-index.ts'
+import { isAncestor } from '../../../../protocols/membership/graph.ts'
 import { attackersOf, isAuthorised } from '../../../../protocols/membership/attacks.ts'
 import type { LogRecord } from '../../../../protocols/membership/records.ts'
 import { graphOf, resolve } from '../../../../protocols/membership/resolver.ts'
@@ -22,6 +23,9 @@ const Act = fc.record({
     'merge',
     'seal',
     'force',
+    'key',
+    'recover',
+    'recover',
   ),
   author: fc.nat(5),
   target: fc.nat(5),
@@ -30,18 +34,29 @@ const Act = fc.record({
 })
 type Act = typeof Act extends fc.Arbitrary<infer T> ? T : never
 
-/** Five members, four of them admins, and then whatever happens. */
-function play(acts: readonly Act[]): History {
+/** Five members, four of them admins, a recovery key, and then whatever happens. */
+function play(acts: readonly Act[], { areWordsKnown = true } = {}): History {
   const h = createHistory()
   let tip = h.genesis
   for (const n of [1, 2, 3, 4]) tip = h.join(0, [tip], n, n === 4 ? ['admit', 'run'] : [...ALL])
   const invites = [h.invite(0, [tip], ['run']), h.invite(1, [tip], ['run'])]
-  const base = h.records.length - 3
-  for (const act of acts) perform(h, invites, base, act)
+  const keys = [h.recoveryKey(0, [tip], KEY)]
+  const base = h.records.length - 4
+  for (const act of acts) perform(h, { invites, keys, base, areWordsKnown }, act)
   return h
 }
 
-function perform(h: History, invites: LogRecord[], base: number, act: Act): void {
+/** Numbers from here on stand for the words of recovery keys. */
+const KEY = 2000
+
+type Made = {
+  readonly invites: LogRecord[]
+  readonly keys: LogRecord[]
+  readonly base: number
+  readonly areWordsKnown: boolean
+}
+
+function perform(h: History, { invites, keys, base, areWordsKnown }: Made, act: Act): void {
   const { author, target } = act
   const later = h.records.slice(base)
   const parents = [...new Set(act.knows.map((n) => later[n % later.length]!))]
@@ -74,6 +89,14 @@ function perform(h: History, invites: LogRecord[], base: number, act: Act): void
     case 'leave':
       h.remove(author, parents, author)
       break
+    case 'key':
+      keys.push(h.recoveryKey(author, parents, KEY + target, ['admin', ...capabilities]))
+      break
+    case 'recover': {
+      const key = keys[target % keys.length]!
+      h.recover(author, [...parents, key], key, areWordsKnown ? {} : { words: KEY - 1 })
+      break
+    }
     case 'seal':
       h.seal(author, parents, target)
       break
@@ -98,6 +121,7 @@ it('[M6] comes to one state whatever the order in which a history arrives', () =
   let removals = 0
   let voids = 0
   let sets = 0
+  let recoveries = 0
   fc.assert(
     fc.property(Histories, ({ acts, seed }) => {
       const { records } = play(acts)
@@ -105,15 +129,43 @@ it('[M6] comes to one state whatever the order in which a history arrives', () =
       removals += expected.membership.removed.size
       voids += records.length - expected.effective.size
       sets += expected.membership.voterSets.length
+      recoveries += records.filter(({ act, key }) => act.type === 'recover' && expected.effective.has(key)).length
       for (let i = 0; i < 4; i++)
         expect(stateOf(resolve(graphOf(crypto, shuffled(records, seed + i))))).toEqual(stateOf(expected))
     }),
     { numRuns: 120 },
   )
   // Histories in which nobody is removed and nothing is void would prove nothing.
-  expect(removals).toBeGreaterThan(50)
+  expect(removals).toBeGreaterThan(30)
   expect(voids).toBeGreaterThan(100)
-  expect(sets).toBeGreaterThan(50)
+  expect(sets).toBeGreaterThan(20)
+  expect(recoveries).toBeGreaterThan(20)
+})
+
+it('[M21] recovers nobody who was removed at the same time, and nobody by a key that was replaced by then', () => {
+  let recoveries = 0
+  fc.assert(
+    fc.property(Histories, ({ acts }) => {
+      const graph = graphOf(crypto, play(acts).records)
+      const { effective, membership } = resolve(graph)
+      const standing = graph.nodes.filter(({ record }) => effective.has(record.key))
+      for (const node of standing) {
+        const { act, author } = node.record
+        if (act.type !== 'recover') continue
+        recoveries++
+        const key = standing.find(({ record }) => Buffer.compare(record.id, act.recoveryKey) === 0)
+        expect(key && isAncestor(key, node)).toBe(true)
+        const isAfterKey = (other: (typeof standing)[number]): boolean => isAncestor(key!, other)
+        const rivals = standing.filter((other) => !isAncestor(node, other))
+        expect(rivals.filter((other) => other.record.act.type === 'recoveryKey' && isAfterKey(other))).toEqual([])
+        expect(rivals.filter(({ record: { act } }) => act.type === 'remove' && act.peer === author)).toEqual([])
+      }
+      const ids = membership.recoveryKeys.map(({ id }) => graph.find(id)!)
+      expect(ids.filter((key) => ids.some((other) => isAncestor(key, other)))).toEqual([])
+    }),
+    { numRuns: 150 },
+  )
+  expect(recoveries).toBeGreaterThan(20)
 })
 
 it('[L2.7] shows every sealed voter set, and of the forced ones those of whoever was an admin then', () => {
@@ -166,7 +218,8 @@ const TWO_ALIKE: Act[] = [revoke, revoke, { ...revoke, kind: 'join', knows: [953
 it('[M5] never lets a capability appear that nobody entitled has granted', () => {
   fc.assert(
     fc.property(fc.array(Act, { minLength: 1, maxLength: 20 }), (acts) => {
-      const h = play(acts.map((act) => ({ ...act, author: 4 })))
+      const mine = acts.map((act) => ({ ...act, author: 4 }))
+      const h = play(mine, { areWordsKnown: false })
       const { members } = resolve(graphOf(crypto, h.records)).membership
       // Member 4 holds `admit` and `run` only: whatever it does, nobody new gets more, and nobody else loses anything.
       const old = [0, 1, 2, 3].map(peer)

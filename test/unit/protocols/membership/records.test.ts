@@ -127,10 +127,10 @@ describe('one record', () => {
 
   it('[M18] is kept without being understood when its type or version is unknown', () => {
     const h = createHistory()
-    const later = { ...header(h, 0), type: 'recoveryKey', words: ['a', { b: 1 }] }
+    const later = { ...header(h, 0), type: 'later', words: ['a', { b: 1 }] }
     expect(parseRecord(crypto, sign(0, later))).toMatchObject({
       ok: true,
-      value: { act: { type: 'opaque', name: 'recoveryKey' } },
+      value: { act: { type: 'opaque', name: 'later' } },
     })
     expect(parseRecord(crypto, sign(0, { ...later, v: 2, type: 'remove' }))).toMatchObject({
       ok: true,
@@ -170,6 +170,8 @@ describe('one record', () => {
   })
 
   it.each([
+    ['a recovery key that gives no `admin`', { type: 'recoveryKey', key: bytesOf(1), capabilities: ['run'] }],
+    ['a recovery key of 31 bytes', { type: 'recoveryKey', key: bytesOf(1, 31), capabilities: ['admin'] }],
     ['a voter set without content', { type: 'voterSet', cert: new Uint8Array() }],
     ['a voter set above its size', { type: 'voterSet', cert: new Uint8Array(VOTER_SET_BYTES_MAX + 1) }],
     [
@@ -221,6 +223,57 @@ describe('what a log admits', () => {
       'a voter set that is not by the founder',
       (h, tip) => h.say(2, [tip], firstConfig(h, 2, 'a'.repeat(32))),
       'unauthorised',
+    ],
+    ['a recovery key without `admin`', (h, tip) => h.recoveryKey(1, [tip], 2000, ['admin', 'run']), 'unauthorised'],
+    ['a recovery key wider than its author', (h, tip) => h.recoveryKey(2, [tip], 2000), 'unauthorised'],
+    [
+      'a recovery by a stranger',
+      (h, tip) => {
+        const key = h.recoveryKey(0, [tip], 2000)
+        return h.recover(9, [key], key)
+      },
+      'unauthorised',
+    ],
+    [
+      'a recovery by other words',
+      (h, tip) => {
+        const key = h.recoveryKey(0, [tip], 2000)
+        return h.recover(3, [key], key, { words: 2001 })
+      },
+      'bad_signature',
+    ],
+    [
+      'a recovery by a key that its author did not know of',
+      (h, tip) => h.recover(3, [tip], h.recoveryKey(0, [tip], 2000)),
+      'bad_recovery',
+    ],
+    ['a recovery by what is no recovery key', (h, tip) => h.recover(3, [tip], tip, { words: 2000 }), 'bad_recovery'],
+    [
+      'a recovery of more than the key gives',
+      (h, tip) => {
+        const key = h.recoveryKey(2, [tip], 2000, ['admin', 'run'])
+        return h.recover(3, [key], key, { capabilities: ['admin', 'run', 'vote'] })
+      },
+      'bad_recovery',
+    ],
+    [
+      'a proof that another member published',
+      (h, tip) => {
+        const key = h.recoveryKey(0, [tip], 2000)
+        const { act } = h.recover(3, [key], key)
+        return h.recover(2, [key], key, { proof: (act as { proof: Uint8Array }).proof })
+      },
+      'bad_signature',
+    ],
+    [
+      'a proof used again after the demotion that answered it',
+      (h, tip) => {
+        const key = h.recoveryKey(0, [tip], 2000)
+        const first = h.recover(3, [key], key)
+        const demotion = h.grant(0, [first], 3, ['run'])
+        return h.recover(3, [demotion], key, { proof: (first.act as { proof: Uint8Array }).proof })
+      },
+      'bad_signature',
     ],
     ['a voter set forced without `admin`', (h, tip) => h.force(1, [tip], 1), 'unauthorised'],
     ['a voter set written by a stranger', (h, tip) => h.seal(9, [tip], 1), 'unauthorised'],

@@ -261,6 +261,7 @@ describe('[L2.11] opening a voter', () => {
         invites: new Map(),
         leaseConfig: config,
         voterSets: [],
+        recoveryKeys: [],
         heads: [],
       }),
       journal: disk.open(),
