@@ -37,5 +37,7 @@ export function signingBytes(crypto: Crypto, tag: SignatureTag, body: unknown): 
 const bytesOf = (length: number) =>
   z.custom<Uint8Array>((value) => value instanceof Uint8Array && value.byteLength === length, `must be ${length} bytes`)
 
+/** Of any length; whoever uses it bounds what it is in. */
+export const Bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, 'must be bytes')
 export const Signature = bytesOf(64)
 export const Hash = bytesOf(32)

@@ -1,4 +1,4 @@
-import { createHash, createPrivateKey, createPublicKey, sign, verify, type KeyObject } from 'node:crypto'
+import { createPrivateKey, createPublicKey, hash, sign, verify, type KeyObject } from 'node:crypto'
 import { base58btc } from 'multiformats/bases/base58'
 import type { PeerId } from '../../crdt/ids.ts'
 import type { Crypto, Signer } from '../../protocols/crypto.ts'
@@ -23,7 +23,7 @@ export function createNodeCrypto(): Crypto {
     return keys.get(peer)
   }
   return {
-    sha256: (data) => new Uint8Array(createHash('sha256').update(data).digest()),
+    sha256: (data) => new Uint8Array(hash('sha256', data, 'buffer')),
     verify(peer, message, signature) {
       const key = keyOf(peer)
       return key !== undefined && signature.byteLength === 64 && verify(null, message, key, signature)

@@ -1,3 +1,5 @@
+import { mkdir } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import type { MeshId, PeerId } from '../../crdt/ids.ts'
 import { hasCapability } from '../../protocols/membership/membership.ts'
 import type { Crypto, Signer } from '../../protocols/crypto.ts'
@@ -15,9 +17,9 @@ import type { Log } from '../ports/log.ts'
 import type { Random } from '../ports/random.ts'
 import type { SessionHosts } from '../ports/session-host.ts'
 import { createDocuments, type DocumentsService } from '../services/feeds/documents-service.ts'
-import { createLeaseService } from '../services/leases/lease-holder.ts'
-import type { LeaseService } from '../services/leases/lease-service.ts'
+import { createLeaseService, type RunningLeaseService } from '../services/leases/lease-holder.ts'
 import { openLeaseVoter, type LeaseVoter } from '../services/leases/lease-voter.ts'
+import { createVoterLog } from '../services/leases/voter-log.ts'
 import { loadMembership, type MembershipService } from '../services/membership/membership-service.ts'
 import { createPresence, type PresenceService } from '../services/sync/presence-service.ts'
 import { createSync, type SyncService } from '../services/sync/sync-service.ts'
@@ -62,8 +64,12 @@ export type MeshCore = {
   readonly membership: MembershipService
   readonly documents: DocumentsService
   readonly network: Libp2pNetwork
-  readonly leases: LeaseService
-  readonly voter: LeaseVoter | undefined
+  readonly leases: RunningLeaseService
+  readonly voter: LeaseVoter
+  /** What people call a member: its machine's own name once that is known, else the one it joined with. */
+  nameOf(peer: PeerId): string
+  /** Whoever knows the machines says so here. */
+  readonly names: { ask: (peer: PeerId) => string | undefined }
   readonly hosts: SessionHosts
   readonly presence: PresenceService
   readonly sync: SyncService
@@ -83,14 +89,19 @@ export async function openMeshCore(deps: MeshNodeDeps, meshName: string, cleanup
   cleanup.push(() => documents.close())
   const network = await openNetwork(deps, membership, store)
   const voter = await openOwnVoter({ ...deps, means, folder, membership, network }, cleanup)
+  const names: MeshCore['names'] = { ask: () => undefined }
+  const nameOf = (peer: PeerId): string => names.ask(peer) ?? membership.current().members.get(peer)?.name ?? peer
   const leases = createLeaseService({
     ...means,
     network,
     membership: () => membership.current(),
+    voterLog: createVoterLog(membership),
+    nameOf,
+    isOnline: (peer) => presence.state(peer) === 'online',
     timings: { ttlMs: deps.config.lease.ttlMs, holdMs: deps.config.lease.holdMs },
     boot,
     reached: (position, signal) => documents.reached(position, signal),
-    ...(voter === undefined ? {} : { voter }),
+    voter,
   })
   cleanup.push(() => leases.close())
   const hosts = createSessionHosts({ dataDir: deps.data.path, log, environment: process.env })
@@ -117,7 +128,8 @@ export async function openMeshCore(deps: MeshNodeDeps, meshName: string, cleanup
     },
   })
   const { peer: self } = identity.signer
-  return { means, mesh, self, boot, store, membership, documents, network, leases, voter, hosts, presence, sync }
+  const what = { means, mesh, self, boot, store, membership, documents, network, leases, voter, hosts, presence, sync }
+  return { ...what, names, nameOf }
 }
 
 async function openNetwork(
@@ -150,14 +162,14 @@ type VoterSurroundings = Pick<MeshNodeDeps, 'log' | 'onFatal'> & {
   readonly network: Libp2pNetwork
 }
 
-/** The voter of this node, if the mesh's configuration names it. */
+/** The voter of this node: every node has one, which stands ready until the mesh names it. */
 async function openOwnVoter(
   { means, folder, membership, network, log, onFatal }: VoterSurroundings,
   cleanup: Cleanup,
-): Promise<LeaseVoter | undefined> {
-  const voters = membership.current().leaseConfig?.voters ?? []
-  if (!voters.some(({ node }) => node === means.signer.peer)) return undefined
-  const journal = await openLeaseJournal(journalFile(folder), { log, onFailure: onFatal })
+): Promise<LeaseVoter> {
+  const file = journalFile(folder)
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 })
+  const journal = await openLeaseJournal(file, { log, onFailure: onFatal })
   cleanup.push(() => journal.close())
   const voter = await openLeaseVoter({ ...means, network, journal, membership: () => membership.current() })
   cleanup.push(() => voter.close())

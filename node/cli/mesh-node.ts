@@ -100,8 +100,8 @@ async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup
   const { accounts, machines, mesh } = await openDirectory(deps, core, { rpc, probe, events, cleanup })
   const projects = await createProjectService({ ...means, documents, machines, rpc, probe, events })
   cleanup.push(() => projects.stop())
-  const nameOf = (peer: PeerId): string | undefined => machines.nameOf(peer)
-  const work = await openWork({ core, rpc, projects, events, nameOf, ttlMs: config.lease.ttlMs }, cleanup)
+  core.names.ask = (peer) => machines.nameOf(peer)
+  const work = await openWork({ core, rpc, projects, events, ttlMs: config.lease.ttlMs }, cleanup)
   const sessions = await createSessionService({
     ...means,
     documents,
@@ -119,17 +119,21 @@ async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup
   cleanup.push(() => sessions.stop())
   followMembership(core, { events, tasks: work.tasks })
   serveJoins({ ...means, network, membership, addressOf: (peer) => hostOf(network.connectionOf(peer)?.address) })
-  return { services: { accounts, machines, projects, ...work, sessions, mesh, events }, accounts }
+  return {
+    services: { accounts, machines, projects, ...work, sessions, mesh, events, voters: core.leases.changes },
+    accounts,
+  }
 }
 
 const NO_REMOTE_SESSIONS = 'This machine takes no sessions from others (sessions.remote).'
 
 function followMembership(
-  { membership, network, documents, means }: MeshCore,
+  { membership, network, documents, leases, means }: MeshCore,
   { events, tasks }: { events: EventHub; tasks: Work['tasks'] },
 ): void {
   membership.onChange((current, previous) => {
     network.membersChanged()
+    leases.membershipChanged()
     tasks.votersChanged()
     events.publish({ type: 'members.changed' })
     if (current.removed.size === previous.removed.size) return
@@ -195,13 +199,11 @@ type Work = Pick<Services, 'locks'> & { readonly tasks: ReturnType<typeof create
 type WorkDeps = Pick<Services, 'projects' | 'events'> & {
   readonly core: MeshCore
   readonly rpc: Rpc
-  readonly nameOf: (peer: PeerId) => string | undefined
   readonly ttlMs: number
 }
 
-async function openWork({ core, rpc, projects, events, ttlMs, ...names }: WorkDeps, cleanup: Cleanup): Promise<Work> {
-  const { means, self, membership, documents, leases, presence, boot } = core
-  const nameOf = (peer: PeerId): string => names.nameOf(peer) ?? membership.current().members.get(peer)?.name ?? peer
+async function openWork({ core, rpc, projects, events, ttlMs }: WorkDeps, cleanup: Cleanup): Promise<Work> {
+  const { means, self, documents, leases, presence, boot, nameOf } = core
   const shared = { ...means, self, documents, leases, presence, events, rpc, projects, nameOf, ttlMs }
   const tasks = createTaskService(shared)
   cleanup.push(() => tasks.stop())
@@ -239,7 +241,8 @@ function meshServiceOf(
       sync.problems().get(peer) ??
       documents.frozen().get(peer) ??
       (network.refusers().includes(peer) ? 'refuses this node' : null),
-    problems: () => [voter?.problem(), refusal(network)].filter((problem) => problem !== undefined),
+    problems: () =>
+      [voter.problem(), ...leases.problems(), refusal(network)].filter((problem) => problem !== undefined),
   })
 }
 

@@ -6,6 +6,7 @@ import type { MeshService } from './membership/mesh-service.ts'
 import type { ProjectService } from './projects/project-service.ts'
 import type { SessionService } from './sessions/session-service.ts'
 import type { TaskService } from './tasks/task-service.ts'
+import type { VoterService } from './leases/voter-service.ts'
 
 /** The one API that every surface (HTTP dialects, WebSocket, CLI, page) calls. */
 export type Services = {
@@ -16,5 +17,6 @@ export type Services = {
   readonly locks: LockService
   readonly sessions: SessionService
   readonly mesh: MeshService
+  readonly voters: VoterService
   readonly events: EventHub
 }

@@ -13,21 +13,28 @@ import type {
   Resource,
   Token,
 } from './messages.ts'
-import { isSignedBy, requestHash, signAs, type Keys } from './signing.ts'
+import type { Draft, Signatures, Signed } from './signing.ts'
 import { elapsedMs, type Instant, type LeaseTimings } from './timings.ts'
 
 export type ClaimEnv = {
-  readonly keys: Keys
-  readonly voters: VoterSet
+  readonly signatures: Signatures
+  /** The current voter set. It may change between calls. */
+  readonly voters: () => VoterSet
+  /** Voters whose word does not count, since they were seen to break theirs. */
+  readonly isExcluded: (voter: PeerId, inc: string) => boolean
   readonly timings: LeaseTimings
   /** 32 random hex digits, never the same twice. */
   readonly nonce: () => string
   /** Uniform in [0, 1). */
   readonly fraction: () => number
+  /** A token number above all that are known. */
+  readonly nextToken: () => number
   /** Highest vseq seen per `<voter>/<incarnation>`. */
   readonly seen: () => Record<string, number>
+  /** The request with the signature it left with. */
+  readonly signed: (request: Draft<LeaseRequest>) => Signed<LeaseRequest>
   /** Told of every grant whose signature was checked. */
-  readonly noteGrant: (grant: Grant) => void
+  readonly noteGrant: (grant: Signed<Grant>, request: Draft<LeaseRequest>) => void
 }
 
 export type ClaimSpec = {
@@ -40,6 +47,8 @@ export type ClaimSpec = {
   /** Sorted and normalised. */
   readonly res: readonly Resource[]
   readonly token: Token
+  /** An earlier process of this node was given the lease: it goes on if nobody else was certified since. */
+  readonly isResumed?: boolean
 }
 
 export type ClaimEvent =
@@ -47,21 +56,23 @@ export type ClaimEvent =
   /** The first round failed: enough voters refused, or too few answered. */
   | { readonly is: 'refused' }
   | { readonly is: 'renewed' }
+  /** Carried over to a new voter set, under a token of its epoch. */
+  | { readonly is: 'retokened'; readonly certificate: Certificate }
   /** No longer valid here; asks the voters whether somebody was certified in between. */
   | { readonly is: 'suspended' }
   /** Valid again with the same token: nobody was. */
   | { readonly is: 'resumed' }
   | { readonly is: 'lost' }
 
-export type Transmission = { readonly request: LeaseRequest; readonly to: readonly PeerId[] }
+export type Transmission = { readonly request: Draft<LeaseRequest>; readonly to: readonly PeerId[] }
 
 type Round = {
-  readonly request: LeaseRequest
-  readonly reqHash: Uint8Array
+  readonly request: Draft<LeaseRequest>
+  readonly voters: VoterSet
   /** Taken before the first transmission; retransmissions do not move it. */
   readonly since: Instant
   sentMs: number
-  readonly grants: Map<PeerId, Grant>
+  readonly grants: Map<PeerId, Signed<Grant>>
   readonly denies: Map<PeerId, Deny>
 }
 
@@ -69,13 +80,17 @@ type Round = {
 export class Claim {
   readonly spec: ClaimSpec
   readonly #env: ClaimEnv
-  #phase: 'asking' | 'held' | 'suspended' | 'ended' = 'asking'
+  #phase: 'asking' | 'held' | 'suspended' | 'ended'
   #info: HolderInfo
   #seq: number
+  /** The last certified one; while there is none, the one asked for. */
+  #token: Token
+  /** Asked for in an epoch that is newer than the certified token. */
+  #pending: Token | undefined
   #round: Round | undefined
   /** Monotonic time of the next round, when none is under way. */
   #nextRoundMs = -Infinity
-  #roundsLeft = 0
+  #roundsLeft: number
   #valid: { since: Instant; ttlMs: number } | undefined
 
   constructor(env: ClaimEnv, spec: ClaimSpec) {
@@ -83,6 +98,9 @@ export class Claim {
     this.spec = spec
     this.#info = spec.info
     this.#seq = spec.firstSeq
+    this.#token = spec.token
+    this.#phase = spec.isResumed ? 'suspended' : 'asking'
+    this.#roundsLeft = env.timings.resumeRounds
   }
 
   get hasEnded(): boolean {
@@ -100,9 +118,10 @@ export class Claim {
 
   /** Refusals of the latest round, and the voters that have not answered it. */
   standing(): { readonly denies: readonly Deny[]; readonly granted: number; readonly silent: readonly PeerId[] } {
-    const { grants, denies } = this.#round ?? NO_ROUND
-    const silent = [...this.#env.voters.incarnations.keys()].filter((peer) => !grants.has(peer) && !denies.has(peer))
-    return { denies: [...denies.values()], granted: grants.size, silent }
+    const round = this.#round
+    const asked = [...(round?.voters ?? this.#env.voters()).incarnations.keys()]
+    const silent = asked.filter((peer) => !round?.grants.has(peer) && !round?.denies.has(peer))
+    return { denies: [...(round?.denies.values() ?? [])], granted: round?.grants.size ?? 0, silent }
   }
 
   /** Shown to others from the next renewal on. */
@@ -110,10 +129,10 @@ export class Claim {
     this.#info = info
   }
 
-  /** To be called at `dueMs` or any time before or after. */
+  /** To be called at `dueMs` or any time before or after, and when the voter set has changed. */
   poll(now: Instant): { readonly send?: Transmission; readonly event?: ClaimEvent } {
     if (this.#phase === 'ended') return {}
-    const event = this.#lapse(now) ?? this.#timeout(now)
+    const event = this.#lapse(now) ?? this.#overtaken(now) ?? this.#timeout(now)
     if (this.hasEnded) return event ? { event } : {}
     const send = this.#round ? this.#retransmit(this.#round, now) : this.#begin(now)
     return { ...(send && { send }), ...(event && { event }) }
@@ -131,37 +150,41 @@ export class Claim {
     return Math.min(next, now.monoMs + this.#leftMs(this.#valid, now))
   }
 
-  onGrant(grant: Grant, now: Instant): ClaimEvent | undefined {
+  onGrant(grant: Signed<Grant>, now: Instant): ClaimEvent | undefined {
     const round = this.#round
-    const { keys, voters } = this.#env
-    if (this.#phase === 'ended' || !round || round.grants.has(grant.voter)) return undefined
-    if (!isGrantFor(voters, { req: round.request, reqHash: round.reqHash }, grant)) return undefined
-    if (!isSignedBy(keys.crypto, grant.voter, 'grant', grant)) return undefined
-    this.#env.noteGrant(grant)
-    round.denies.delete(grant.voter)
-    round.grants.set(grant.voter, grant)
-    return round.grants.size < voters.quorum ? undefined : this.#certify(round, now)
+    const { signatures, isExcluded, noteGrant } = this.#env
+    const { voter, inc } = grant.body
+    if (this.#phase === 'ended' || !round || round.grants.has(voter)) return undefined
+    if (!isGrantFor(round.voters, round.request, grant.body) || isExcluded(voter, inc)) return undefined
+    if (!signatures.isSignedBy(voter, grant)) return undefined
+    noteGrant(grant, round.request)
+    round.denies.delete(voter)
+    round.grants.set(voter, grant)
+    return round.grants.size < round.voters.quorum ? undefined : this.#certify(round, now)
   }
 
-  onDeny(deny: Deny, now: Instant): ClaimEvent | undefined {
+  onDeny(deny: Signed<Deny>, now: Instant): ClaimEvent | undefined {
     const round = this.#round
-    const { keys, voters } = this.#env
-    if (this.#phase === 'ended' || !round || round.grants.has(deny.voter)) return undefined
-    if (!voters.incarnations.has(deny.voter) || !equalBytes(deny.reqHash, round.reqHash)) return undefined
-    if (!isSignedBy(keys.crypto, deny.voter, 'deny', deny)) return undefined
-    round.denies.set(deny.voter, deny)
-    const stillPossible = voters.incarnations.size - round.denies.size >= voters.quorum
+    const { voter, reqHash } = deny.body
+    if (this.#phase === 'ended' || !round || round.grants.has(voter)) return undefined
+    const { incarnations, quorum } = round.voters
+    if (!incarnations.has(voter) || !equalBytes(reqHash, round.request.hash)) return undefined
+    if (!this.#env.signatures.isSignedBy(voter, deny)) return undefined
+    round.denies.set(voter, deny.body)
+    const stillPossible = incarnations.size - round.denies.size >= quorum
     return stillPossible ? undefined : this.#failRound(now)
   }
 
   /** Ends the use of the lease, or the attempt, for good: whatever arrives later is ignored. */
-  release(after?: Position): Release {
+  release(after?: Position): { readonly release: Draft<Release>; readonly to: readonly PeerId[] } {
     this.#phase = 'ended'
-    const { keys, voters } = this.#env
-    const space: MeshId = voters.config.space
-    const { lid, token } = this.spec
-    const body = { v: 1 as const, space, lid, node: keys.signer.peer, token, ...(after && { after }) }
-    return signAs(keys, 'release', body)
+    const { signatures, voters } = this.#env
+    const set = voters()
+    const space: MeshId = set.config.body.space
+    const { lid } = this.spec
+    const body: Release = { v: 1, space, lid, node: signatures.self, token: this.#token, ...(after && { after }) }
+    const to = new Set([...set.incarnations.keys(), ...(this.#round?.voters.incarnations.keys() ?? [])])
+    return { release: signatures.draft('release', body), to: [...to] }
   }
 
   #leftMs(valid: { since: Instant; ttlMs: number }, now: Instant): number {
@@ -177,6 +200,24 @@ export class Claim {
     return { is: 'suspended' }
   }
 
+  /**
+   * The voter set has changed. A valid lease asks the new one at once, under a token of its epoch; until that is
+   * certified the old one stays in use. A lease that has lapsed is lost: whoever was certified meanwhile left no trace
+   * with the new voters.
+   */
+  #overtaken(now: Instant): ClaimEvent | undefined {
+    const { epoch, cid } = this.#env.voters()
+    const isOther = this.#round !== undefined && !equalBytes(this.#round.voters.cid, cid)
+    if (this.#phase === 'suspended' && this.#token.epoch !== epoch) return this.#lose()
+    if (this.#phase === 'asking' && (isOther || this.#token.epoch !== epoch)) return this.#failRound(now)
+    if (this.#phase !== 'held') return undefined
+    if (isOther) this.#round = undefined
+    if (this.#token.epoch === epoch || this.#pending?.epoch === epoch) return undefined
+    this.#pending = { epoch, n: this.#env.nextToken() }
+    this.#nextRoundMs = now.monoMs
+    return undefined
+  }
+
   #timeout(now: Instant): ClaimEvent | undefined {
     const isOver = this.#round && now.monoMs - this.#round.since.monoMs >= this.#env.timings.requestTimeoutMs
     return isOver ? this.#failRound(now) : undefined
@@ -189,39 +230,40 @@ export class Claim {
     }
     this.#round = undefined
     if (this.#phase === 'suspended') this.#roundsLeft -= 1
-    if (this.#phase === 'suspended' && this.#roundsLeft === 0) {
-      this.#phase = 'ended'
-      return { is: 'lost' }
-    }
+    if (this.#phase === 'suspended' && this.#roundsLeft === 0) return this.#lose()
     const { renewRetryMinMs: min, renewRetryMaxMs: max } = this.#env.timings
     this.#nextRoundMs = now.monoMs + min + (max - min) * this.#env.fraction()
     return undefined
   }
 
+  #lose(): ClaimEvent {
+    this.#phase = 'ended'
+    return { is: 'lost' }
+  }
+
   #begin(now: Instant): Transmission | undefined {
     if (now.monoMs < this.#nextRoundMs) return undefined
-    const { keys, voters, timings } = this.#env
-    const { config, cid } = voters
+    const { signatures, timings } = this.#env
+    const voters = this.#env.voters()
     const ttl = this.#phase === 'held' ? timings.ttlMs : timings.holdMs
-    const { lid, owner, res, token } = this.spec
-    const request = signAs(keys, 'request', {
-      v: 1 as const,
-      space: config.space,
-      epoch: config.epoch,
-      cid,
+    const { lid, owner, res } = this.spec
+    const request = signatures.draft<LeaseRequest>('request', {
+      v: 1,
+      space: voters.config.body.space,
+      epoch: voters.epoch,
+      cid: voters.cid,
       lid,
       seq: this.#seq++,
-      node: keys.signer.peer,
+      node: signatures.self,
       owner,
       info: this.#info,
       res: [...res],
-      token,
+      token: this.#pending ?? this.#token,
       ttl,
       nonce: this.#env.nonce(),
       seen: this.#env.seen(),
     })
-    const reqHash = requestHash(keys.crypto, request)
-    this.#round = { request, reqHash, since: now, sentMs: now.monoMs, grants: new Map(), denies: new Map() }
+    this.#round = { request, voters, since: now, sentMs: now.monoMs, grants: new Map(), denies: new Map() }
     return { request, to: [...voters.incarnations.keys()] }
   }
 
@@ -232,25 +274,30 @@ export class Claim {
   }
 
   #certify(round: Round, now: Instant): ClaimEvent | undefined {
-    const valid = { since: round.since, ttlMs: round.request.ttl }
-    const wasAsking = this.#phase === 'asking'
+    const valid = { since: round.since, ttlMs: round.request.body.ttl }
     if (this.#leftMs(valid, now) <= 0) return this.#failRound(now)
-    const resumed = this.#phase === 'suspended'
+    const { token } = round.request.body
+    const before = { phase: this.#phase, epoch: this.#token.epoch }
     // A round that was slow to come back must not replace a longer validity.
     if (!this.#valid || this.#leftMs(valid, now) > this.#leftMs(this.#valid, now)) this.#valid = valid
     this.#phase = 'held'
+    this.#token = token
+    this.#pending = undefined
     this.#nextRoundMs = this.#renewalMs(round, now)
     this.#round = undefined
-    if (wasAsking) return { is: 'certified', certificate: { req: round.request, grants: [...round.grants.values()] } }
-    return { is: resumed ? 'resumed' : 'renewed' }
+    if (before.phase === 'asking') return { is: 'certified', certificate: this.#certificate(round) }
+    if (before.epoch !== token.epoch) return { is: 'retokened', certificate: this.#certificate(round) }
+    return { is: before.phase === 'suspended' ? 'resumed' : 'renewed' }
+  }
+
+  #certificate({ request, grants }: Round): Certificate {
+    return { req: this.#env.signed(request), grants: [...grants.values()] }
   }
 
   #renewalMs(round: Round, now: Instant): number {
     const { ttlMs, firstRenewMs, renewAt, renewGridMs } = this.#env.timings
-    const isShort = round.request.ttl < ttlMs
-    const dueMs = isShort ? now.monoMs + firstRenewMs : round.since.monoMs + round.request.ttl * renewAt
+    const { ttl } = round.request.body
+    const dueMs = ttl < ttlMs ? now.monoMs + firstRenewMs : round.since.monoMs + ttl * renewAt
     return Math.max(now.monoMs, Math.ceil(dueMs / renewGridMs) * renewGridMs)
   }
 }
-
-const NO_ROUND = { grants: new Map<PeerId, Grant>(), denies: new Map<PeerId, Deny>() }

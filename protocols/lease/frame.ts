@@ -1,35 +1,67 @@
 import { z } from 'zod'
 import { decodeCanonical, encodeCanonical } from '../codec.ts'
+import { Bytes, Hash } from '../crypto.ts'
+import { Accept, Ballot, Candidate, Prepare, Promised, SealVote } from './ballot.ts'
 import { Deny, Grant, Incarnation, LeaseId, LeaseRequest, Release } from './messages.ts'
+import { pack, Packed, type Signatures, type Signed } from './signing.ts'
 
 /** A request over 512 long paths fits; anything larger is a mistake or an attack. */
 export const MESSAGE_BYTES_MAX = 512 * 1024
 /** One message of the largest size and the small ones batched with it. */
 export const FRAME_BYTES_MAX = 1024 * 1024
 export const MESSAGES_PER_FRAME_MAX = 64
+/** A piece of an estate; a frame holds one beside other messages. */
+export const PAGE_BYTES_MAX = 256 * 1024
 
-/** Unsigned hint to a node that was refused: what stood in the way of this lease is gone. */
-export const Free = z.strictObject({ lid: LeaseId })
-/**
- * A voter to a node that says it has seen more of this incarnation than the voter remembers: show me. A bare number
- * must not be able to put a voter out of service, its own signature may.
- */
-export const Prove = z.strictObject({ inc: Incarnation, above: z.int().min(0) })
+/** What carries a signature of its author's, by the word it travels under. */
+const SIGNED = {
+  request: LeaseRequest,
+  release: Release,
+  /** A grant shown to the voter that made it. */
+  proof: Grant,
+  grant: Grant,
+  deny: Deny,
+  candidate: Candidate,
+  prepare: Prepare,
+  promise: Promised,
+  accept: Accept,
+  seal: SealVote,
+} as const
+type SignedName = keyof typeof SIGNED
 
-export const LeaseMessage = z.discriminatedUnion('t', [
-  z.strictObject({ t: z.literal('request'), m: LeaseRequest }),
-  z.strictObject({ t: z.literal('release'), m: Release }),
-  z.strictObject({ t: z.literal('proof'), m: Grant }),
-  z.strictObject({ t: z.literal('grant'), m: Grant }),
-  z.strictObject({ t: z.literal('deny'), m: Deny }),
-  z.strictObject({ t: z.literal('free'), m: Free }),
-  z.strictObject({ t: z.literal('prove'), m: Prove }),
+const Unsigned = z.discriminatedUnion('t', [
+  /** Hint to a node that was refused: what stood in the way of this lease is gone. */
+  z.strictObject({ t: z.literal('free'), m: z.strictObject({ lid: LeaseId }) }),
+  /**
+   * A voter to a node that says it has seen more of this incarnation than the voter remembers: show me. A bare number
+   * must not be able to put a voter out of service, its own signature may.
+   */
+  z.strictObject({ t: z.literal('prove'), m: z.strictObject({ inc: Incarnation, above: z.int().min(0) }) }),
+  /** Hint to a proposer: a higher ballot has been promised. */
+  z.strictObject({ t: z.literal('outbid'), m: z.strictObject({ epoch: z.int().min(1), ballot: Ballot }) }),
+  /** Asks a node for its offer to vote. */
+  z.strictObject({ t: z.literal('ask'), m: z.strictObject({}) }),
+  /** Asks a voter that has sealed its epoch for a piece of what it leaves to its successors. */
+  z.strictObject({ t: z.literal('pull'), m: z.strictObject({ estate: Hash, page: z.int().min(0).max(1023) }) }),
+  z.strictObject({
+    t: z.literal('page'),
+    m: z.strictObject({ estate: Hash, page: z.int().min(0).max(1023), bytes: Bytes }),
+  }),
 ])
-export type LeaseMessage = z.infer<typeof LeaseMessage>
 
-const Frame = z.array(z.instanceof(Uint8Array)).min(1).max(MESSAGES_PER_FRAME_MAX)
+export type SignedMessage = {
+  [Name in SignedName]: { readonly t: Name; readonly m: Signed<z.infer<(typeof SIGNED)[Name]>> }
+}[SignedName]
+export type LeaseMessage = z.infer<typeof Unsigned> | SignedMessage
 
-export const encodeMessage = (message: LeaseMessage): Uint8Array => encodeCanonical(message)
+const Outer = z.discriminatedUnion('t', [
+  ...Unsigned.options,
+  z.strictObject({ t: z.enum(Object.keys(SIGNED) as SignedName[]), m: Packed }),
+])
+const Frame = z.array(Bytes).min(1).max(MESSAGES_PER_FRAME_MAX)
+
+export const encodeMessage = (message: LeaseMessage): Uint8Array =>
+  encodeCanonical(isSigned(message) ? { t: message.t, m: pack(message.m) } : message)
 
 /** Takes encoded messages off the front of `queue`, as many as fit into one frame. */
 export function takeFrame(queue: Uint8Array[]): Uint8Array {
@@ -43,9 +75,19 @@ export function takeFrame(queue: Uint8Array[]): Uint8Array {
   return encodeCanonical(queue.splice(0, count))
 }
 
-/** @throws MalformedError */
-export function decodeFrame(frame: Uint8Array): LeaseMessage[] {
-  return decodeCanonical(Frame, frame, FRAME_BYTES_MAX).map((bytes) =>
-    decodeCanonical(LeaseMessage, bytes, MESSAGE_BYTES_MAX),
-  )
+/** The messages of a frame; signatures are not checked yet. @throws MalformedError */
+export function decodeFrame(signatures: Signatures, frame: Uint8Array): LeaseMessage[] {
+  return decodeCanonical(Frame, frame, FRAME_BYTES_MAX).map((bytes) => decodeMessage(signatures, bytes))
 }
+
+function decodeMessage(signatures: Signatures, bytes: Uint8Array): LeaseMessage {
+  const outer = decodeCanonical(Outer, bytes, MESSAGE_BYTES_MAX)
+  if (!isSigned(outer)) return outer
+  const { t } = outer
+  const m = signatures.unpack(t === 'proof' ? 'grant' : t, SIGNED[t], outer.m, MESSAGE_BYTES_MAX)
+  // The name and the schema come from one row of the table, which the compiler cannot see.
+  return { t, m } as SignedMessage
+}
+
+const isSigned = <M extends { readonly t: string }>(message: M): message is Extract<M, { t: SignedName }> =>
+  message.t in SIGNED

@@ -1,10 +1,11 @@
 import { z } from 'zod'
 import { DocId, MeshId, PeerId } from '../../crdt/ids.ts'
-import { Hash, Signature } from '../crypto.ts'
+import { Hash } from '../crypto.ts'
+import { Packed, type Signed } from './signing.ts'
 
 /*
- * Wire and journal shapes of the lease protocol. Every signed body is canonical CBOR; the signature covers everything
- * but `sig`, under the tag `rookery/lease/1/<kind>`.
+ * What is stated in the lease protocol. Every body is canonical CBOR and travels as the bytes that were signed, under the
+ * tag `rookery/lease/1/<kind>` (see signing.ts); a hash that names a statement is that of its bytes.
  */
 
 export const LEASE_PROTOCOL = '/rookery/lease/1'
@@ -13,6 +14,8 @@ export const RESOURCES_PER_LEASE_MAX = 512
 export const RESOURCE_KEY_CHARS_MAX = 1200
 export const LEASES_PER_OWNER_MAX = 2048
 export const MAX_TTL_MS = 10 * 60_000
+/** More than this neither make a quorum likelier nor can be waited for. */
+export const VOTERS_MAX = 63
 
 /** Compared lexicographically. */
 export const Token = z.strictObject({
@@ -52,15 +55,18 @@ export type Position = z.infer<typeof Position>
 export const Voter = z.strictObject({ node: PeerId, inc: Incarnation })
 export type Voter = z.infer<typeof Voter>
 
-/** The voter set of one epoch. Epoch 1 is signed by the mesh's founder; later ones need a certificate of seals. */
+/** The voter set of one epoch. Epoch 1 is signed by the mesh's founder, later ones by an admin. */
 export const Config = z.strictObject({
   v: z.literal(1),
   space: MeshId,
-  epoch: z.int().min(1),
-  voters: z.array(Voter).min(1).max(63),
+  epoch: z
+    .int()
+    .min(1)
+    .max(2 ** 20),
+  voters: z.array(Voter).min(1).max(VOTERS_MAX),
+  /** Hash of the configuration that this one replaces; null in epoch 1. */
   prev: Hash.nullable(),
   by: PeerId,
-  sig: Signature,
 })
 export type Config = z.infer<typeof Config>
 
@@ -82,7 +88,6 @@ export const LeaseRequest = z.strictObject({
   nonce: z.string().regex(/^[0-9a-f]{32}$/),
   /** Highest vseq seen from each voter, by `<peer>/<inc>`: shows a voter that was rolled back. */
   seen: z.record(z.string().max(128), z.int().min(0)),
-  sig: Signature,
 })
 export type LeaseRequest = z.infer<typeof LeaseRequest>
 
@@ -98,15 +103,20 @@ export const Grant = z.strictObject({
   token: Token,
   ttl: z.int().min(1),
   vseq: z.int().min(1),
+  /**
+   * Of the first grant of this lease by this voter in this epoch. From then to `vseq` an honest voter granted nothing
+   * that overlaps to another owner: two grants that say otherwise convict it.
+   */
+  first: z.int().min(1),
   /** Last writes of earlier holders of overlapping resources. */
   after: z.array(Position).max(64),
-  sig: Signature,
 })
 export type Grant = z.infer<typeof Grant>
 
 export const DENY_REASONS = [
   'conflict',
   'stale',
+  /** The request is for another voter set, or this one is being replaced. */
   'epoch',
   'released',
   'notvoter',
@@ -131,9 +141,8 @@ export const Deny = z.strictObject({
   by: z
     .strictObject({ owner: z.string(), node: PeerId, lid: LeaseId, info: HolderInfo, res: z.array(Resource).max(8) })
     .optional(),
-  /** With `epoch`: the voter's current configuration. */
-  config: Config.optional(),
-  sig: Signature,
+  /** With `epoch`: the epoch of this voter. */
+  epoch: z.int().min(1).optional(),
 })
 export type Deny = z.infer<typeof Deny>
 
@@ -145,10 +154,11 @@ export const Release = z.strictObject({
   token: Token,
   /** The last write made under the lease; handed to the next holder, who waits for it. */
   after: Position.optional(),
-  sig: Signature,
 })
 export type Release = z.infer<typeof Release>
 
 /** Valid when at least a quorum of distinct voters of the epoch's Config granted this exact request. */
-export const Certificate = z.strictObject({ req: LeaseRequest, grants: z.array(Grant).min(1).max(63) })
-export type Certificate = z.infer<typeof Certificate>
+export type Certificate = { readonly req: Signed<LeaseRequest>; readonly grants: readonly Signed<Grant>[] }
+
+export const PackedCertificate = z.strictObject({ req: Packed, grants: z.array(Packed).min(1).max(VOTERS_MAX) })
+export type PackedCertificate = z.infer<typeof PackedCertificate>

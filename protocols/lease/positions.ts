@@ -1,5 +1,5 @@
 import type { Position, Resource } from './messages.ts'
-import type { ScopedPosition } from './records.ts'
+import type { ScopedPosition } from './estate.ts'
 
 /** As many as a grant may carry. */
 export const AFTER_MAX = 64

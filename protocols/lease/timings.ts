@@ -29,6 +29,8 @@ export type LeaseTimings = {
   /** Of that, at most this for the previous holder's last writes to arrive. */
   readonly afterMs: number
   readonly releaseAgainMs: number
+  /** A voter that sealed its epoch completes the decision after once to twice this. */
+  readonly completeSealedMs: number
   readonly watchdogMs: number
   /** Clocks that drift apart by more than this within one watchdog period: the host slept. */
   readonly suspendGapMs: number
@@ -52,6 +54,7 @@ export const DEFAULT_TIMINGS: LeaseTimings = {
   answerMs: 3000,
   afterMs: 2000,
   releaseAgainMs: 1000,
+  completeSealedMs: 10_000,
   watchdogMs: 1000,
   suspendGapMs: 2000,
 }

@@ -1,6 +1,5 @@
 import type { PeerId } from '../../crdt/ids.ts'
 import { equalBytes } from '../codec.ts'
-import type { VoterSet } from './config.ts'
 import {
   LEASES_PER_OWNER_MAX,
   type Deny,
@@ -8,12 +7,14 @@ import {
   type LeaseRequest,
   type Position,
   type Release,
-  type Token,
 } from './messages.ts'
+import type { Token } from './messages.ts'
+import { NOTHING, type Decision, type Reply, type VoterDeps } from './decision.ts'
 import { mergePositions } from './positions.ts'
 import { decodeRecord, encodeRecord, type VoterRecord } from './records.ts'
 import { areNormalised, overlaps, sameResources } from './resources.ts'
-import { isSignedBy, requestHash, type Keys, type Unsigned } from './signing.ts'
+import type { Signed } from './signing.ts'
+import { Succession } from './succession.ts'
 import { isAtMost, leaseKey, VoterState, type Entry, type LeaseName } from './voter-state.ts'
 
 /** Refused nodes that get a hint when what stood in their way is gone. Soft: whoever is dropped retries by itself. */
@@ -21,89 +22,70 @@ export const WAITERS_MAX = 64
 /** Of the resources of a lease that stands in the way, as many are named in the refusal. */
 const NAMED_RESOURCES_MAX = 8
 
-export type VoterDeps = {
-  readonly keys: Keys
-  /** The current configuration. */
-  readonly voterSet: () => VoterSet
-  readonly isMember: (peer: PeerId) => boolean
-  /** A fresh random incarnation, for the case that this disk turns out to have been rolled back. */
-  readonly newIncarnation: () => string
-}
-
-export type Reply =
-  | { readonly is: 'grant'; readonly node: PeerId; readonly body: Unsigned<Grant> }
-  | { readonly is: 'deny'; readonly body: Unsigned<Deny> }
-  /** The requester has seen more of this voter than the voter remembers and is asked for the evidence. */
-  | { readonly is: 'prove'; readonly inc: string; readonly above: number }
-
-/**
- * What follows from one message. `records` belong at the end of the journal in this order. A grant may be signed and
- * sent only after they are durable, and after `settle` has been told so.
- */
-export type Decision = {
-  readonly records: readonly Uint8Array[]
-  /** False for releases and expiries: losing them only revives a promise that ends by itself. */
-  readonly mustSync: boolean
-  readonly reply?: Reply
-  /** Refused leases whose way is free now. */
-  readonly free: readonly LeaseName[]
-}
-
 type Waiter = LeaseName & Pick<LeaseRequest, 'res'>
-type Refusal = Pick<Deny, 'why'> & Partial<Pick<Deny, 'min' | 'by' | 'config'>>
+type Refusal = Pick<Deny, 'why'> & Partial<Pick<Deny, 'min' | 'by' | 'epoch'>>
 
 /** One voter: synchronous, without clock, disk, network or randomness. Times are of one clock that may pause. */
 export class Voter {
   readonly #deps: VoterDeps
-  readonly #state = new VoterState()
+  readonly #state: VoterState
   readonly #waiters = new Map<string, Waiter>()
+  /** The voter's part in deciding who votes next. */
+  readonly succession: Succession
 
   /** Starts from a journal; every promise in it starts over at its full length. @throws MalformedError */
   constructor(deps: VoterDeps, journal: readonly Uint8Array[], nowMs: number) {
     this.#deps = deps
+    this.#state = new VoterState(deps.signatures)
     for (const record of journal) this.#state.apply(decodeRecord(record), nowMs)
     this.#state.restartPromises(nowMs)
+    this.succession = new Succession(deps, this.#state)
   }
 
   get incarnation(): string | undefined {
     return this.#state.inc
   }
 
-  decide(request: LeaseRequest, nowMs: number): Decision {
-    const { crypto } = this.#deps.keys
-    if (!isSignedBy(crypto, request.node, 'request', request)) return NOTHING
+  /** How long this voter still waits before it grants anything; 0 when it does not. */
+  waitsMs(nowMs: number): number {
+    return Math.max(0, (this.#state.waitUntilMs ?? nowMs) - nowMs)
+  }
+
+  decide(request: Signed<LeaseRequest>, nowMs: number): Decision {
     const { inc, vseq: above } = this.#state
-    if (inc === undefined) return NOTHING
-    const ballot: Ballot = { request, reqHash: requestHash(crypto, request), inc }
-    const refusal = this.#inadmissible(request) ?? this.#misdirected(request, inc)
-    if (refusal) return this.#deny(ballot, refusal)
-    if ((request.seen[`${this.#self}/${inc}`] ?? 0) > above) {
-      return { ...NOTHING, reply: { is: 'prove', inc, above } }
+    if (inc === undefined || !this.#deps.signatures.isSignedBy(request.body.node, request)) return NOTHING
+    const ballot: Ballot = { request, inc }
+    const ready = this.#becomeReady(nowMs)
+    const refusal = this.#inadmissible(request.body) ?? this.#misdirected(request.body, inc)
+    if (refusal) return { ...this.#deny(ballot, refusal), records: ready }
+    if ((request.body.seen[`${this.#self}/${inc}`] ?? 0) > above) {
+      return { ...NOTHING, records: ready, reply: { is: 'prove', body: { inc, above } } }
     }
     const dropped = this.#dropExpired(nowMs)
     const vote = this.#vote(ballot, nowMs)
-    return { ...vote, records: [...dropped.records, ...vote.records], free: dropped.free }
+    return { ...vote, records: [...ready, ...dropped.records, ...vote.records], free: dropped.free }
   }
 
   /** Forgets the promise and remembers the release, whatever order they arrive in. */
-  release(release: Release, nowMs: number): Decision {
-    const entry = this.#state.entries.get(leaseKey(release))
-    if (entry?.released || this.#state.tombstones.has(leaseKey(release))) return NOTHING
-    if (release.space !== this.#deps.voterSet().config.space || !this.#deps.isMember(release.node)) return NOTHING
-    if (!isSignedBy(this.#deps.keys.crypto, release.node, 'release', release)) return NOTHING
-    const { node, lid, after } = release
+  release(release: Signed<Release>, nowMs: number): Decision {
+    const { node, lid, after, space } = release.body
+    const entry = this.#state.entries.get(leaseKey(release.body))
+    if (entry?.released || this.#state.tombstones.has(leaseKey(release.body))) return NOTHING
+    if (space !== this.#state.set?.config.body.space || !this.#deps.isMember(node)) return NOTHING
+    if (!this.#deps.signatures.isSignedBy(node, release)) return NOTHING
     const record: VoterRecord = { t: 'rel', node, lid, after }
     this.#state.apply(record, nowMs)
     return { ...NOTHING, records: [encodeRecord(record)], free: entry ? this.#takeWaiters([entry]) : [] }
   }
 
   /** A grant of this incarnation that this voter does not remember having made: it was rolled back. */
-  accuse(evidence: Grant, nowMs: number): Decision {
+  accuse(evidence: Signed<Grant>, nowMs: number): Decision {
+    const { voter, inc, vseq } = evidence.body
     const rolledBack =
-      evidence.voter === this.#self &&
-      evidence.inc === this.#state.inc &&
-      evidence.vseq > this.#state.vseq &&
-      isSignedBy(this.#deps.keys.crypto, this.#self, 'grant', evidence)
+      voter === this.#self &&
+      inc === this.#state.inc &&
+      vseq > this.#state.vseq &&
+      this.#deps.signatures.isSignedBy(this.#self, evidence)
     if (!rolledBack) return NOTHING
     // Under a new incarnation nothing it signs counts in any existing configuration.
     const record: VoterRecord = { t: 'init', v: 1, inc: this.#deps.newIncarnation() }
@@ -116,11 +98,12 @@ export class Voter {
    * changed its incarnation meanwhile.
    */
   settle(reply: Reply): boolean {
-    if (reply.is === 'prove') return true
-    if (reply.body.inc !== this.#state.inc) return false
-    if (reply.is === 'deny') return true
-    const live = this.#state.entries.get(leaseKey({ node: reply.node, lid: reply.body.lid }))?.live
-    if (live?.vseq === reply.body.vseq) live.durable = true
+    if (reply.is === 'prove' || reply.is === 'outbid') return true
+    if (reply.inc !== this.#state.inc) return false
+    if (reply.is !== 'grant') return true
+    const { lid, vseq } = reply.draft.body
+    const live = this.#state.entries.get(leaseKey({ node: reply.node, lid }))?.live
+    if (live?.vseq === vseq) live.durable = true
     return true
   }
 
@@ -130,7 +113,14 @@ export class Voter {
   }
 
   get #self(): PeerId {
-    return this.#deps.keys.signer.peer
+    return this.#deps.signatures.self
+  }
+
+  #becomeReady(nowMs: number): Uint8Array[] {
+    const { waitUntilMs } = this.#state
+    if (waitUntilMs === undefined || nowMs < waitUntilMs) return []
+    this.#state.apply({ t: 'ready' }, nowMs)
+    return [encodeRecord({ t: 'ready' })]
   }
 
   #inadmissible(request: LeaseRequest): Refusal | undefined {
@@ -139,10 +129,14 @@ export class Voter {
   }
 
   #misdirected(request: LeaseRequest, inc: string): Refusal | undefined {
-    const { config, cid, incarnations } = this.#deps.voterSet()
-    if (request.space !== config.space) return { why: 'malformed' }
-    if (request.epoch !== config.epoch || !equalBytes(request.cid, cid)) return { why: 'epoch', config }
-    return incarnations.get(this.#self) === inc ? undefined : { why: 'notvoter' }
+    const { set, sealed, waitUntilMs } = this.#state
+    if (!set) return { why: 'notvoter' }
+    if (request.space !== set.config.body.space) return { why: 'malformed' }
+    if (request.epoch !== set.epoch || !equalBytes(request.cid, set.cid) || sealed) {
+      return { why: 'epoch', epoch: set.epoch }
+    }
+    if (set.incarnations.get(this.#self) !== inc) return { why: 'notvoter' }
+    return waitUntilMs === undefined ? undefined : { why: 'recovering' }
   }
 
   #dropExpired(nowMs: number): Pick<Decision, 'records' | 'free'> {
@@ -153,7 +147,7 @@ export class Voter {
   }
 
   #vote(ballot: Ballot, nowMs: number): Decision {
-    const { request, reqHash } = ballot
+    const { body: request, hash } = ballot.request
     const key = leaseKey(request)
     const entry = this.#state.entries.get(key)
     if (entry?.released || this.#state.tombstones.has(key)) return this.#deny(ballot, { why: 'released' })
@@ -161,8 +155,8 @@ export class Voter {
     const live = entry?.live
     if (live && request.seq <= live.seq) {
       // Either a copy of the request whose grant may have got lost, or older than what was granted since.
-      if (!live.durable || !equalBytes(reqHash, live.reqHash)) return NOTHING
-      return { ...NOTHING, reply: this.#grantReply(ballot, live) }
+      if (!live.durable || !equalBytes(hash, live.reqHash)) return NOTHING
+      return { ...NOTHING, reply: this.#grantReply(ballot, { ...live, first: entry.first }) }
     }
     const others = [...this.#state.index.overlapping(request.res)].filter((other) => other !== entry)
     const refusal = this.#conflict(request, others) ?? (live ? undefined : this.#tooLow(request, others))
@@ -197,16 +191,29 @@ export class Voter {
   }
 
   #grant(ballot: Ballot, found: { entry: Entry | undefined; others: readonly Entry[] }, nowMs: number): Decision {
-    const { request, reqHash } = ballot
-    const { node, lid, owner, info, res, token, seq, ttl } = request
+    const { body, hash: reqHash } = ballot.request
+    const { node, lid, owner, info, res, token, seq, ttl } = body
     const vseq = this.#state.vseq + 1
     const promise = { node, lid, info, seq, ttl, vseq, reqHash }
-    const record: VoterRecord = found.entry?.live
-      ? { t: 'renew', ...promise }
-      : { t: 'grant', ...promise, owner, res, token, ttlMax: ttl, after: this.#lastWrites(res, found.others) }
+    const { entry } = found
+    const live = entry?.live
+    const first = entry !== undefined && entry.first > 0 ? entry.first : vseq
+    const record: VoterRecord =
+      live && first < vseq
+        ? { t: 'renew', ...promise }
+        : {
+            t: 'grant',
+            ...promise,
+            owner,
+            res,
+            token,
+            first,
+            ttlMax: Math.max(ttl, live?.ttlMaxMs ?? 0),
+            after: this.#lastWrites(res, found.others),
+          }
     this.#state.apply(record, nowMs)
     const after = record.t === 'grant' ? record.after : []
-    const reply = this.#grantReply(ballot, { vseq, after })
+    const reply = this.#grantReply(ballot, { vseq, first, after })
     return { ...NOTHING, records: [encodeRecord(record)], mustSync: true, reply }
   }
 
@@ -217,17 +224,33 @@ export class Voter {
     return mergePositions([...known, ...this.#state.afterFloor.for(res)])
   }
 
-  #grantReply({ request, reqHash, inc }: Ballot, granted: { vseq: number; after: readonly Position[] }): Reply {
+  #grantReply(
+    { request: { body: request, hash: reqHash }, inc }: Ballot,
+    { vseq, first, after }: { vseq: number; first: number; after: readonly Position[] },
+  ): Reply {
     const { space, epoch, node, lid, seq, token, ttl } = request
-    const { vseq } = granted
-    const body = { v: 1 as const, space, epoch, voter: this.#self, inc, lid, seq, reqHash, token, ttl, vseq }
-    return { is: 'grant', node, body: { ...body, after: [...granted.after] } }
+    const grant: Grant = {
+      v: 1,
+      space,
+      epoch,
+      voter: this.#self,
+      inc,
+      lid,
+      seq,
+      reqHash,
+      token,
+      ttl,
+      vseq,
+      first,
+      after: [...after],
+    }
+    return { is: 'grant', node, inc, draft: this.#deps.signatures.draft('grant', grant) }
   }
 
-  #deny({ request, reqHash, inc }: Ballot, refusal: Refusal): Decision {
+  #deny({ request: { body: request, hash: reqHash }, inc }: Ballot, refusal: Refusal): Decision {
     const { space, lid, seq } = request
-    const body = { v: 1 as const, space, voter: this.#self, inc, lid, seq, reqHash, ...refusal }
-    return { ...NOTHING, reply: { is: 'deny', body } }
+    const deny: Deny = { v: 1, space, voter: this.#self, inc, lid, seq, reqHash, ...refusal }
+    return { ...NOTHING, reply: { is: 'deny', inc, draft: this.#deps.signatures.draft('deny', deny) } }
   }
 
   #addWaiter({ node, lid, res }: LeaseRequest): void {
@@ -245,15 +268,17 @@ export class Voter {
   }
 }
 
-type Ballot = { readonly request: LeaseRequest; readonly reqHash: Uint8Array; readonly inc: string }
-
-const NOTHING: Decision = { records: [], mustSync: false, free: [] }
+type Ballot = { readonly request: Signed<LeaseRequest>; readonly inc: string }
 
 const TOKEN_N_MAX = 2 ** 32 - 1
 
-/** One lease id stands for one set of resources and one token for good. */
+/**
+ * One lease id stands for one set of resources and, within an epoch, for one token. A lease that comes from an earlier
+ * epoch gets a token of this one with its first grant here.
+ */
 const isSameLease = (entry: Entry, { owner, token, res }: LeaseRequest): boolean =>
   (entry.live === undefined || entry.live.owner === owner) &&
-  entry.token.epoch === token.epoch &&
-  entry.token.n === token.n &&
+  (entry.token.epoch < token.epoch ? entry.live !== undefined : isSameToken(entry.token, token)) &&
   sameResources(entry.res, res)
+
+const isSameToken = (a: Token, b: Token): boolean => a.epoch === b.epoch && a.n === b.n

@@ -45,6 +45,7 @@ export function admissionRefusal(crypto: Crypto, graph: RecordGraph, node: Graph
     case 'recover':
       return recoveryRefusal(crypto, graph, node, act)
     case 'voterSet':
+    case 'voterFault':
     case 'opaque':
       break
   }

@@ -100,6 +100,7 @@ export function needsOf(index: LogIndex, node: GraphNode): readonly Capability[]
     case 'leaseConfig':
     case 'recover':
     case 'voterSet':
+    case 'voterFault':
     case 'opaque':
       break
   }

@@ -1,6 +1,5 @@
 import type { Capability } from '../../crdt/capability.ts'
 import type { DocId, MeshId, PeerId } from '../../crdt/ids.ts'
-import type { Config } from '../lease/messages.ts'
 
 /** Where a removed author's feed of one document ends: envelopes beyond it are void. */
 export type FeedCut = { readonly seq: number; readonly hash: Uint8Array }
@@ -24,14 +23,15 @@ export type Membership = {
   readonly removed: ReadonlyMap<PeerId, ReadonlyMap<DocId, FeedCut>>
   /** Invites that can still be used, by the hex hash of their record. */
   readonly invites: ReadonlyMap<string, OpenInvite>
-  /** Voter set of epoch 1, signed by the founder. */
-  readonly leaseConfig: Config | undefined
+  /** Voter set of epoch 1, as the founder wrote it down; for the lease layer to read and verify. */
+  readonly leaseConfig: Uint8Array | undefined
   /**
    * Voter sets of later epochs, for the lease layer to verify: every sealed one in the log, and the forced ones that
-   * had effect. From senior to junior, so a set comes
-   * after those its writer knew. Several members may have written down the same one.
+   * had effect. From senior to junior, so a set comes after those its writer knew. Several members may have written down the same one.
    */
   readonly voterSets: readonly RecordedVoterSet[]
+  /** What is said to prove that voters broke their word, for the lease layer to verify. */
+  readonly voterFaults: readonly Uint8Array[]
   /** Recovery keys that can be used: the newest one, or several made at the same time. Senior ones first. */
   readonly recoveryKeys: readonly RecoveryKey[]
   /** Records nobody refers to yet, in byte order: the parents of the next record. */

@@ -4,9 +4,7 @@ import { CAPABILITIES } from '../../crdt/capability.ts'
 import { DocId, MeshId, PeerId } from '../../crdt/ids.ts'
 import { err, ok, type Result } from '../../crdt/result.ts'
 import { decodeCanonical, encodeCanonical, MalformedError, toHex } from '../codec.ts'
-import { type Crypto, Hash, Signature, type Signer, signingBytes } from '../crypto.ts'
-import { verifyConfig } from '../lease/config.ts'
-import { Config } from '../lease/messages.ts'
+import { Bytes, type Crypto, Hash, Signature, type Signer, signingBytes } from '../crypto.ts'
 
 /** A removal with the most cuts, with room to spare; the same as the largest envelope, so one frame limit serves both. */
 export const RECORD_BYTES_MAX = 256 * 1024
@@ -48,9 +46,10 @@ export const VOTER_SET_BYTES_MAX = 64 * 1024
 /** A sentence. As a name, it is printed on other people's terminals. */
 export const ForceReason = z.string().min(1).max(256).regex(PRINTABLE, 'must not contain control characters')
 
-const VoterSetBytes = z
-  .instanceof(Uint8Array)
-  .refine(({ byteLength }) => byteLength >= 1 && byteLength <= VOTER_SET_BYTES_MAX, 'must be 1 to 65536 bytes')
+const VoterSetBytes = Bytes.refine(
+  ({ byteLength }) => byteLength >= 1 && byteLength <= VOTER_SET_BYTES_MAX,
+  'must be 1 to 65536 bytes',
+)
 
 const Parents = z
   .array(Hash)
@@ -101,7 +100,7 @@ export const KnownRecord = z.discriminatedUnion('type', [
     expiresAt: TimeMs,
   }),
   z.strictObject({ ...header, type: z.literal('revokeInvite'), invite: Hash }),
-  z.strictObject({ ...header, type: z.literal('leaseConfig'), config: Config }),
+  z.strictObject({ ...header, type: z.literal('leaseConfig'), config: VoterSetBytes }),
   /** Replaces every recovery key that its author knew. What it can give back is never wider than its author's own. */
   z.strictObject({
     ...header,
@@ -120,6 +119,8 @@ export const KnownRecord = z.discriminatedUnion('type', [
   }),
   /** Proves itself by the voters' signatures inside, so it counts whoever wrote it here and whatever became of them. */
   z.strictObject({ ...header, type: z.literal('voterSet'), cert: VoterSetBytes }),
+  /** Two statements of a voter that contradict each other: proves itself likewise. */
+  z.strictObject({ ...header, type: z.literal('voterFault'), proof: VoterSetBytes }),
   z.strictObject({
     ...header,
     type: z.literal('forcedVoterSet'),
@@ -180,22 +181,20 @@ export type Draft =
   | DraftOf<'recoveryKey'>
   | DraftOf<'recover'>
   | DraftOf<'voterSet'>
+  | DraftOf<'voterFault'>
   | DraftOf<'forcedVoterSet'>
 type DraftOf<T extends KnownRecord['type']> = Omit<Extract<KnownRecord, { type: T }>, keyof typeof header>
 
 /**
- * Parses and verifies one record from a peer or the disk: size, canonical form, shape, signature, and the signatures
- * inside it that need nothing but itself. Never throws, whatever the bytes.
+ * Parses and verifies one record from a peer or the disk: size, canonical form, shape, signature. Never throws, whatever
+ * the bytes.
  */
 export function parseRecord(crypto: Crypto, bytes: Uint8Array): Result<LogRecord, RecordRefusal> {
   const parsed = parseShape(bytes)
   if (!parsed) return err('malformed')
   const { sig, ...body } = parsed.record
   if (!crypto.verify(body.author, signingBytes(crypto, 'rookery/log/1', body), sig)) return err('bad_signature')
-  const record = describe(crypto, bytes, parsed.record, parsed.act)
-  if (record.act.type !== 'leaseConfig') return ok(record)
-  const isFirst = verifyConfig(crypto, record.act.config, { space: record.mesh, founder: record.author })
-  return isFirst ? ok(record) : err('bad_signature')
+  return ok(describe(crypto, bytes, parsed.record, parsed.act))
 }
 
 /** Signs a record. @throws MalformedError when the draft breaks the record's own schema or limits. */

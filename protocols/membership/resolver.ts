@@ -1,7 +1,6 @@
 import type { DocId, PeerId } from '../../crdt/ids.ts'
 import { toHex } from '../codec.ts'
 import type { Crypto } from '../crypto.ts'
-import type { Config } from '../lease/messages.ts'
 import { admissionRefusal } from './admission.ts'
 import { isAuthorised } from './attacks.ts'
 import { bySeniority, createRecordGraph, type GraphNode, isAncestor, type RecordGraph } from './graph.ts'
@@ -9,7 +8,7 @@ import { effectiveRecords } from './labels.ts'
 import { indexLog, type InviteUse, type LogIndex, needsOf, standingOf } from './log-index.ts'
 import type { FeedCut, Member, Membership, OpenInvite, RecoveryKey } from './membership.ts'
 import { knownCapabilities, type LogRecord } from './records.ts'
-import { voterSetsOf } from './voter-sets.ts'
+import { voterFaultsOf, voterSetsOf } from './voter-sets.ts'
 
 /** What became of an invitation. */
 export type InviteState =
@@ -53,6 +52,7 @@ export function resolve(graph: RecordGraph): Resolution {
     leaseConfig: leaseConfigOf(index, counts),
     recoveryKeys: recoveryKeysOf(index, counts),
     voterSets: voterSetsOf(index, counts),
+    voterFaults: voterFaultsOf(index),
     heads: graph.heads().map(({ record }) => record.id),
   }
   return { membership, effective: keys, invite, allows: (node) => isAuthorised(index, node, counts) }
@@ -136,7 +136,7 @@ function inviteState(index: LogIndex, use: InviteUse | undefined, counts: (node:
   return { is: 'open', invite: { id, inviter, inviteKey, capabilities: granted, expiresAtMs: expiresAt } }
 }
 
-function leaseConfigOf(index: LogIndex, counts: (node: GraphNode) => boolean): Config | undefined {
+function leaseConfigOf(index: LogIndex, counts: (node: GraphNode) => boolean): Uint8Array | undefined {
   const first = index.nodes.find((node) => node.record.act.type === 'leaseConfig' && counts(node))
   return first?.record.act.type === 'leaseConfig' ? first.record.act.config : undefined
 }

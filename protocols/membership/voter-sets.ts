@@ -8,6 +8,14 @@ import type { RecordedVoterSet } from './membership.ts'
  */
 export const VOTER_SETS_MAX = 4096
 
+/** One is enough to convict a voter, and a mesh has 63 at most at a time. */
+export const VOTER_FAULTS_MAX = 1024
+
+export const voterFaultsOf = (index: LogIndex): readonly Uint8Array[] =>
+  index.nodes
+    .flatMap(({ record: { act } }) => (act.type === 'voterFault' ? [act.proof] : []))
+    .slice(0, VOTER_FAULTS_MAX)
+
 /** The voter sets of later epochs, in the order of seniority. */
 export function voterSetsOf(index: LogIndex, counts: (node: GraphNode) => boolean): readonly RecordedVoterSet[] {
   return index.nodes.flatMap((node) => voterSetOf(node, counts) ?? []).slice(0, VOTER_SETS_MAX)

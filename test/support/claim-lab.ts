@@ -6,21 +6,22 @@ import type { Project, RepositoryIdentity } from '../../crdt/project.ts'
 import { DEFAULT_PROJECT_SETTINGS } from '../../crdt/project.ts'
 import { domainError } from '../../crdt/errors.ts'
 import { err, ok } from '../../crdt/result.ts'
-import type { LeaseJournal } from '../../node/ports/lease-journal.ts'
 import { createDocuments, type DocumentsService } from '../../node/services/feeds/documents-service.ts'
 import { createEventHub } from '../../node/services/event-hub.ts'
 import { createLeaseService } from '../../node/services/leases/lease-holder.ts'
 import { openLeaseVoter, prepareVoterJournal } from '../../node/services/leases/lease-voter.ts'
+import type { VoterLog } from '../../node/services/leases/voter-change.ts'
 import { createLockService, type RunningLockService } from '../../node/services/locks/lock-composition.ts'
 import type { Rpc } from '../../node/services/rpc/rpc.ts'
 import { createRpc } from '../../node/services/rpc/rpc-service.ts'
 import { createTaskService, type RunningTaskService } from '../../node/services/tasks/task-composition.ts'
-import { signAs } from '../../protocols/lease/signing.ts'
+import { encodeCanonical } from '../../protocols/codec.ts'
+import { pack, Signatures } from '../../protocols/lease/signing.ts'
 import type { Member, Membership } from '../../protocols/membership/membership.ts'
 import { createManualClock, settle, type ManualClock } from './clock.ts'
 import { createSeededRandom, crypto, identity } from './identity.ts'
 import { createRecordedLog } from './log.ts'
-import { createSimDisk } from './lease-sim-journal.ts'
+import { createSimDisk, type SimDisk } from './lease-sim-journal.ts'
 import { createMemoryNetwork } from './memory-network.ts'
 import { createMemoryStore } from './memory-store.ts'
 
@@ -34,6 +35,8 @@ export type LabNode = {
   readonly peer: PeerId
   readonly documents: DocumentsService
   readonly store: ReturnType<typeof createMemoryStore>
+  /** Of its voter's journal. */
+  readonly disk: SimDisk
   readonly leases: ReturnType<typeof createLeaseService>
   readonly tasks: RunningTaskService
   readonly locks: RunningLockService
@@ -63,10 +66,12 @@ export class ClaimLab {
   /** `voters` of the nodes vote, the first ones. */
   static async create({ nodes = 2, voters = 1 }: { nodes?: number; voters?: number } = {}): Promise<ClaimLab> {
     const lab = new ClaimLab()
-    const disks = Array.from({ length: voters }, () => createSimDisk().open())
-    const incs = await Promise.all(disks.map((disk, n) => prepareVoterJournal(disk, createSeededRandom(n + 50))))
+    const disks = Array.from({ length: nodes }, () => createSimDisk())
+    const incs = await Promise.all(
+      disks.slice(0, voters).map((disk, n) => prepareVoterJournal(disk.open(), createSeededRandom(n + 50))),
+    )
     const founder = identity(0)
-    const leaseConfig = signAs({ crypto, signer: founder }, 'config', {
+    const config = new Signatures({ crypto, signer: founder }).sign('config', {
       v: 1 as const,
       space: MESH,
       epoch: 1,
@@ -74,6 +79,7 @@ export class ClaimLab {
       prev: null,
       by: founder.peer,
     })
+    const leaseConfig = encodeCanonical(pack(config))
     const members = new Map<PeerId, Member>()
     const capabilities = new Set(['store', 'control', 'run', 'gateway', 'vote'] as const)
     for (let n = 0; n < nodes; n++) {
@@ -88,10 +94,11 @@ export class ClaimLab {
       invites: new Map(),
       leaseConfig,
       voterSets: [],
+      voterFaults: [],
       recoveryKeys: [],
       heads: [],
     }
-    for (let n = 0; n < nodes; n++) lab.nodes.push(await lab.#start(n, disks[n]))
+    for (const [n, disk] of disks.entries()) lab.nodes.push(await lab.#start(n, disk))
     for (const a of lab.nodes) for (const b of lab.nodes) if (a !== b) lab.#network.connect(a.peer, b.peer)
     await lab.sync()
     return lab
@@ -111,13 +118,14 @@ export class ClaimLab {
     await this.sync()
   }
 
-  /** The process of a node that does not vote dies and starts again; only what was durable is left. */
+  /** The process of a node dies and starts again; only what was durable is left. */
   async restart(n: number): Promise<LabNode> {
     const old = this.nodes[n]
     if (!old) throw new Error(`no node ${n}`)
     this.disconnect(old)
     await stop(old)
-    const node = await this.#start(n, undefined, { store: old.store.crash(), boot: 2 })
+    old.disk.crash()
+    const node = await this.#start(n, old.disk, { store: old.store.crash(), boot: 2 })
     this.nodes[n] = node
     await this.reconnect(node)
     return node
@@ -159,11 +167,7 @@ export class ClaimLab {
     return known ? ok(projectView(known)) : err(domainError('project_not_found'))
   }
 
-  async #start(
-    n: number,
-    journal: LeaseJournal | undefined,
-    { store, boot } = { store: createMemoryStore(), boot: 1 },
-  ): Promise<LabNode> {
+  async #start(n: number, disk: SimDisk, { store, boot } = { store: createMemoryStore(), boot: 1 }): Promise<LabNode> {
     const { clock } = this
     const signer = identity(n)
     const { peer } = signer
@@ -176,12 +180,15 @@ export class ClaimLab {
     const network = this.#network.join(peer)
     const documents = await createDocuments({ store, crypto, signer, clock, random, log, membership })
     const shared = { network, membership, crypto, signer, clock, random, log }
-    const voter = journal && (await openLeaseVoter({ ...shared, journal }))
+    const voter = await openLeaseVoter({ ...shared, journal: disk.open() })
     const leases = createLeaseService({
       ...shared,
       boot,
       reached: (position, signal) => documents.reached(position, signal),
-      ...(voter ? { voter } : {}),
+      voter,
+      voterLog: NO_VOTER_LOG,
+      nameOf: (of) => membership().members.get(of)?.name ?? of,
+      isOnline: (of) => !this.cut.has(of),
     })
     const events = createEventHub(log)
     const told: DomainEvent[] = []
@@ -207,7 +214,7 @@ export class ClaimLab {
       abilities: [...abilities],
       gateway: peer,
     })
-    const node = { peer, documents, store, leases, tasks, locks, rpc, told, log, actor }
+    const node = { peer, documents, store, disk, leases, tasks, locks, rpc, told, log, actor }
     documents.onAppend((envelopes) => {
       for (const to of this.nodes) {
         if (to.peer === peer || !this.#hears(to.peer, peer)) continue
@@ -230,6 +237,13 @@ export class ClaimLab {
     for await (const bytes of from.documents.missing(to.documents.vectors(), Infinity)) envelopes.push(bytes)
     await to.documents.receive(envelopes, from.peer)
   }
+}
+
+/** Nobody changes the voters here. */
+const NO_VOTER_LOG: VoterLog = {
+  publishSealed: async () => ok(null),
+  publishForced: async () => ok(null),
+  publishFault: async () => ok(null),
 }
 
 async function stop({ tasks, locks, leases, documents }: LabNode): Promise<void> {

@@ -1,10 +1,13 @@
 import type { MeshId, PeerId } from '../../crdt/ids.ts'
 import { Claim, type ClaimEnv, type ClaimEvent, type ClaimSpec } from '../../protocols/lease/claimant.ts'
 import { voterSetOf, type VoterSet } from '../../protocols/lease/config.ts'
+import type { Decision } from '../../protocols/lease/decision.ts'
+import type { Epoch } from '../../protocols/lease/epochs.ts'
+import type { Estate } from '../../protocols/lease/estate.ts'
 import type { Config, Deny, Grant, LeaseRequest, Position, Release, Resource } from '../../protocols/lease/messages.ts'
-import { signAs, type Keys, type Unsigned } from '../../protocols/lease/signing.ts'
+import { Signatures, type Keys, type Draft, type LeaseKind, type Signed } from '../../protocols/lease/signing.ts'
 import { DEFAULT_TIMINGS, type Instant } from '../../protocols/lease/timings.ts'
-import { Voter, type Decision } from '../../protocols/lease/voter.ts'
+import { Voter } from '../../protocols/lease/voter.ts'
 import { encodeRecord } from '../../protocols/lease/records.ts'
 import { crypto, identity } from './identity.ts'
 
@@ -12,6 +15,9 @@ export const space = 'ab'.repeat(32) as MeshId
 export const otherSpace = 'cd'.repeat(32) as MeshId
 export const hex = (n: number): string => n.toString(16).padStart(32, '0')
 export const keysOf = (n: number): Keys => ({ crypto, signer: identity(n) })
+export const signaturesOf = (n: number): Signatures => new Signatures(keysOf(n))
+export const signedBy = <T extends object>(n: number, kind: LeaseKind, body: T): Signed<T> =>
+  signaturesOf(n).sign(kind, body)
 export const peer = (n: number): PeerId => identity(n).peer
 
 export const path = (key: string, mode: Resource['mode'] = 'exact'): Resource => ({ kind: 'path', key, mode })
@@ -22,22 +28,25 @@ export const position = (author: number, seq: number): Position => ({
 })
 
 /** The founder is identity 1; voters are identities 1 to `count`, with incarnations of the same numbers. */
-export function configOf(count: number): Config {
+export function configOf(count: number, fields: Partial<Config> = {}): Signed<Config> {
   const voters = Array.from({ length: count }, (_, i) => ({ node: peer(i + 1), inc: hex(i + 1) }))
-  return signAs(keysOf(1), 'config', { v: 1 as const, space, epoch: 1, voters, prev: null, by: peer(1) })
+  const config: Config = { v: 1, space, epoch: 1, voters, prev: null, by: peer(1), ...fields }
+  return signedBy(1, 'config', config)
 }
 
-type RequestFields = Partial<Unsigned<LeaseRequest>> & { by?: number; n?: number }
+export const founded = (set: VoterSet): Epoch => ({ set, origin: { is: 'founded' } })
+
+type RequestFields = Partial<LeaseRequest> & { by?: number; n?: number }
 
 /** A valid request of member `by` (21 unless told) for the path `a`, with whatever is given changed before signing. */
 export function requestOf(
   { by = 21, n = 1, ...fields }: RequestFields = {},
-  set = voterSetOf(crypto, configOf(1)),
-): LeaseRequest {
-  return signAs(keysOf(by), 'request', {
-    v: 1 as const,
+  set = voterSetOf(configOf(1)),
+): Signed<LeaseRequest> {
+  return signedBy<LeaseRequest>(by, 'request', {
+    v: 1,
     space,
-    epoch: 1,
+    epoch: set.epoch,
     cid: set.cid,
     lid: hex(by),
     seq: 0,
@@ -45,7 +54,7 @@ export function requestOf(
     owner: `boot/${by}`,
     info: { instanceId: `agent-${by}`, untilMs: 0 },
     res: [path('a')],
-    token: { epoch: 1, n },
+    token: { epoch: set.epoch, n },
     ttl: 10_000,
     nonce: hex(0),
     seen: {},
@@ -53,13 +62,13 @@ export function requestOf(
   })
 }
 
-export const releaseOf = (request: LeaseRequest, by: number, after?: Position): Release =>
-  signAs(keysOf(by), 'release', {
-    v: 1 as const,
+export const releaseOf = ({ body }: { body: LeaseRequest }, by: number, after?: Position): Signed<Release> =>
+  signedBy<Release>(by, 'release', {
+    v: 1,
     space,
-    lid: request.lid,
+    lid: body.lid,
     node: peer(by),
-    token: request.token,
+    token: body.token,
     ...(after && { after }),
   })
 
@@ -72,46 +81,53 @@ export class VoterLab {
   voter: Voter
   nowMs = 0
 
-  constructor(number = 1, set = voterSetOf(crypto, configOf(1))) {
+  readonly admins = new Set<PeerId>([peer(1)])
+
+  constructor(number = 1, set = voterSetOf(configOf(1))) {
     this.number = number
     this.set = set
     this.journal = [encodeRecord({ t: 'init', v: 1, inc: hex(number) })]
     this.voter = this.#start()
+    this.adopt(founded(set), [])
   }
 
-  ask(request: LeaseRequest): Decision['reply'] {
+  adopt(epoch: Epoch, estates: readonly Estate[] | 'time'): Decision {
+    return this.#keep(this.voter.succession.adopt(epoch, estates, this.nowMs))
+  }
+
+  ask(request: Signed<LeaseRequest>): Decision['reply'] {
     const decision = this.decide(request)
     if (decision.reply && !this.voter.settle(decision.reply)) return undefined
     return decision.reply
   }
 
   /** The words of the answer: `grant`, the reason of a refusal, `prove`, or `silence`. */
-  answer(request: LeaseRequest): string {
+  answer(request: Signed<LeaseRequest>): string {
     const reply = this.ask(request)
-    return reply?.is === 'deny' ? reply.body.why : (reply?.is ?? 'silence')
+    return reply?.is === 'deny' ? (reply.draft.body as Deny).why : (reply?.is ?? 'silence')
   }
 
-  decide(request: LeaseRequest): Decision {
+  decide(request: Signed<LeaseRequest>): Decision {
     return this.#keep(this.voter.decide(request, this.nowMs))
   }
 
-  release(release: Release): Decision {
+  release(release: Signed<Release>): Decision {
     return this.#keep(this.voter.release(release, this.nowMs))
   }
 
-  accuse(grant: Grant): Decision {
+  accuse(grant: Signed<Grant>): Decision {
     return this.#keep(this.voter.accuse(grant, this.nowMs))
   }
 
-  sign(reply: Decision['reply']): Grant | Deny | undefined {
-    const keys = keysOf(this.number)
-    if (reply?.is === 'grant') return signAs(keys, 'grant', reply.body)
-    return reply?.is === 'deny' ? signAs(keys, 'deny', reply.body) : undefined
+  sign(reply: Decision['reply']): Signed<Grant> | Signed<Deny> | undefined {
+    if (reply?.is !== 'grant' && reply?.is !== 'deny') return undefined
+    const [seal] = signaturesOf(this.number).seal([reply.draft])
+    return { ...reply.draft, seal: seal! } as Signed<Grant> | Signed<Deny>
   }
 
-  grantOf(request: LeaseRequest): Grant {
+  grantOf(request: Signed<LeaseRequest>): Signed<Grant> {
     const signed = this.sign(this.ask(request))
-    if (!signed || 'why' in signed) throw new Error(`not granted: ${signed?.why ?? 'silence'}`)
+    if (!signed || isDeny(signed)) throw new Error(`not granted: ${signed?.body.why ?? 'silence'}`)
     return signed
   }
 
@@ -123,9 +139,10 @@ export class VoterLab {
   #start(): Voter {
     return new Voter(
       {
-        keys: keysOf(this.number),
-        voterSet: () => this.set,
+        signatures: signaturesOf(this.number),
+        sha256: crypto.sha256,
         isMember: (node) => !this.removed.has(node),
+        isAdmin: (node) => this.admins.has(node),
         newIncarnation: () => hex(0xfe),
       },
       this.journal,
@@ -139,15 +156,21 @@ export class VoterLab {
   }
 }
 
+const isDeny = (reply: Signed<Grant> | Signed<Deny>): reply is Signed<Deny> => 'why' in reply.body
+
 /** Several voters and the claims of several members, with every message delivered by hand. */
 export class Arena {
   readonly set: VoterSet
+  /** What claimants take for the current set. */
+  current: VoterSet
+  nextToken = 1
   readonly voters: VoterLab[]
   now: Instant = { monoMs: 1000, bootMs: 1000, wallMs: 1000 }
   #nonce = 1
 
   constructor(voters = 3) {
-    this.set = voterSetOf(crypto, configOf(voters))
+    this.set = voterSetOf(configOf(voters))
+    this.current = this.set
     this.voters = Array.from({ length: voters }, (_, i) => new VoterLab(i + 1, this.set))
     this.advance(0)
   }
@@ -165,10 +188,14 @@ export class Arena {
 
   claim(by: number, fields: Partial<ClaimSpec & { timings: ClaimEnv['timings'] }> = {}): Claim {
     const { timings = DEFAULT_TIMINGS, ...spec } = fields
+    const signatures = signaturesOf(by)
     return new Claim(
       {
-        keys: keysOf(by),
-        voters: this.set,
+        signatures,
+        voters: () => this.current,
+        isExcluded: () => false,
+        nextToken: () => this.nextToken,
+        signed: (request) => ({ ...request, seal: signatures.seal([request])[0]! }),
         timings,
         nonce: () => hex(this.#nonce++),
         fraction: () => 0.5,
@@ -193,23 +220,30 @@ export class Arena {
     const { send, event } = claim.poll(this.now)
     events.push(event)
     for (const i of send ? voters : []) {
-      const reply = this.reply(i, send!.request)
+      const reply = this.reply(i, this.signed(send!.request))
       if (reply) events.push(this.deliver(claim, reply))
     }
     return events.flatMap((one) => one?.is ?? [])
   }
 
-  reply(voter: number, request: LeaseRequest): Grant | Deny | undefined {
+  signed(request: Draft<LeaseRequest>): Signed<LeaseRequest> {
+    const by = Array.from({ length: 64 }, (_, n) => n).find((n) => peer(n) === request.body.node)!
+    return { ...request, seal: signaturesOf(by).seal([request])[0]! }
+  }
+
+  reply(voter: number, request: Signed<LeaseRequest>): Signed<Grant> | Signed<Deny> | undefined {
     const lab = this.voters[voter]!
     return lab.sign(lab.ask(request))
   }
 
-  deliver(claim: Claim, reply: Grant | Deny): ClaimEvent | undefined {
-    return 'why' in reply ? claim.onDeny(reply, this.now) : claim.onGrant(reply, this.now)
+  deliver(claim: Claim, reply: Signed<Grant> | Signed<Deny>): ClaimEvent | undefined {
+    return isDeny(reply) ? claim.onDeny(reply, this.now) : claim.onGrant(reply, this.now)
   }
 
   release(claim: Claim, after?: Position): void {
-    const release = claim.release(after)
-    for (const voter of this.voters) voter.release(release)
+    const { release } = claim.release(after)
+    const by = Array.from({ length: 64 }, (_, n) => n).find((n) => peer(n) === release.body.node)!
+    const signed = { ...release, seal: signaturesOf(by).seal([release])[0]! }
+    for (const voter of this.voters) voter.release(signed)
   }
 }

@@ -1,15 +1,18 @@
 import type { PeerId } from '../../crdt/ids.ts'
 import type { PeerNetwork } from '../../node/ports/peer-network.ts'
 import type { FeedPosition } from '../../node/services/feeds/documents.ts'
-import { createLeaseService } from '../../node/services/leases/lease-holder.ts'
-import type { AcquireRequest, LeaseService } from '../../node/services/leases/lease-service.ts'
+import { createLeaseService, type RunningLeaseService } from '../../node/services/leases/lease-holder.ts'
+import type { AcquireRequest } from '../../node/services/leases/lease-service.ts'
 import { openLeaseVoter, prepareVoterJournal, type LeaseVoter } from '../../node/services/leases/lease-voter.ts'
-import { signAs } from '../../protocols/lease/signing.ts'
+import type { VoterLog } from '../../node/services/leases/voter-change.ts'
+import { ok } from '../../crdt/result.ts'
+import { encodeCanonical } from '../../protocols/codec.ts'
+import { pack } from '../../protocols/lease/signing.ts'
 import type { LeaseTimings } from '../../protocols/lease/timings.ts'
-import type { Member, Membership } from '../../protocols/membership/membership.ts'
+import type { Member, Membership, RecordedVoterSet } from '../../protocols/membership/membership.ts'
 import { createManualClock, settle, type ManualClock } from './clock.ts'
 import { createSeededRandom, crypto, identity } from './identity.ts'
-import { keysOf, path, peer, space } from './lease-lab.ts'
+import { configOf, path, peer, space } from './lease-lab.ts'
 import { createSimDisk, type SimDisk } from './lease-sim-journal.ts'
 import { createRecordedLog, type RecordedLog } from './log.ts'
 import { createMemoryNetwork, type MemoryNetwork } from './memory-network.ts'
@@ -18,10 +21,9 @@ export type LeaseNode = {
   readonly peer: PeerId
   network: PeerNetwork
   readonly log: RecordedLog
-  /** Undefined on a node that is no voter. */
-  readonly disk: SimDisk | undefined
-  voter: LeaseVoter | undefined
-  leases: LeaseService & { close(): Promise<void> }
+  readonly disk: SimDisk
+  voter: LeaseVoter
+  leases: RunningLeaseService
   /** What this node has applied of other authors' feeds: everything, unless told otherwise. */
   reached: (position: FeedPosition, signal: AbortSignal) => Promise<boolean>
   boot: number
@@ -31,6 +33,9 @@ export type LeaseMesh = {
   readonly clock: ManualClock
   readonly network: MemoryNetwork
   readonly nodes: readonly LeaseNode[]
+  /** What every node's membership log says about voters after the first, changed through `voterLog`. */
+  readonly voterSets: RecordedVoterSet[]
+  readonly voterFaults: Uint8Array[]
   readonly removed: Map<PeerId, Membership['removed'] extends ReadonlyMap<PeerId, infer Cuts> ? Cuts : never>
   /** The process of a voter dies and starts again from its disk; its holder's side starts anew too. */
   restart(node: LeaseNode): Promise<void>
@@ -49,16 +54,32 @@ export async function createLeaseMesh(options: {
   const network = createMemoryNetwork()
   const removed: LeaseMesh['removed'] = new Map()
   const random = createSeededRandom(7)
-  const disks = Array.from({ length: options.voters }, createSimDisk)
+  const voterSets: RecordedVoterSet[] = []
+  const voterFaults: Uint8Array[] = []
+  const disks = Array.from({ length: options.nodes }, createSimDisk)
   const incs: string[] = []
-  for (const disk of disks) incs.push(await prepareVoterJournal(disk.open(), random))
-  const config = signAs(keysOf(1), 'config', {
-    v: 1 as const,
-    space,
-    epoch: 1,
-    voters: incs.map((inc, i) => ({ node: peer(i + 1), inc })),
-    prev: null,
-    by: peer(1),
+  for (const disk of disks.slice(0, options.voters)) incs.push(await prepareVoterJournal(disk.open(), random))
+  const voters = incs.map((inc, i) => ({ node: peer(i + 1), inc }))
+  const leaseConfig = encodeCanonical(pack(configOf(options.voters, { voters })))
+  const told = (): void => {
+    for (const { leases } of nodes) leases.membershipChanged()
+  }
+  const voterLogOf = (by: PeerId): VoterLog => ({
+    async publishSealed(bytes) {
+      voterSets.push({ kind: 'sealed', bytes, by })
+      told()
+      return ok(null)
+    },
+    async publishForced(bytes, reason) {
+      voterSets.push({ kind: 'forced', bytes, reason, by })
+      told()
+      return ok(null)
+    },
+    async publishFault(proof) {
+      voterFaults.push(proof)
+      told()
+      return ok(null)
+    },
   })
   const membership = (): Membership => ({
     mesh: space,
@@ -70,8 +91,9 @@ export async function createLeaseMesh(options: {
     ),
     removed,
     invites: new Map(),
-    leaseConfig: config,
-    voterSets: [],
+    leaseConfig,
+    voterSets: [...voterSets],
+    voterFaults: [...voterFaults],
     recoveryKeys: [],
     heads: [],
   })
@@ -86,13 +108,16 @@ export async function createLeaseMesh(options: {
       random,
       log,
     }
-    node.voter = disk && (await openLeaseVoter({ ...deps, journal: disk.open() }))
+    node.voter = await openLeaseVoter({ ...deps, journal: disk.open() })
     node.leases = createLeaseService({
       ...deps,
       boot,
       timings: options.timings ?? {},
       reached: async (position, signal) => await node.reached(position, signal),
-      ...(node.voter && { voter: node.voter }),
+      voter: node.voter,
+      voterLog: voterLogOf(node.peer),
+      nameOf: (of) => `node-${numberOf(of, options.nodes)}`,
+      isOnline: () => true,
     })
   }
 
@@ -116,11 +141,13 @@ export async function createLeaseMesh(options: {
     clock,
     network,
     nodes,
+    voterSets,
+    voterFaults,
     removed,
     async restart(node) {
       const peers = node.network.connected()
       for (const other of peers) network.disconnect(node.peer, other)
-      node.disk?.crash()
+      node.disk.crash()
       await node.leases.close()
       node.boot += 1
       node.network = network.join(node.peer)
@@ -140,7 +167,7 @@ const memberOf = (peer: PeerId, seniority: number): Member => ({
   peer,
   name: `node-${seniority + 1}`,
   boxKey: new Uint8Array(32),
-  capabilities: new Set(),
+  capabilities: new Set(seniority === 0 ? ['admin'] : []),
   seniority,
 })
 

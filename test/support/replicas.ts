@@ -40,6 +40,7 @@ export function createMembership(count: number, capabilities: readonly Capabilit
       invites: new Map(),
       leaseConfig: undefined,
       voterSets: [],
+      voterFaults: [],
       recoveryKeys: [],
       heads: [],
     }),

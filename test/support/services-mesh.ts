@@ -67,6 +67,7 @@ export class SimMesh {
       invites: new Map(),
       leaseConfig: undefined,
       voterSets: [],
+      voterFaults: [],
       recoveryKeys: [],
       heads: [],
     }
@@ -278,7 +279,8 @@ export class SimLeases {
       extend: () => true,
       onEnd: () => () => undefined,
       held: () => [],
-      verify: () => true,
+      resume: async () => false,
+      verified: () => undefined,
       voters: () => [],
     }
   }

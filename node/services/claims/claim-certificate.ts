@@ -1,8 +1,9 @@
-import { decodeCanonical, encodeCanonical, MalformedError, toHex } from '../../../protocols/codec.ts'
-import { Certificate, tokenNumber } from '../../../protocols/lease/messages.ts'
+import { encodeCanonical, toHex } from '../../../protocols/codec.ts'
+import { packCertificate } from '../../../protocols/lease/certificate.ts'
+import { tokenNumber } from '../../../protocols/lease/messages.ts'
 import type { PeerId } from '../../../crdt/ids.ts'
 import type { Crypto } from '../../../protocols/crypto.ts'
-import type { Resource } from '../../../protocols/lease/messages.ts'
+import type { Certificate, Resource } from '../../../protocols/lease/messages.ts'
 import type { LeaseService } from '../leases/lease-service.ts'
 
 /** What somebody says to have been granted. */
@@ -18,10 +19,7 @@ export type CertificateCheck = (claimed: ClaimedGrant, certificate: Uint8Array) 
 
 /** Verified certificates that are remembered: as many leases as two owners can hold. */
 const VERIFIED_MAX = 4096
-/** 63 grants of a lease over 512 resources stay below. */
-const CERTIFICATE_BYTES_MAX = 1024 * 1024
-
-export const certificateBytes = (certificate: Certificate): Uint8Array => encodeCanonical(certificate)
+export const certificateBytes = (certificate: Certificate): Uint8Array => encodeCanonical(packCertificate(certificate))
 
 /**
  * Checks that a quorum of voters granted exactly this to this node. Signatures are checked once per certificate. That
@@ -29,21 +27,21 @@ export const certificateBytes = (certificate: Certificate): Uint8Array => encode
  */
 export function createCertificateCheck(deps: {
   crypto: Pick<Crypto, 'sha256'>
-  leases: Pick<LeaseService, 'verify'>
+  leases: Pick<LeaseService, 'verified'>
 }): CertificateCheck {
   const verified = new Map<string, Certificate>()
   const parse = (bytes: Uint8Array): Certificate | undefined => {
     const hash = toHex(deps.crypto.sha256(bytes))
     const known = verified.get(hash)
     if (known) return known
-    const certificate = decode(bytes)
-    if (!certificate || !deps.leases.verify(certificate)) return undefined
+    const certificate = deps.leases.verified(bytes)
+    if (!certificate) return undefined
     if (verified.size >= VERIFIED_MAX) verified.clear()
     verified.set(hash, certificate)
     return certificate
   }
   return (claimed, bytes) => {
-    const req = parse(bytes)?.req
+    const req = parse(bytes)?.req.body
     return (
       req !== undefined &&
       req.node === claimed.node &&
@@ -52,15 +50,6 @@ export function createCertificateCheck(deps: {
       req.info.instanceId === claimed.instanceId &&
       req.res.some((granted) => sameResource(granted, claimed.resource))
     )
-  }
-}
-
-function decode(bytes: Uint8Array): Certificate | undefined {
-  try {
-    return decodeCanonical(Certificate, bytes, CERTIFICATE_BYTES_MAX)
-  } catch (error) {
-    if (error instanceof MalformedError) return undefined
-    throw error
   }
 }
 

@@ -16,7 +16,8 @@ export type Acquisition = {
   readonly clock: Clock
   readonly random: Random
   readonly timings: LeaseTimings
-  readonly quorum: number
+  /** Of the current voter set. */
+  readonly quorum: () => number
   /** Aborted when the service closes. */
   readonly closing: AbortSignal
   /** Tries once under a new lease id, for at most so long; a failed attempt has been withdrawn. */
@@ -40,7 +41,7 @@ export async function acquireLease(ctx: Acquisition, waitMs: number): Promise<Re
     const attempt = await ctx.attempt(Math.min(leftMs, timings.answerMs))
     if (attempt.is === 'certified') return await catchUp(ctx, attempt.lease, answerByMs)
     if (attempt.is === 'limit') return err({ why: 'limit' })
-    const verdict = judge(attempt.denies, attempt.silent, ctx.quorum)
+    const verdict = judge(attempt.denies, attempt.silent, ctx.quorum())
     const backoff = backoffMs(timings, retries, randomFraction(ctx.random))
     const pauseMs = verdict.next !== 'at_once' ? backoff : retries > 0 ? timings.staleRetryMs : 0
     const tryUntilMs = {

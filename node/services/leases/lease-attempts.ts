@@ -1,7 +1,6 @@
 import type { PeerId } from '../../../crdt/ids.ts'
 import { encodeCanonical, toHex } from '../../../protocols/codec.ts'
 import type { ClaimEvent, ClaimSpec } from '../../../protocols/lease/claimant.ts'
-import type { VoterSet } from '../../../protocols/lease/config.ts'
 import { MESSAGE_BYTES_MAX } from '../../../protocols/lease/frame.ts'
 import {
   LEASES_PER_OWNER_MAX,
@@ -28,6 +27,8 @@ export type AttemptsDeps = {
   readonly leases: HeldLeases
   readonly reached: Documents['reached']
   readonly membership: () => Membership
+  /** The epoch of the current voter set. */
+  readonly epoch: () => number
   readonly boot: number
   readonly closing: AbortSignal
 }
@@ -41,7 +42,7 @@ export type AcquisitionSteps = Pick<
 }
 
 type Hint = { isFree: boolean; wake: () => void }
-type Target = { readonly voters: VoterSet; readonly request: AcquireRequest; readonly lid: string }
+type Target = { readonly epoch: number; readonly request: AcquireRequest; readonly lid: string }
 
 /** What acquisitions have in common. */
 export class Attempts {
@@ -49,15 +50,13 @@ export class Attempts {
   readonly #bootNonce: string
   /** Refused lease ids whose attempt has not been repeated yet. */
   readonly #hints = new Map<string, Hint>()
-  /** Highest token number known; after a restart it is learned anew, from the first refusal. */
-  #known = 0
 
   constructor(deps: AttemptsDeps) {
     this.#deps = deps
     this.#bootNonce = toHex(deps.random.bytes(8))
   }
 
-  for(voters: VoterSet, request: AcquireRequest): AcquisitionSteps {
+  for(request: AcquireRequest): AcquisitionSteps {
     const { claims, leases, random } = this.#deps
     let lid = ''
     return {
@@ -66,7 +65,7 @@ export class Attempts {
         this.#hints.delete(lid)
         lid = toHex(random.bytes(16))
         this.#hints.set(lid, { isFree: false, wake: () => undefined })
-        return await this.#attempt({ voters, request, lid }, limitMs)
+        return await this.#attempt({ epoch: this.#deps.epoch(), request, lid }, limitMs)
       },
       pause: async (limitMs) => await this.#pause(undefined, limitMs),
       pauseUntilFree: async (limitMs) => await this.#pause(this.#hints.get(lid), limitMs),
@@ -85,6 +84,34 @@ export class Attempts {
     hint.wake()
   }
 
+  /**
+   * Goes on with a lease of an earlier process of this node, if nobody else was certified since. Resolves with false when
+   * it is lost.
+   */
+  resume(certificate: Certificate, holdUntilMs: number): Promise<boolean> {
+    const { claims, leases, closing, boot } = this.#deps
+    const { lid, owner, info, res, token } = certificate.req.body
+    claims.learnToken(token.n)
+    return new Promise((resolve) => {
+      const conclude = (isResumed: boolean): void => {
+        closing.removeEventListener('abort', giveUp)
+        resolve(isResumed)
+      }
+      const giveUp = (): void => conclude(false)
+      let isHeld = false
+      const onEvent = (event: ClaimEvent): void => {
+        if (isHeld) return this.#changed(lid, event)
+        isHeld = event.is === 'resumed'
+        if (isHeld) leases.add(heldLease(certificate), running, holdUntilMs)
+        else running.release()
+        conclude(isHeld)
+      }
+      closing.addEventListener('abort', giveUp)
+      const firstSeq = boot * SEQ_PER_BOOT
+      const running = claims.start({ lid, firstSeq, owner, info, res, token, isResumed: true }, onEvent)
+    })
+  }
+
   /** Resolves with the outcome of the first round; from then on the lease, if there is one, lives in `leases`. */
   #attempt(target: Target, limitMs: number): Promise<Attempt> {
     const { clock, closing } = this.#deps
@@ -96,7 +123,7 @@ export class Attempts {
       }
       const refuse = (): void => {
         const { denies, silent } = running.claim.standing()
-        for (const { min } of denies) if (min?.epoch === target.voters.config.epoch) this.#learn(min.n - 1)
+        for (const { min } of denies) if (min?.epoch === target.epoch) this.#deps.claims.learnToken(min.n - 1)
         running.release()
         conclude({ is: 'refused', denies, silent })
       }
@@ -107,35 +134,32 @@ export class Attempts {
       }
       const cancelTimer = clock.after(timerMs(limitMs), refuse)
       closing.addEventListener('abort', refuse)
-      const running = this.#deps.claims.start(target.voters, this.#spec(target), onEvent)
+      const running = this.#deps.claims.start(this.#spec(target), onEvent)
     })
   }
 
-  #spec({ voters, request, lid }: Target): ClaimSpec {
+  #spec({ epoch, request, lid }: Target): ClaimSpec {
     return {
       lid,
       firstSeq: this.#deps.boot * SEQ_PER_BOOT,
       owner: `${this.#bootNonce}/${request.owner}`,
       info: request.info,
       res: request.resources,
-      token: { epoch: voters.config.epoch, n: this.#known + 1 },
+      token: { epoch, n: this.#deps.claims.nextToken() },
     }
   }
 
   #certified({ request }: Target, running: RunningClaim, certificate: Certificate): Attempt {
-    this.#learn(certificate.req.token.n)
+    this.#deps.claims.learnToken(certificate.req.body.token.n)
     const lease = heldLease(certificate)
     this.#deps.leases.add(lease, running, request.holdUntilMs)
     return { is: 'certified', lease }
   }
 
-  #changed(leaseId: string, { is: state }: ClaimEvent): void {
-    if (state === 'lost') this.#deps.leases.lose(leaseId)
-    if (state !== 'renewed') this.#deps.log.info({ leaseId, state }, 'a lease was interrupted')
-  }
-
-  #learn(n: number): void {
-    this.#known = Math.max(this.#known, n)
+  #changed(leaseId: string, event: ClaimEvent): void {
+    if (event.is === 'lost') this.#deps.leases.lose(leaseId)
+    if (event.is === 'retokened') this.#deps.leases.replace(heldLease(event.certificate))
+    if (event.is !== 'renewed') this.#deps.log.info({ leaseId, state: event.is }, 'a lease has changed its state')
   }
 
   #pause(hint: Hint | undefined, limitMs: number): Promise<void> {
@@ -157,12 +181,12 @@ export class Attempts {
 /** More renewals than any process lives to make. */
 const SEQ_PER_BOOT = 2 ** 20
 
-const heldLease = (certificate: Certificate): HeldLease => ({
-  leaseId: certificate.req.lid,
-  resources: certificate.req.res,
-  fencingToken: tokenNumber(certificate.req.token),
-  certificate,
-  after: mergePositions(certificate.grants.flatMap(({ after }) => after)),
+const heldLease = ({ req, grants }: Certificate): HeldLease => ({
+  leaseId: req.body.lid,
+  resources: req.body.res,
+  fencingToken: tokenNumber(req.body.token),
+  certificate: { req, grants },
+  after: mergePositions(grants.flatMap(({ body }) => body.after)),
 })
 
 /** Of a message, for what is not resources. */

@@ -1,13 +1,13 @@
-import type { PeerId } from '../../../crdt/ids.ts'
 import { toHex } from '../../../protocols/codec.ts'
 import { Claim, type ClaimEnv, type ClaimEvent, type ClaimSpec } from '../../../protocols/lease/claimant.ts'
 import type { VoterSet } from '../../../protocols/lease/config.ts'
-import type { LeaseMessage } from '../../../protocols/lease/frame.ts'
-import type { Grant, Position, Release } from '../../../protocols/lease/messages.ts'
-import type { Keys } from '../../../protocols/lease/signing.ts'
+import type { SignedMessage } from '../../../protocols/lease/frame.ts'
+import type { Grant, LeaseRequest, Position } from '../../../protocols/lease/messages.ts'
+import type { Draft, Signatures, Signed } from '../../../protocols/lease/signing.ts'
 import type { Instant, LeaseTimings } from '../../../protocols/lease/timings.ts'
 import { every, type Cancel, type Clock } from '../../ports/clock.ts'
 import { randomFraction, type Random } from '../../ports/random.ts'
+import type { Outbox } from './lease-outbox.ts'
 
 export type RunningClaim = {
   readonly claim: Claim
@@ -18,11 +18,15 @@ export type RunningClaim = {
 type Running = RunningClaim & { readonly onEvent: (event: ClaimEvent) => void; cancel: Cancel }
 
 export type ClaimsDeps = {
-  readonly keys: Keys
+  readonly signatures: Signatures
+  readonly outbox: Outbox
+  readonly voters: () => VoterSet
+  readonly isExcluded: ClaimEnv['isExcluded']
   readonly clock: Clock
   readonly random: Random
   readonly timings: LeaseTimings
-  readonly send: (to: readonly PeerId[], message: LeaseMessage) => void
+  /** Told of every grant whose signature was checked. */
+  readonly onGrant: (grant: Signed<Grant>, request: Draft<LeaseRequest>) => void
 }
 
 /** The claims of this node, driven by the clock and by what the voters answer. */
@@ -30,48 +34,64 @@ export class Claims {
   readonly #deps: ClaimsDeps
   readonly #running = new Map<string, Running>()
   /** The latest grant of each voter's incarnation. */
-  readonly #latest = new Map<string, Grant>()
+  readonly #latest = new Map<string, Signed<Grant>>()
   readonly #releaser: ReturnType<typeof createReleaser>
   readonly #wakeUps: ReturnType<typeof createWakeUps<Running>>
   readonly #stopWatchdog: Cancel
+  /** Highest token number known; after a restart it is learned anew, from the first refusal. */
+  #known = 0
 
   constructor(deps: ClaimsDeps) {
     this.#deps = deps
     this.#releaser = createReleaser(deps)
     this.#wakeUps = createWakeUps(deps.clock, (one) => this.#step(one))
-    this.#stopWatchdog = watchForSuspend(deps, () => {
-      for (const one of this.#running.values()) this.#step(one)
-    })
+    this.#stopWatchdog = watchForSuspend(deps, () => this.wake())
   }
 
   get count(): number {
     return this.#running.size
   }
 
-  start(voters: VoterSet, spec: ClaimSpec, onEvent: (event: ClaimEvent) => void): RunningClaim {
-    const claim = new Claim(this.#env(voters), spec)
+  /** A token number above all that are known. */
+  nextToken(): number {
+    return this.#known + 1
+  }
+
+  learnToken(n: number): void {
+    this.#known = Math.max(this.#known, n)
+  }
+
+  /** Looks at every claim at once: the host has slept, or the voter set has changed. */
+  wake(): void {
+    for (const one of [...this.#running.values()]) this.#step(one)
+  }
+
+  start(spec: ClaimSpec, onEvent: (event: ClaimEvent) => void): RunningClaim {
+    const claim = new Claim(this.#env(), spec)
     const one: Running = {
       claim,
       onEvent,
       cancel: () => undefined,
       release: (after) => {
         one.cancel()
-        if (this.#running.delete(spec.lid)) this.#releaser.send(voters, claim.release(after))
+        if (this.#running.delete(spec.lid)) this.#releaser.send(claim.release(after))
       },
     }
     this.#running.set(spec.lid, one)
-    this.#step(one)
+    // So that the caller knows the claim before it hears of it.
+    queueMicrotask(() => this.#step(one))
     return one
   }
 
-  deliver({ t, m }: LeaseMessage & { t: 'grant' | 'deny' }): void {
-    const one = this.#running.get(m.lid)
+  deliver(message: Extract<SignedMessage, { t: 'grant' | 'deny' }>): void {
+    const one = this.#running.get(message.m.body.lid)
     if (!one) return
     const now = instantOf(this.#deps.clock)
-    this.#settle(one, t === 'grant' ? one.claim.onGrant(m, now) : one.claim.onDeny(m, now), now)
+    const { claim } = one
+    this.#settle(one, message.t === 'grant' ? claim.onGrant(message.m, now) : claim.onDeny(message.m, now), now)
   }
 
-  evidence(voter: PeerId, inc: string): Grant | undefined {
+  evidence(voter: string, inc: string): Signed<Grant> | undefined {
     return this.#latest.get(`${voter}/${inc}`)
   }
 
@@ -82,18 +102,23 @@ export class Claims {
     this.#running.clear()
   }
 
-  #env(voters: VoterSet): ClaimEnv {
-    const { keys, timings, random } = this.#deps
+  #env(): ClaimEnv {
+    const { signatures, voters, isExcluded, timings, random, outbox, onGrant } = this.#deps
     return {
-      keys,
+      signatures,
       voters,
+      isExcluded,
       timings,
       nonce: () => toHex(random.bytes(16)),
       fraction: () => randomFraction(random),
-      seen: () => this.#seen(voters),
-      noteGrant: (grant) => {
-        const known = this.evidence(grant.voter, grant.inc)
-        if (!known || known.vseq < grant.vseq) this.#latest.set(`${grant.voter}/${grant.inc}`, grant)
+      nextToken: () => this.nextToken(),
+      seen: () => this.#seen(voters()),
+      signed: (request) => outbox.signed(request),
+      noteGrant: (grant, request) => {
+        const { voter, inc, vseq } = grant.body
+        const known = this.evidence(voter, inc)
+        if (!known || known.body.vseq < vseq) this.#latest.set(`${voter}/${inc}`, grant)
+        onGrant(grant, request)
       },
     }
   }
@@ -102,7 +127,7 @@ export class Claims {
     const seen: Record<string, number> = {}
     for (const [peer, inc] of incarnations) {
       const latest = this.evidence(peer, inc)
-      if (latest) seen[`${peer}/${inc}`] = latest.vseq
+      if (latest) seen[`${peer}/${inc}`] = latest.body.vseq
     }
     return seen
   }
@@ -110,7 +135,7 @@ export class Claims {
   #step(one: Running): void {
     const now = instantOf(this.#deps.clock)
     const { send: transmission, event } = one.claim.poll(now)
-    if (transmission) this.#deps.send(transmission.to, { t: 'request', m: transmission.request })
+    if (transmission) this.#deps.outbox.post(transmission.to, { t: 'request', m: transmission.request })
     this.#settle(one, event, now)
   }
 
@@ -152,20 +177,19 @@ export const instantOf = (clock: Clock): Instant => ({
 })
 
 /** Releases are not acknowledged: each goes out twice; to this node's own voter, where nothing gets lost, once. */
-function createReleaser({ keys, clock, timings, send }: ClaimsDeps): {
-  send: (voters: VoterSet, release: Release) => void
+function createReleaser({ signatures, clock, timings, outbox }: ClaimsDeps): {
+  send: (release: ReturnType<Claim['release']>) => void
   close: () => void
 } {
   const pending = new Set<Cancel>()
   return {
-    send({ incarnations }, release) {
-      const to = [...incarnations.keys()]
-      send(to, { t: 'release', m: release })
-      const remote = to.filter((peer) => peer !== keys.signer.peer)
+    send({ release, to }) {
+      outbox.post(to, { t: 'release', m: release })
+      const remote = to.filter((peer) => peer !== signatures.self)
       if (remote.length === 0) return
       const cancel = clock.after(timings.releaseAgainMs, () => {
         pending.delete(cancel)
-        send(remote, { t: 'release', m: release })
+        outbox.post(remote, { t: 'release', m: release })
       })
       pending.add(cancel)
     },

@@ -11,7 +11,7 @@ const TIMER_MAX_MS = 3_600_000
 export type LeaseEndListener = (lease: HeldLease, why: 'expired' | 'lost') => void
 
 type Held = {
-  readonly lease: HeldLease
+  lease: HeldLease
   readonly running: RunningClaim
   /** The holder's own limit, as a duration from a moment: wall time may be stepped. */
   hold: { readonly since: Instant; readonly lengthMs: number }
@@ -33,6 +33,12 @@ export class HeldLeases {
     this.#leases.set(lease.leaseId, held)
     // Not at once, even if the time has passed already: whoever acquires must learn of the lease before its end.
     this.#wake(held)
+  }
+
+  /** The same lease under a new certificate, when it was carried over to other voters. */
+  replace(lease: HeldLease): void {
+    const held = this.#leases.get(lease.leaseId)
+    if (held) held.lease = lease
   }
 
   find(leaseId: string): HeldLease | undefined {

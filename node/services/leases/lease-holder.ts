@@ -1,12 +1,9 @@
-import { z } from 'zod'
 import type { PeerId } from '../../../crdt/ids.ts'
-import { err } from '../../../crdt/result.ts'
+import { err, ok } from '../../../crdt/result.ts'
 import type { Crypto, Signer } from '../../../protocols/crypto.ts'
-import { verifyCertificate } from '../../../protocols/lease/certificate.ts'
-import { verifyConfig, voterSetOf, type VoterSet } from '../../../protocols/lease/config.ts'
+import type { VoterSet } from '../../../protocols/lease/config.ts'
 import type { LeaseMessage } from '../../../protocols/lease/frame.ts'
-import { HolderInfo } from '../../../protocols/lease/messages.ts'
-import { areNormalised, sortResources } from '../../../protocols/lease/resources.ts'
+import { Signatures } from '../../../protocols/lease/signing.ts'
 import { DEFAULT_TIMINGS, type LeaseTimings } from '../../../protocols/lease/timings.ts'
 import type { Membership } from '../../../protocols/membership/membership.ts'
 import type { Clock } from '../../ports/clock.ts'
@@ -15,16 +12,24 @@ import type { PeerNetwork } from '../../ports/peer-network.ts'
 import type { Random } from '../../ports/random.ts'
 import type { Documents } from '../feeds/documents.ts'
 import { acquireLease } from './lease-acquire.ts'
+import { createFaultWatch } from './fault-watch.ts'
 import { Attempts } from './lease-attempts.ts'
 import { Claims } from './lease-claims.ts'
 import { HeldLeases } from './lease-held.ts'
 import { createLeaseLinks } from './lease-links.ts'
-import type { AcquireRequest, LeaseService } from './lease-service.ts'
+import { Outbox } from './lease-outbox.ts'
+import { checkedRequest, type LeaseService } from './lease-service.ts'
 import type { LeaseVoter } from './lease-voter.ts'
+import { createReconfiguration } from './reconfiguration.ts'
+import type { VoterLog } from './voter-change.ts'
+import type { VoterService } from './voter-service.ts'
+import { createVoterSets } from './voter-sets.ts'
+import { faultSentence, viewVoters } from './voter-view.ts'
 
 export type LeaseServiceDeps = {
   readonly network: PeerNetwork
   readonly membership: () => Membership
+  readonly voterLog: VoterLog
   readonly crypto: Crypto
   readonly signer: Signer
   readonly clock: Clock
@@ -34,53 +39,91 @@ export type LeaseServiceDeps = {
   /** Counts the starts of this node, durably: sequence numbers of an earlier process must never be used again. */
   readonly boot: number
   readonly reached: Documents['reached']
-  /** This node's own voter, if the configuration names one. */
-  readonly voter?: LeaseVoter
+  /** This node's own voter. */
+  readonly voter: LeaseVoter
+  /** What people call a member; the peer id where it has no name. */
+  readonly nameOf: (peer: PeerId) => string
+  readonly isOnline: (peer: PeerId) => boolean
 }
 
-/** Room for the boot nonce in front of it. */
-const Owner = z.string().min(1).max(200)
+export type RunningLeaseService = LeaseService & {
+  readonly changes: VoterService
+  /** To be called when the membership log has changed: there may be other voters. */
+  membershipChanged(): void
+  /** Why leases are not what they should be, for `status`. */
+  problems(): readonly string[]
+  /**
+   * Stops renewing without releasing: what this process held ends at the voters by itself, since those who work under it
+   * may outlive the process. Whoever waits is answered with `no_quorum`.
+   */
+  close(): Promise<void>
+}
 
-/**
- * The holder's side of leases. `close` stops renewing without releasing: what this process held ends at the voters by
- * itself, since those who work under it may outlive the process. It answers whoever waits with `no_quorum`.
- */
-export function createLeaseService(deps: LeaseServiceDeps): LeaseService & { close(): Promise<void> } {
-  const { network, crypto, signer, clock, random, log } = deps
+/** The leases of this node, and its part in saying who votes. */
+export function createLeaseService(deps: LeaseServiceDeps): RunningLeaseService {
+  const { network, crypto, signer, clock, random, log, voter, nameOf } = deps
   const timings: LeaseTimings = { ...DEFAULT_TIMINGS, ...deps.timings }
-  const keys = { crypto, signer }
+  const signatures = new Signatures({ crypto, signer })
   const closing = new AbortController()
-  const voterSet = createVoterSets(crypto, deps.membership)
+  const sets = createVoterSets(signatures, deps.membership)
   const links = createLeaseLinks({
     network,
+    signatures,
     clock,
     log,
-    local: deps.voter,
+    local: voter,
     openTimeoutMs: timings.requestTimeoutMs,
     onMessage: (from, message) => receive(from, message),
   })
-  const claims = new Claims({ keys, clock, random, timings, send: links.send })
+  const outbox = new Outbox(signatures, links.send)
+  const watch = createFaultWatch({ ...deps, signatures, sets })
+  const voters = (): VoterSet => {
+    const current = sets.current()
+    if (!current) throw new Error('there is no voter set')
+    return current.set
+  }
+  const claims = new Claims({
+    signatures,
+    outbox,
+    voters,
+    isExcluded: sets.isConvicted,
+    clock,
+    random,
+    timings,
+    onGrant: watch.note,
+  })
   const leases = new HeldLeases({ clock, log })
-  const attempts = new Attempts({ ...deps, claims, leases, closing: closing.signal })
+  const attempts = new Attempts({ ...deps, claims, leases, closing: closing.signal, epoch: () => voters().epoch })
+  const shared = { signatures, sets, voter, outbox, send: links.send, timings, closing: closing.signal }
+  const reconfiguration = createReconfiguration({ ...deps, ...shared, sha256: crypto.sha256 })
   const receive = (from: PeerId, message: LeaseMessage): void => {
     if (message.t === 'grant' || message.t === 'deny') claims.deliver(message)
-    if (message.t === 'free') attempts.wayIsFree(message.m.lid)
-    if (message.t !== 'prove') return
-    const evidence = claims.evidence(from, message.m.inc)
-    if (evidence && evidence.vseq > message.m.above) links.send([from], { t: 'proof', m: evidence })
+    else if (message.t === 'free') attempts.wayIsFree(message.m.lid)
+    else if (message.t !== 'prove') reconfiguration.receive(message)
+    else {
+      const evidence = claims.evidence(from, message.m.inc)
+      if (evidence && evidence.body.vseq > message.m.above) links.send([from], { t: 'proof', m: evidence })
+    }
   }
+  const view = (): ReturnType<VoterService['view']> =>
+    viewVoters({ ...deps, sets, self: network.self, ownProblem: voter.problem(), waitsMs: voter.waitsMs() })
+  reconfiguration.catchUp()
 
   return {
     async acquire(request) {
-      const voters = voterSet()
-      if (!voters || closing.signal.aborted) return err({ why: 'no_quorum', missing: [] })
-      const steps = attempts.for(voters, checked(request))
-      const context = { ...steps, clock, random, timings, quorum: voters.quorum, closing: closing.signal }
+      if (!sets.current() || closing.signal.aborted) return err({ why: 'no_quorum', missing: [] })
+      const steps = attempts.for(checkedRequest(request))
+      const context = { ...steps, clock, random, timings, quorum: () => voters().quorum, closing: closing.signal }
       try {
         return await acquireLease(context, request.waitMs)
       } finally {
         steps.done()
       }
+    },
+    async resume(certificate, holdUntilMs) {
+      return (
+        sets.current() !== undefined && !closing.signal.aborted && (await attempts.resume(certificate, holdUntilMs))
+      )
     },
     isValid: (leaseId) => leases.isValid(leaseId),
     find: (leaseId) => leases.find(leaseId),
@@ -88,36 +131,26 @@ export function createLeaseService(deps: LeaseServiceDeps): LeaseService & { clo
     extend: (leaseId, holdUntilMs) => leases.extend(leaseId, holdUntilMs),
     onEnd: (listener) => leases.onEnd(listener),
     held: () => leases.all(),
-    verify(certificate) {
-      const voters = voterSet()
-      return voters !== undefined && verifyCertificate(crypto, voters, certificate)
+    verified: watch.verified,
+    voters: () => [...(sets.current()?.set.incarnations.keys() ?? [])],
+    changes: {
+      view,
+      async set(change, signal) {
+        const changed = await reconfiguration.change(change, signal)
+        return changed.ok ? ok(view()) : changed
+      },
     },
-    voters: () => [...(voterSet()?.incarnations.keys() ?? [])],
+    membershipChanged() {
+      reconfiguration.catchUp()
+      if (sets.current()) claims.wake()
+    },
+    problems: () => sets.convicted().map((fault) => faultSentence(nameOf(fault.voter))),
     async close() {
       closing.abort(new Error('closing'))
       leases.close()
       claims.close()
+      await reconfiguration.close()
       await links.close()
     },
   }
-}
-
-/** The verified voter set of the current membership; checking it again for every use would cost a signature each. */
-function createVoterSets(crypto: Crypto, membership: () => Membership): () => VoterSet | undefined {
-  let known: { config: Membership['leaseConfig']; set: VoterSet | undefined } | undefined
-  return () => {
-    const { leaseConfig: config, mesh: space, founder } = membership()
-    if (known?.config !== config) {
-      const isValid = config && verifyConfig(crypto, config, { space, founder })
-      known = { config, set: isValid ? voterSetOf(crypto, config) : undefined }
-    }
-    return known?.set
-  }
-}
-
-/** @throws when the caller did not normalise what it asks for: voters would refuse it without a useful word. */
-function checked(request: AcquireRequest): AcquireRequest {
-  const resources = sortResources(request.resources)
-  if (resources.length === 0 || !areNormalised(resources)) throw new TypeError('resources must be normalised')
-  return { ...request, resources, owner: Owner.parse(request.owner), info: HolderInfo.parse(request.info) }
 }

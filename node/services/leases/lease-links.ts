@@ -1,5 +1,6 @@
 import type { PeerId } from '../../../crdt/ids.ts'
 import { decodeFrame, encodeMessage, type LeaseMessage } from '../../../protocols/lease/frame.ts'
+import type { Signatures } from '../../../protocols/lease/signing.ts'
 import { LEASE_PROTOCOL } from '../../../protocols/lease/messages.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { Log } from '../../ports/log.ts'
@@ -15,9 +16,10 @@ export type LeaseLinks = {
 
 type Link = { write: (message: Uint8Array) => void; readonly abort: AbortController; done: Promise<void> }
 
-/** One kept-open channel to each voter, opened when first needed; this node's own voter is called directly. */
+/** One kept-open channel to each node that votes or is asked to, opened when first needed; this node's own voter is called directly. */
 export function createLeaseLinks(deps: {
   network: PeerNetwork
+  signatures: Signatures
   clock: Clock
   log: Log
   /** This node's own voter, if it runs one. */
@@ -71,7 +73,7 @@ async function runLink(
   to: { peer: PeerId; signal: AbortSignal },
   onOpen: (channel: Channel) => void,
 ): Promise<void> {
-  const { network, clock, log, openTimeoutMs, onMessage } = deps
+  const { network, signatures, clock, log, openTimeoutMs, onMessage } = deps
   const { peer, signal } = to
   const timeout = new AbortController()
   const cancelTimeout = clock.after(openTimeoutMs, () => timeout.abort(new Error('the voter did not answer in time')))
@@ -83,7 +85,8 @@ async function runLink(
     signal.addEventListener('abort', () => opened.abort(new Error('closing')), { once: true })
     signal.throwIfAborted()
     onOpen(channel)
-    for await (const frame of channel.frames) for (const message of decodeFrame(frame)) onMessage(peer, message)
+    for await (const frame of channel.frames)
+      for (const message of decodeFrame(signatures, frame)) onMessage(peer, message)
   } catch (error) {
     channel?.abort(new Error('the lease channel failed', { cause: error }))
     log.debug({ err: error, peer }, 'no lease channel to this voter')

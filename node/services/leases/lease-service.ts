@@ -1,13 +1,18 @@
+import { z } from 'zod'
 import type { Result } from '../../../crdt/result.ts'
 import type { PeerId } from '../../../crdt/ids.ts'
-import type { Certificate, HolderInfo, Resource } from '../../../protocols/lease/messages.ts'
+import { HolderInfo, type Certificate, type Resource } from '../../../protocols/lease/messages.ts'
+import { areNormalised, sortResources } from '../../../protocols/lease/resources.ts'
 import type { FeedPosition } from '../feeds/documents.ts'
 
 /** A lease this node holds (or held: ask `isValid`). */
 export type HeldLease = {
   readonly leaseId: string
   readonly resources: readonly Resource[]
-  /** epoch * 2^32 + n: later holders of an overlapping resource have a larger one. */
+  /**
+   * epoch * 2^32 + n: later holders of an overlapping resource have a larger one. It rises when the lease is carried over
+   * to a new voter set (`find` has the current one).
+   */
   readonly fencingToken: number
   readonly certificate: Certificate
   /**
@@ -43,6 +48,11 @@ export type LeaseService = {
   /** Evaluated by the fastest clock at every call: false means another may hold it now. */
   isValid(leaseId: string): boolean
   find(leaseId: string): HeldLease | undefined
+  /**
+   * Goes on with a lease that an earlier process of this node was given, until `holdUntilMs` (wall time). False when it
+   * is lost: somebody else was certified since, the voters changed, or they cannot be reached.
+   */
+  resume(certificate: Certificate, holdUntilMs: number): Promise<boolean>
   /** Stops using at once, then tells the voters; `after` is the last write made under the lease. */
   release(leaseId: string, after?: FeedPosition): Promise<void>
   extend(leaseId: string, holdUntilMs: number): boolean
@@ -50,7 +60,20 @@ export type LeaseService = {
   onEnd(listener: (lease: HeldLease, why: 'expired' | 'lost') => void): () => void
   /** All leases held by this node, for presence. */
   held(): readonly HeldLease[]
-  /** Checks signatures, quorum and binding of a certificate: proves that it was granted, not that it is current. */
-  verify(certificate: Certificate): boolean
+  /**
+   * The certificate in these bytes, when its signatures, quorum and binding are right: it proves that a lease was
+   * granted, not that it is current.
+   */
+  verified(bytes: Uint8Array): Certificate | undefined
   voters(): readonly PeerId[]
+}
+
+/** Room for the boot nonce in front of it. */
+const Owner = z.string().min(1).max(200)
+
+/** @throws when the caller did not normalise what it asks for: voters would refuse it without a useful word. */
+export function checkedRequest(request: AcquireRequest): AcquireRequest {
+  const resources = sortResources(request.resources)
+  if (resources.length === 0 || !areNormalised(resources)) throw new TypeError('resources must be normalised')
+  return { ...request, resources, owner: Owner.parse(request.owner), info: HolderInfo.parse(request.info) }
 }

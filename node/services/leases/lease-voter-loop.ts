@@ -1,8 +1,9 @@
 import type { PeerId } from '../../../crdt/ids.ts'
-import type { Crypto, Signer } from '../../../protocols/crypto.ts'
-import type { LeaseMessage } from '../../../protocols/lease/frame.ts'
-import { signAs, type Keys } from '../../../protocols/lease/signing.ts'
-import type { Decision, Reply, Voter } from '../../../protocols/lease/voter.ts'
+import { MalformedError } from '../../../protocols/codec.ts'
+import { NOTHING, type Decision, type Reply } from '../../../protocols/lease/decision.ts'
+import type { LeaseMessage, SignedMessage } from '../../../protocols/lease/frame.ts'
+import type { Signatures } from '../../../protocols/lease/signing.ts'
+import type { Voter } from '../../../protocols/lease/voter.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { LeaseJournal } from '../../ports/lease-journal.ts'
 import type { Log } from '../../ports/log.ts'
@@ -14,14 +15,18 @@ export const COMPACT_AFTER_RECORDS = 4096
 
 export type Sink = (message: LeaseMessage) => void
 
-export type Item = { readonly message: LeaseMessage; readonly sink: Sink; readonly done: () => void }
+/** What a voter is asked to do: decide on a message, or whatever else must go through its journal in order. */
+export type Item = {
+  readonly work: LeaseMessage | ((voter: Voter, nowMs: number) => Decision)
+  readonly sink: Sink
+  readonly done: () => void
+}
 
 type LoopDeps = {
   readonly voter: Voter
   readonly journal: LeaseJournal
   readonly clock: Clock
-  readonly crypto: Crypto
-  readonly signer: Signer
+  readonly signatures: Signatures
   readonly log: Log
   /** Tells a node that was refused that the way of this lease is free. */
   readonly hint: (to: PeerId, lid: string) => void
@@ -78,24 +83,63 @@ export class VoterLoop {
   }
 
   async #process(batch: readonly Item[]): Promise<void> {
-    const { voter, journal, crypto, signer, hint } = this.#deps
-    const decisions = batch.map(({ message, sink }) => ({ sink, ...this.#decide(message) }))
+    const { journal, hint } = this.#deps
+    const decisions = batch.map(({ work, sink }) => ({ sink, ...this.#decide(work) }))
     for (const { records } of decisions) for (const record of records) journal.append(record)
     this.#records += decisions.reduce((count, { records }) => count + records.length, 0)
     if (decisions.some(({ mustSync }) => mustSync)) await journal.sync()
-    for (const { sink, reply, free } of decisions) {
-      if (reply && voter.settle(reply)) sink(sealed({ crypto, signer }, reply))
-      for (const { node, lid } of free) hint(node, lid)
-    }
+    this.#answer(decisions)
+    for (const { free } of decisions) for (const { node, lid } of free) hint(node, lid)
     if (this.#records >= this.#compactAt) await this.#compact()
   }
 
-  #decide(message: LeaseMessage): Decision {
+  /** One signature for all answers of the batch. */
+  #answer(decisions: readonly { readonly sink: Sink; readonly reply?: Reply }[]): void {
+    const { voter, signatures } = this.#deps
+    const answers = decisions.flatMap(({ sink, reply }) => (reply && voter.settle(reply) ? [{ sink, reply }] : []))
+    const drafts = answers.flatMap(({ reply }) => ('draft' in reply ? [reply.draft] : []))
+    const seals = signatures.seal(drafts).values()
+    for (const { sink, reply } of answers) {
+      if (!('draft' in reply)) {
+        sink(reply.is === 'prove' ? { t: 'prove', m: reply.body } : { t: 'outbid', m: reply.body })
+        continue
+      }
+      const seal = seals.next()
+      if (!seal.done) sink({ t: reply.is, m: { ...reply.draft, seal: seal.value } } as SignedMessage)
+    }
+  }
+
+  #decide(work: Item['work']): Decision {
+    try {
+      return this.#decideOn(work)
+    } catch (error) {
+      if (!(error instanceof MalformedError)) throw error
+      this.#deps.log.warn({ err: error }, 'a lease message cannot be understood')
+      return NOTHING
+    }
+  }
+
+  #decideOn(work: Item['work']): Decision {
     const { voter, clock } = this.#deps
-    if (message.t === 'request') return voter.decide(message.m, clock.monoMs())
-    if (message.t === 'release') return voter.release(message.m, clock.monoMs())
-    if (message.t !== 'proof') return { records: [], mustSync: false, free: [] } // an answer, and nobody asked
-    const decision = voter.accuse(message.m, clock.monoMs())
+    const nowMs = clock.monoMs()
+    if (typeof work === 'function') return work(voter, nowMs)
+    switch (work.t) {
+      case 'request':
+        return voter.decide(work.m, nowMs)
+      case 'release':
+        return voter.release(work.m, nowMs)
+      case 'prepare':
+        return voter.succession.prepare(work.m, nowMs)
+      case 'accept':
+        return voter.succession.accept(work.m, nowMs)
+      case 'proof':
+        return this.#accuse(voter.accuse(work.m, nowMs))
+      default:
+        return NOTHING // an answer, and nobody asked
+    }
+  }
+
+  #accuse(decision: Decision): Decision {
     if (decision.records.length > 0) {
       this.#report('The disk of this voter was rolled back: it has given up its voter identity.', {})
     }
@@ -113,10 +157,4 @@ export class VoterLoop {
     this.#problem = problem
     this.#deps.log.error(fields, problem)
   }
-}
-
-function sealed(keys: Keys, reply: Reply): LeaseMessage {
-  if (reply.is === 'grant') return { t: 'grant', m: signAs(keys, 'grant', reply.body) }
-  if (reply.is === 'deny') return { t: 'deny', m: signAs(keys, 'deny', reply.body) }
-  return { t: 'prove', m: { inc: reply.inc, above: reply.above } }
 }

@@ -9,7 +9,6 @@ import {
   sortedCapabilities,
 } from '../../../../protocols/membership/records.ts'
 import { createFounderConfig } from '../../../../protocols/lease/config.ts'
-import { Config } from '../../../../protocols/lease/messages.ts'
 import { resolveRecords, type Resolution } from '../../../../protocols/membership/resolver.ts'
 import { crypto, identity } from '../../../support/identity.ts'
 
@@ -146,8 +145,10 @@ export const firstConfig = (
   founder: number,
   inc: string,
 ): Extract<Draft, { type: 'leaseConfig' }> => {
-  const config = createFounderConfig({ crypto, signer: identity(founder), space: history.genesis.mesh, inc })
-  return { type: 'leaseConfig', config: Config.parse(config) }
+  return {
+    type: 'leaseConfig',
+    config: createFounderConfig({ crypto, signer: identity(founder), space: history.genesis.mesh, inc }),
+  }
 }
 
 export const settle = (records: Iterable<LogRecord>): Resolution => resolveRecords(crypto, records)
@@ -169,7 +170,7 @@ export function stateOf({ membership, effective }: Resolution): unknown {
       .map(([id, cuts]) => [id, [...cuts].map(([doc, cut]) => [doc, cut.seq, [...cut.hash]])] as const)
       .toSorted(([a], [b]) => (a < b ? -1 : 1)),
     invites: [...membership.invites.keys()].toSorted(),
-    leaseConfig: membership.leaseConfig && [...membership.leaseConfig.sig],
+    leaseConfig: membership.leaseConfig && [...membership.leaseConfig],
     recoveryKeys: membership.recoveryKeys.map((key) => ({ ...key, publicKey: [...key.publicKey] })),
     voterSets: membership.voterSets.map((set) => ({ ...set, bytes: [...set.bytes] })),
     heads: membership.heads.map((head) => Buffer.from(head).toString('hex')),

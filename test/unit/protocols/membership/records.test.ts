@@ -151,24 +151,6 @@ describe('one record', () => {
     expect(verdict(sign(0, { ...header(h, 0), ...unsorted }))).toBe('malformed')
   })
 
-  it("[A-M4] is refused when a voter set is another's, another mesh's or not the first", () => {
-    const h = createHistory()
-    const config = (n: number, change: object = {}): string => {
-      const { sig: _, ...body } = { ...firstConfig(h, n, 'a'.repeat(32)).config, ...change }
-      const sig = identity(n).sign(signingBytes(crypto, 'rookery/lease/1/config', body))
-      return verdict(sign(0, { ...header(h, 0), type: 'leaseConfig', config: { ...body, sig } }))
-    }
-    expect(config(0)).toBe('ok')
-    expect(config(1)).toBe('bad_signature')
-    expect(config(0, { by: peer(1) })).toBe('bad_signature')
-    expect(config(0, { space: createHistory(1).genesis.mesh })).toBe('bad_signature')
-    expect(config(0, { epoch: 2 })).toBe('bad_signature')
-    expect(config(0, { prev: bytesOf(1) })).toBe('bad_signature')
-    const { config: good } = firstConfig(h, 0, 'a'.repeat(32))
-    const forged = { ...good, voters: [{ node: peer(1), inc: 'a'.repeat(32) }] }
-    expect(verdict(sign(0, { ...header(h, 0), type: 'leaseConfig', config: forged }))).toBe('bad_signature')
-  })
-
   it.each([
     ['a recovery key that gives no `admin`', { type: 'recoveryKey', key: bytesOf(1), capabilities: ['run'] }],
     ['a recovery key of 31 bytes', { type: 'recoveryKey', key: bytesOf(1, 31), capabilities: ['admin'] }],

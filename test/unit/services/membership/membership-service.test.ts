@@ -1,3 +1,5 @@
+import { readFounderConfig } from '../../../../protocols/lease/config.ts'
+import { Signatures } from '../../../../protocols/lease/signing.ts'
 import { describe, expect, it } from 'vitest'
 import { ok } from '../../../../crdt/result.ts'
 import { RECORDS_PER_AUTHOR_MAX } from '../../../../node/services/membership/membership-intake.ts'
@@ -10,7 +12,7 @@ import {
 } from '../../../../node/services/membership/membership-service.ts'
 import { createSigner } from '../../../../node/adapters/node-crypto.ts'
 import { createMemoryStore } from '../../../support/memory-store.ts'
-import { identity } from '../../../support/identity.ts'
+import { crypto, identity } from '../../../support/identity.ts'
 import { settle } from '../../../support/clock.ts'
 import { createHistory, membersIn, stateOf } from '../../protocols/membership/history.ts'
 import { addNode, boxKeyOf, codeOf, createLab, hexes, type Lab } from './mesh-lab.ts'
@@ -36,11 +38,9 @@ describe('the membership service', () => {
     const deps = lab.depsOf(0)
     expect(await loadMembership(deps)).toBeUndefined()
     const service = await createMesh(deps, founder)
-    expect(service.current().leaseConfig).toMatchObject({
-      space: service.mesh,
-      epoch: 1,
-      voters: [{ node: identity(0).peer, inc: '0'.repeat(32) }],
-    })
+    const { leaseConfig, mesh: space, founder: by } = service.current()
+    const set = readFounderConfig(new Signatures({ crypto, signer: identity(5) }), leaseConfig!, { space, founder: by })
+    expect([...set.incarnations]).toEqual([[identity(0).peer, '0'.repeat(32)]])
     const again = await loadMembership({ ...deps, store: deps.store.crash() })
     expect(stateOf(again!.resolution())).toEqual(stateOf(service.resolution()))
     expect(hexes(again!.all())).toEqual(hexes(service.all()))

@@ -1,7 +1,9 @@
 import type { PeerId } from '../../../../crdt/ids.ts'
 import type { Capability } from '../../../../crdt/capability.ts'
 import { toHex } from '../../../../protocols/codec.ts'
-import { hasCapability } from '../../../../protocols/membership/membership.ts'
+import { readFounderConfig } from '../../../../protocols/lease/config.ts'
+import { Signatures } from '../../../../protocols/lease/signing.ts'
+import { hasCapability, type Membership } from '../../../../protocols/membership/membership.ts'
 import { parseTicket, type Ticket } from '../../../../protocols/ticket.ts'
 import { serveJoins } from '../../../../node/services/membership/join-service.ts'
 import { joinMesh, type JoinedMesh } from '../../../../node/services/membership/join-client.ts'
@@ -79,7 +81,7 @@ export function meshDeps(
       lastRenewedMonoMs: () => undefined,
       onChange: () => () => undefined,
     },
-    leases: { voters: () => membership.current().leaseConfig?.voters.map(({ node }) => node) ?? [] },
+    leases: { voters: () => votersIn(membership.current()) },
     crypto,
     clock: lab.clock,
     random: createSeededRandom(n + 100),
@@ -138,3 +140,10 @@ export async function addNode(
 
 export const hexes = (all: readonly Uint8Array[]): string[] => all.map(toHex)
 export const codeOf = (result: Result<unknown>): string => (result.ok ? 'ok' : result.error.code)
+
+/** Of the first epoch: nobody changes the voters here. */
+function votersIn({ leaseConfig, mesh: space, founder }: Membership): PeerId[] {
+  if (!leaseConfig) return []
+  const set = readFounderConfig(new Signatures({ crypto, signer: identity(0) }), leaseConfig, { space, founder })
+  return [...set.incarnations.keys()]
+}
