@@ -67,7 +67,7 @@ export type MeshCore = {
   readonly leases: RunningLeaseService
   readonly voter: LeaseVoter
   /** What people call a member: its machine's own name once that is known, else the one it joined with. */
-  nameOf(peer: PeerId): string
+  readonly nameOf: (peer: PeerId) => string
   /** Whoever knows the machines says so here. */
   readonly names: { ask: (peer: PeerId) => string | undefined }
   readonly hosts: SessionHosts

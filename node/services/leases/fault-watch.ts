@@ -22,11 +22,14 @@ export type FaultWatchDeps = {
   readonly log: Log
 }
 
+export type FaultWatch = {
+  /** To be told of grants whose signatures were checked. */
+  readonly note: (grant: Signed<Grant>, request: Draft<LeaseRequest>) => void
+  readonly verified: (bytes: Uint8Array) => Certificate | undefined
+}
+
 /** Looks at every grant that this node verifies, and writes down the proof when a voter contradicts itself. */
-export function createFaultWatch({ signatures, sets, voterLog, log }: FaultWatchDeps): {
-  note(grant: Signed<Grant>, request: Draft<LeaseRequest>): void
-  verified(bytes: Uint8Array): Certificate | undefined
-} {
+export function createFaultWatch({ signatures, sets, voterLog, log }: FaultWatchDeps): FaultWatch {
   const watch = new EquivocationWatch()
   const note = (grant: Signed<Grant>, request: Draft<LeaseRequest>): void => {
     const fault = watch.note({ req: request, grant })

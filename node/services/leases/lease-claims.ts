@@ -63,7 +63,7 @@ export class Claims {
 
   /** Looks at every claim at once: the host has slept, or the voter set has changed. */
   wake(): void {
-    for (const one of [...this.#running.values()]) this.#step(one)
+    for (const one of this.#running.values()) this.#step(one)
   }
 
   start(spec: ClaimSpec, onEvent: (event: ClaimEvent) => void): RunningClaim {

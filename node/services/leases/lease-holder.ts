@@ -12,18 +12,18 @@ import type { PeerNetwork } from '../../ports/peer-network.ts'
 import type { Random } from '../../ports/random.ts'
 import type { Documents } from '../feeds/documents.ts'
 import { acquireLease } from './lease-acquire.ts'
-import { createFaultWatch } from './fault-watch.ts'
+import { createFaultWatch, type FaultWatch } from './fault-watch.ts'
 import { Attempts } from './lease-attempts.ts'
 import { Claims } from './lease-claims.ts'
 import { HeldLeases } from './lease-held.ts'
-import { createLeaseLinks } from './lease-links.ts'
+import { createLeaseLinks, type LeaseLinks } from './lease-links.ts'
 import { Outbox } from './lease-outbox.ts'
-import { checkedRequest, type LeaseService } from './lease-service.ts'
+import { checkedRequest, type AcquireRequest, type LeaseService } from './lease-service.ts'
 import type { LeaseVoter } from './lease-voter.ts'
-import { createReconfiguration } from './reconfiguration.ts'
+import { createReconfiguration, type Reconfiguration } from './reconfiguration.ts'
 import type { VoterLog } from './voter-change.ts'
-import type { VoterService } from './voter-service.ts'
-import { createVoterSets } from './voter-sets.ts'
+import type { VoterService, VotersView } from './voter-service.ts'
+import { createVoterSets, type VoterSets } from './voter-sets.ts'
 import { faultSentence, viewVoters } from './voter-view.ts'
 
 export type LeaseServiceDeps = {
@@ -59,72 +59,32 @@ export type RunningLeaseService = LeaseService & {
   close(): Promise<void>
 }
 
+type Parts = {
+  readonly sets: VoterSets
+  readonly watch: FaultWatch
+  readonly links: LeaseLinks
+  readonly claims: Claims
+  readonly leases: HeldLeases
+  readonly attempts: Attempts
+  readonly reconfiguration: Reconfiguration
+  readonly timings: LeaseTimings
+  readonly closing: AbortController
+  readonly voters: () => VoterSet
+}
+
 /** The leases of this node, and its part in saying who votes. */
 export function createLeaseService(deps: LeaseServiceDeps): RunningLeaseService {
-  const { network, crypto, signer, clock, random, log, voter, nameOf } = deps
-  const timings: LeaseTimings = { ...DEFAULT_TIMINGS, ...deps.timings }
-  const signatures = new Signatures({ crypto, signer })
-  const closing = new AbortController()
-  const sets = createVoterSets(signatures, deps.membership)
-  const links = createLeaseLinks({
-    network,
-    signatures,
-    clock,
-    log,
-    local: voter,
-    openTimeoutMs: timings.requestTimeoutMs,
-    onMessage: (from, message) => receive(from, message),
-  })
-  const outbox = new Outbox(signatures, links.send)
-  const watch = createFaultWatch({ ...deps, signatures, sets })
-  const voters = (): VoterSet => {
-    const current = sets.current()
-    if (!current) throw new Error('there is no voter set')
-    return current.set
-  }
-  const claims = new Claims({
-    signatures,
-    outbox,
-    voters,
-    isExcluded: sets.isConvicted,
-    clock,
-    random,
-    timings,
-    onGrant: watch.note,
-  })
-  const leases = new HeldLeases({ clock, log })
-  const attempts = new Attempts({ ...deps, claims, leases, closing: closing.signal, epoch: () => voters().epoch })
-  const shared = { signatures, sets, voter, outbox, send: links.send, timings, closing: closing.signal }
-  const reconfiguration = createReconfiguration({ ...deps, ...shared, sha256: crypto.sha256 })
-  const receive = (from: PeerId, message: LeaseMessage): void => {
-    if (message.t === 'grant' || message.t === 'deny') claims.deliver(message)
-    else if (message.t === 'free') attempts.wayIsFree(message.m.lid)
-    else if (message.t !== 'prove') reconfiguration.receive(message)
-    else {
-      const evidence = claims.evidence(from, message.m.inc)
-      if (evidence && evidence.body.vseq > message.m.above) links.send([from], { t: 'proof', m: evidence })
-    }
-  }
-  const view = (): ReturnType<VoterService['view']> =>
+  const parts = assemble(deps)
+  const { sets, watch, leases, attempts, claims, reconfiguration, closing, links } = parts
+  const { network, voter, nameOf } = deps
+  const view = (): VotersView =>
     viewVoters({ ...deps, sets, self: network.self, ownProblem: voter.problem(), waitsMs: voter.waitsMs() })
+  const isOpen = (): boolean => sets.current() !== undefined && !closing.signal.aborted
   reconfiguration.catchUp()
-
   return {
-    async acquire(request) {
-      if (!sets.current() || closing.signal.aborted) return err({ why: 'no_quorum', missing: [] })
-      const steps = attempts.for(checkedRequest(request))
-      const context = { ...steps, clock, random, timings, quorum: () => voters().quorum, closing: closing.signal }
-      try {
-        return await acquireLease(context, request.waitMs)
-      } finally {
-        steps.done()
-      }
-    },
-    async resume(certificate, holdUntilMs) {
-      return (
-        sets.current() !== undefined && !closing.signal.aborted && (await attempts.resume(certificate, holdUntilMs))
-      )
-    },
+    acquire: async (request) =>
+      isOpen() ? await acquire(deps, parts, checkedRequest(request)) : err({ why: 'no_quorum', missing: [] }),
+    resume: async (certificate, holdUntilMs) => isOpen() && (await attempts.resume(certificate, holdUntilMs)),
     isValid: (leaseId) => leases.isValid(leaseId),
     find: (leaseId) => leases.find(leaseId),
     release: async (leaseId, after) => leases.release(leaseId, after),
@@ -142,7 +102,7 @@ export function createLeaseService(deps: LeaseServiceDeps): RunningLeaseService 
     },
     membershipChanged() {
       reconfiguration.catchUp()
-      if (sets.current()) claims.wake()
+      if (isOpen()) claims.wake()
     },
     problems: () => sets.convicted().map((fault) => faultSentence(nameOf(fault.voter))),
     async close() {
@@ -153,4 +113,63 @@ export function createLeaseService(deps: LeaseServiceDeps): RunningLeaseService 
       await links.close()
     },
   }
+}
+
+async function acquire(
+  { clock, random }: LeaseServiceDeps,
+  { attempts, timings, voters, closing }: Parts,
+  request: AcquireRequest,
+): ReturnType<LeaseService['acquire']> {
+  const steps = attempts.for(request)
+  const quorum = (): number => voters().quorum
+  try {
+    const context = { ...steps, clock, random, timings, quorum, closing: closing.signal }
+    return await acquireLease(context, request.waitMs)
+  } finally {
+    steps.done()
+  }
+}
+
+function assemble(deps: LeaseServiceDeps): Parts {
+  const { network, crypto, signer, clock, random, log, voter } = deps
+  const timings: LeaseTimings = { ...DEFAULT_TIMINGS, ...deps.timings }
+  const signatures = new Signatures({ crypto, signer })
+  const closing = new AbortController()
+  const sets = createVoterSets(signatures, deps.membership)
+  const watch = createFaultWatch({ ...deps, signatures, sets })
+  const voters = (): VoterSet => {
+    const current = sets.current()
+    if (!current) throw new Error('there is no voter set')
+    return current.set
+  }
+  const links: LeaseLinks = createLeaseLinks({
+    network,
+    signatures,
+    clock,
+    log,
+    local: voter,
+    openTimeoutMs: timings.requestTimeoutMs,
+    onMessage: (from, message) => receive(parts, from, message),
+  })
+  const outbox = new Outbox(signatures, links.send)
+  const shared = { ...deps, timings, signatures, sets, outbox, voters, closing: closing.signal }
+  const claims = new Claims({ ...shared, isExcluded: sets.isConvicted, onGrant: watch.note })
+  const leases = new HeldLeases({ clock, log })
+  const attempts = new Attempts({ ...deps, claims, leases, closing: closing.signal, epoch: () => voters().epoch })
+  const reconfiguration = createReconfiguration({
+    ...shared,
+    random,
+    sha256: (data) => crypto.sha256(data),
+    send: links.send,
+  })
+  const parts = { sets, watch, links, claims, leases, attempts, reconfiguration, timings, closing, voters }
+  return parts
+}
+
+function receive({ claims, attempts, reconfiguration, links }: Parts, from: PeerId, message: LeaseMessage): void {
+  if (message.t === 'grant' || message.t === 'deny') return claims.deliver(message)
+  if (message.t === 'free') return attempts.wayIsFree(message.m.lid)
+  if (message.t !== 'prove') return reconfiguration.receive(message)
+  const evidence = claims.evidence(from, message.m.inc)
+  if (evidence && evidence.body.vseq > message.m.above) links.send([from], { t: 'proof', m: evidence })
 }

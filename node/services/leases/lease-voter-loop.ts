@@ -123,20 +123,12 @@ export class VoterLoop {
     const { voter, clock } = this.#deps
     const nowMs = clock.monoMs()
     if (typeof work === 'function') return work(voter, nowMs)
-    switch (work.t) {
-      case 'request':
-        return voter.decide(work.m, nowMs)
-      case 'release':
-        return voter.release(work.m, nowMs)
-      case 'prepare':
-        return voter.succession.prepare(work.m, nowMs)
-      case 'accept':
-        return voter.succession.accept(work.m, nowMs)
-      case 'proof':
-        return this.#accuse(voter.accuse(work.m, nowMs))
-      default:
-        return NOTHING // an answer, and nobody asked
-    }
+    if (work.t === 'request') return voter.decide(work.m, nowMs)
+    if (work.t === 'release') return voter.release(work.m, nowMs)
+    if (work.t === 'prepare') return voter.succession.prepare(work.m, nowMs)
+    if (work.t === 'accept') return voter.succession.accept(work.m, nowMs)
+    if (work.t === 'proof') return this.#accuse(voter.accuse(work.m, nowMs))
+    return NOTHING // an answer, and nobody asked
   }
 
   #accuse(decision: Decision): Decision {

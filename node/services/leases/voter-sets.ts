@@ -12,7 +12,7 @@ export type VoterSets = {
   /** The set of which a request or certificate names the hash. */
   find(cid: Uint8Array): Epoch | undefined
   /** Whether a voter was convicted of breaking its word: its grants support no lease any more. */
-  isConvicted(voter: PeerId, inc: string): boolean
+  readonly isConvicted: (voter: PeerId, inc: string) => boolean
   convicted(): readonly Convicted[]
 }
 
