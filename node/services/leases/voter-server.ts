@@ -65,7 +65,7 @@ export class VoterServer {
 
   async #serve(channel: Channel): Promise<void> {
     const { peer } = channel
-    const { signatures, log } = this.#deps
+    const { signatures, log, answerAtOnce, enqueue } = this.#deps
     const write = createFrameWriter(channel)
     const sink: Sink = (message) => write(encodeMessage(message))
     const slots = new Slots(IN_FLIGHT_PER_MEMBER_MAX)
@@ -73,7 +73,14 @@ export class VoterServer {
     this.#channels.add(channel)
     try {
       for await (const frame of channel.frames) {
-        for (const message of decodeFrame(signatures, frame)) await this.#take(peer, message, { sink, slots })
+        // Nothing is awaited without need: the messages of a frame then share a sync of the journal and a signature.
+        for (const message of decodeFrame(signatures, frame)) {
+          for (let pause = this.#pause(peer); pause; pause = this.#pause(peer)) await pause
+          if (answerAtOnce(message, sink)) continue
+          while (slots.areTaken) await slots.freed()
+          slots.take()
+          enqueue({ work: message, sink, done: () => slots.free() })
+        }
       }
     } catch (error) {
       channel.abort(new Error('the lease channel failed', { cause: error }))
@@ -84,17 +91,11 @@ export class VoterServer {
     }
   }
 
-  /** Waits while the member is faster than its rate or has too much under way: its channel is not read meanwhile. */
-  async #take(peer: PeerId, message: LeaseMessage, { sink, slots }: { sink: Sink; slots: Slots }): Promise<void> {
-    const { clock, answerAtOnce, enqueue } = this.#deps
-    for (let pauseMs = this.#rate.take(peer); pauseMs !== undefined; pauseMs = this.#rate.take(peer)) {
-      const restMs = pauseMs
-      await new Promise<void>((resolve) => void clock.after(restMs, resolve))
-    }
-    if (answerAtOnce(message, sink)) return
-    while (slots.areTaken) await slots.freed()
-    slots.take()
-    enqueue({ work: message, sink, done: () => slots.free() })
+  /** While the member is faster than its rate its channel is not read. */
+  #pause(peer: PeerId): Promise<void> | undefined {
+    const pauseMs = this.#rate.take(peer)
+    if (pauseMs === undefined) return undefined
+    return new Promise((resolve) => void this.#deps.clock.after(pauseMs, resolve))
   }
 }
 
