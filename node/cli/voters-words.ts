@@ -70,13 +70,13 @@ export function setCommand(peers: readonly string[], machines: readonly ElectorV
   const words = peers.map((peer) => {
     const name = machines.find(({ peerId }) => peerId === peer)?.name
     const isUnique = machines.filter((machine) => machine.name === name).length === 1
-    return name !== undefined && isUnique ? quoted(name) : peer
+    return name !== undefined && isUnique && !name.startsWith('-') ? quoted(name) : peer
   })
   return `rookery voters set ${words.join(' ')}`
 }
 
 const quoted = (name: string): string =>
-  /^[\w.@%+:,][\w.@%+:,-]*$/.test(name) ? name : `'${name.replaceAll("'", String.raw`'\''`)}'`
+  /^[\w.@%+:,-]+$/.test(name) ? name : `'${name.replaceAll("'", String.raw`'\''`)}'`
 
 const durationWords = (ms: number): string => {
   const seconds = Math.ceil(ms / 1000)

@@ -21,7 +21,7 @@ const SAVE_EVERY_SAMPLES = 10
 const LATE_MS = 1.5 * SAMPLE_MS
 /** Members of a mesh are machines of a few people; what is kept of each is 336 bytes. */
 const MEMBERS_MAX = 2048
-const FACT = 'availability'
+export const AVAILABILITY_FACT = 'availability'
 const FACT_BYTES_MAX = 1024 * 1024
 
 const Hours = z.instanceof(Uint8Array).refine((bytes) => bytes.byteLength <= HOURS_KEPT)
@@ -95,7 +95,7 @@ class Watch implements AvailabilityWatch {
   }
 
   async #read(): Promise<z.infer<typeof Saved> | undefined> {
-    const bytes = await this.#deps.store.getFact(FACT)
+    const bytes = await this.#deps.store.getFact(AVAILABILITY_FACT)
     try {
       return bytes && decodeCanonical(Saved, bytes, FACT_BYTES_MAX)
     } catch (error) {
@@ -126,7 +126,7 @@ class Watch implements AvailabilityWatch {
     this.#saving = this.#saving.then(async () => {
       const members = Object.fromEntries([...this.#hours].map(([peer, hours]) => [peer, pack(hours)]))
       try {
-        await store.putFact(FACT, encodeCanonical({ v: 1, savedAt: clock.wallMs(), members }))
+        await store.putFact(AVAILABILITY_FACT, encodeCanonical({ v: 1, savedAt: clock.wallMs(), members }))
       } catch (error) {
         log.warn({ err: error }, 'how available the members are could not be saved')
       }
