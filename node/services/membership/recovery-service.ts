@@ -58,8 +58,7 @@ export type RecoveryService = {
 export type RecoveryServiceDeps = {
   readonly self: PeerId
   readonly membership: Pick<MembershipService, 'current' | 'author'>
-  /** What a machine calls itself by now; undefined: the name it joined with. */
-  readonly nameOf: (peer: PeerId) => string | undefined
+  readonly nameOf: (peer: PeerId) => string
 }
 
 export function createRecoveryService(deps: RecoveryServiceDeps): RecoveryService {
@@ -79,14 +78,13 @@ export function createRecoveryService(deps: RecoveryServiceDeps): RecoveryServic
 }
 
 function statusOf({ self, nameOf }: RecoveryServiceDeps, current: Membership): RecoveryStatus {
-  const nameFor = (peer: PeerId): string => nameOf(peer) ?? current.members.get(peer)?.name ?? peer
   const admins = [...current.members.values()].filter(({ capabilities }) => capabilities.has('admin'))
   const view = ({ id, publicKey, by, atMs, capabilities }: RecoveryKey): RecoveryKeyView => ({
     id,
     publicKey: toHex(publicKey),
     createdAt: new Date(atMs).toISOString(),
     by,
-    byName: nameFor(by),
+    byName: nameOf(by),
     isByMember: current.members.has(by),
     capabilities,
   })
@@ -94,7 +92,7 @@ function statusOf({ self, nameOf }: RecoveryServiceDeps, current: Membership): R
     mesh: current.mesh,
     self,
     isAdmin: admins.some(({ peer }) => peer === self),
-    admins: admins.map(({ peer }) => nameFor(peer)),
+    admins: admins.map(({ peer }) => nameOf(peer)),
     keys: current.recoveryKeys.map(view),
     parents: parentsIn(current),
   }

@@ -46,8 +46,7 @@ export type ElectorateDeps = {
   readonly presence: Pick<Presence, 'state'>
   readonly availability: Pick<AvailabilityWatch, 'of'>
   readonly isAlwaysOn: (peer: PeerId) => boolean
-  /** What a machine calls itself by now; undefined: the name it joined with. */
-  readonly nameOf: (peer: PeerId) => string | undefined
+  readonly nameOf: (peer: PeerId) => string
   readonly log: Log
 }
 
@@ -80,13 +79,13 @@ function viewOf(deps: ElectorateDeps): ElectorateView {
   return { epoch, quorum, isForced, grantsAgainInMs, machines, suggestion: suggestVoters(candidates, present) }
 }
 
-function electorOf(deps: ElectorateDeps, { peer, name }: Member, voters: VotersView['voters']): ElectorView {
+function electorOf(deps: ElectorateDeps, { peer }: Member, voters: VotersView['voters']): ElectorView {
   const availability = deps.availability.of(peer)
   const alwaysOn = deps.isAlwaysOn(peer)
   const vote = voters.find(({ peerId }) => peerId === peer)
   return {
     peerId: peer,
-    name: deps.nameOf(peer) ?? name,
+    name: deps.nameOf(peer),
     online: peer === deps.self || deps.presence.state(peer) === 'online',
     voter: vote !== undefined,
     eligible: isEligible({ availability, isAlwaysOn: alwaysOn }),

@@ -15,7 +15,11 @@ const WORDS = identity(2000)
 const publicKey = toHex(WORDS.publicKey)
 
 const serviceOf = (n: number, membership: MembershipService): RecoveryService =>
-  createRecoveryService({ self: identity(n).peer, membership, nameOf: () => undefined })
+  createRecoveryService({
+    self: identity(n).peer,
+    membership,
+    nameOf: (peer) => membership.current().members.get(peer)?.name ?? peer,
+  })
 
 async function mesh(capabilities?: readonly Capability[]) {
   const lab = createLab()

@@ -49,7 +49,7 @@ async function mesh(n = 0, change: Partial<ElectorateDeps> = {}) {
       of: (id) => (id === peer(1) ? { observedMinutes: 3000, share: 0.99 } : { observedMinutes: 0, share: null }),
     },
     isAlwaysOn: (id) => id === peer(0),
-    nameOf: (id) => (id === peer(2) ? 'renamed' : undefined),
+    nameOf: (id) => (id === peer(2) ? 'renamed' : (membership.current().members.get(id)?.name ?? id)),
     log: lab.log,
     ...change,
   })
