@@ -33,6 +33,8 @@ export const MachineFactsRecord = z.object({
   capabilities: z.array(shortText).max(64),
   /** 0: none may be started. */
   maxSessions: z.int().min(0).max(1000),
+  /** Machines of earlier releases do not say. */
+  alwaysOn: z.boolean().default(false),
 })
 
 const PtySizeRecord = z.object({

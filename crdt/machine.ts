@@ -14,6 +14,8 @@ export type MachineFacts = {
   readonly agents: Readonly<Record<string, string>>
   readonly capabilities: readonly string[]
   readonly maxSessions: number
+  /** Its owner says that it is never switched off or suspended: a good voter, whatever others have seen of it. */
+  readonly alwaysOn: boolean
 }
 
 export type MachineStatus = 'online' | 'offline' | 'connecting'

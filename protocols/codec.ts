@@ -60,3 +60,8 @@ export function toHex(bytes: Uint8Array): string {
   for (const byte of bytes) hex += HEX[byte]
   return hex
 }
+
+/** The text has to be hex: whoever takes it from outside checks that. */
+export function fromHex(hex: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from({ length: hex.length / 2 }, (_, i) => Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16))
+}

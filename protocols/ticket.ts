@@ -3,7 +3,7 @@ import type { Capability } from '../crdt/capability.ts'
 import { domainError, type DomainError } from '../crdt/errors.ts'
 import { MeshId, PeerId } from '../crdt/ids.ts'
 import { err, ok, type Result } from '../crdt/result.ts'
-import { decodeCanonical, encodeCanonical, equalBytes, MalformedError, toHex } from './codec.ts'
+import { decodeCanonical, encodeCanonical, equalBytes, fromHex, MalformedError, toHex } from './codec.ts'
 import { type Crypto, Hash } from './crypto.ts'
 import { CapabilityNames, knownCapabilities, sortedCapabilities } from './membership/records.ts'
 
@@ -92,10 +92,6 @@ function decodeTicket(payload: Uint8Array): Ticket | undefined {
     if (error instanceof MalformedError) return undefined
     throw error
   }
-}
-
-function fromHex(hex: string): Uint8Array {
-  return Uint8Array.from({ length: hex.length / 2 }, (_, i) => Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16))
 }
 
 const invalid = (message: string): { readonly ok: false; readonly error: DomainError } =>

@@ -29,6 +29,10 @@ export const Config = z.strictObject({
         .describe('Requests per minute: signing in, pairing, the API, WebSocket connections.'),
     })
     .prefault({}),
+  alwaysOn: z
+    .boolean()
+    .default(false)
+    .describe('This machine is never switched off or suspended: a good voter (`rookery voters`).'),
   gateway: z.boolean().default(true).describe('Serve HTTP, WebSocket and the page.'),
   p2p: z
     .strictObject({

@@ -6,6 +6,7 @@ import type { PeerId } from '../../crdt/ids.ts'
 import { err, ok, type Result } from '../../crdt/result.ts'
 import { PTY_COLS, PTY_ROWS, SESSION_MODES } from '../../crdt/session.ts'
 import { PRIORITIES, TASK_STATUSES, TaskInput } from '../../crdt/task.ts'
+import { ForceReason, PARENTS_MAX } from '../../protocols/membership/records.ts'
 import type { Services } from '../services/services.ts'
 
 /** What the command line may ask of the running node, over its 0600 socket. */
@@ -19,7 +20,8 @@ export type ControlContext = {
 
 export type ControlMethod = {
   readonly input: z.ZodType
-  readonly run: (context: ControlContext, input: unknown) => Promise<Result<unknown>>
+  /** `signal` aborts when whoever asked has gone away. */
+  readonly run: (context: ControlContext, input: unknown, signal: AbortSignal) => Promise<Result<unknown>>
 }
 
 /** Whoever can open the socket owns the node: it is the node's own user. */
@@ -34,16 +36,26 @@ export const localActor = (self: PeerId): Actor => ({
 /** Lists are asked for in one piece; a mesh has at most this many of anything that the command line lists. */
 const PAGE = { page: 1, perPage: 100_000 }
 
+/** As many as one configuration can name. */
+const VOTERS_MAX = 63
+
 const projectTask = { project: z.string(), instance: z.string().min(1).max(128) }
 const taskProof = { id: z.string(), fencing_token: z.int().optional() }
 const email = z.string().min(3).max(254)
 const role = z.enum(['owner', 'member']).default('member')
 
+const hex = (byteLength: number) =>
+  z
+    .hex()
+    .length(2 * byteLength)
+    .lowercase()
+
 export const CONTROL_METHODS = {
   'mesh.status': method(z.strictObject({}), async ({ services }) => {
     const status = await services.mesh.status()
     const setupCode = services.accounts.setupCode()
-    return ok(setupCode === undefined ? status : { ...status, setupCode })
+    const electorate = services.electorate.view()
+    return ok({ ...status, electorate, ...(setupCode === undefined ? {} : { setupCode }) })
   }),
   'mesh.invite': method(
     z.strictObject({ capabilities: z.array(Capability).optional(), expiresInMs: z.int().min(1000).optional() }),
@@ -57,6 +69,23 @@ export const CONTROL_METHODS = {
   'mesh.leave': method(z.strictObject({}), ({ leave }) => leave()),
   'mesh.remove': method(z.strictObject({ member: z.string() }), ({ services }, { member }) =>
     services.mesh.remove(member),
+  ),
+  'voters.view': method(z.strictObject({}), async ({ services }) => ok(services.electorate.view())),
+  'voters.set': method(
+    z.strictObject({
+      members: z.array(z.string().min(1)).min(1).max(VOTERS_MAX),
+      force: z.strictObject({ reason: ForceReason }).optional(),
+    }),
+    ({ services }, { members, force }, signal) =>
+      services.electorate.set(force === undefined ? { members } : { members, force }, signal),
+  ),
+  'recovery.status': method(z.strictObject({}), async ({ services }) => ok(services.recovery.status())),
+  'recovery.create': method(z.strictObject({ publicKey: hex(32) }), ({ services }, { publicKey }) =>
+    services.recovery.create(publicKey),
+  ),
+  'recovery.use': method(
+    z.strictObject({ recoveryKey: hex(32), parents: z.array(hex(32)).max(PARENTS_MAX), proof: hex(64) }),
+    ({ services }, proof) => services.recovery.use(proof),
   ),
   'node.down': method(z.strictObject({ killSessions: z.boolean() }), ({ shutDown }, options) => shutDown(options)),
 
@@ -198,9 +227,9 @@ export type ControlMethodName = keyof typeof CONTROL_METHODS
 
 function method<T extends z.ZodType>(
   input: T,
-  run: (context: ControlContext, input: z.infer<T>) => Promise<Result<unknown>>,
+  run: (context: ControlContext, input: z.infer<T>, signal: AbortSignal) => Promise<Result<unknown>>,
 ): ControlMethod {
-  return { input, run: (context, value) => run(context, input.parse(value)) }
+  return { input, run: (context, value, signal) => run(context, input.parse(value), signal) }
 }
 
 const proof = (fencingToken: number | undefined): { fencingToken?: number } =>

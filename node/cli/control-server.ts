@@ -74,7 +74,9 @@ async function answer(
   context: () => ControlContext,
   log: Log,
 ): Promise<void> {
-  const result = await run(request, context).catch((error: unknown): Result<unknown> => {
+  const gone = new AbortController()
+  response.once('close', () => gone.abort(new Error('whoever asked has gone away')))
+  const result = await run(request, context, gone.signal).catch((error: unknown): Result<unknown> => {
     log.error({ err: error, method: request.url }, 'a command failed')
     return err(domainError('internal'))
   })
@@ -82,7 +84,11 @@ async function answer(
   response.end(JSON.stringify(result))
 }
 
-async function run(request: IncomingMessage, context: () => ControlContext): Promise<Result<unknown>> {
+async function run(
+  request: IncomingMessage,
+  context: () => ControlContext,
+  signal: AbortSignal,
+): Promise<Result<unknown>> {
   const name = (request.url ?? '').slice(1)
   const method: ControlMethod | undefined = Object.hasOwn(CONTROL_METHODS, name)
     ? CONTROL_METHODS[name as keyof typeof CONTROL_METHODS]
@@ -94,7 +100,7 @@ async function run(request: IncomingMessage, context: () => ControlContext): Pro
       }),
     )
   const input = method.input.safeParse(JSON.parse(await readBody(request)))
-  return input.success ? await method.run(context(), input.data) : err(invalidInput(input.error))
+  return input.success ? await method.run(context(), input.data, signal) : err(invalidInput(input.error))
 }
 
 async function readBody(request: IncomingMessage): Promise<string> {

@@ -3,9 +3,11 @@ import { ConfigError } from './config.ts'
 import { configCommand } from './commands/config.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { meshCommands } from './commands/mesh.ts'
+import { recoveryCommand } from './commands/recovery.ts'
 import { sessionCommand } from './commands/session.ts'
 import { upCommand } from './commands/up.ts'
 import { userCommand } from './commands/user.ts'
+import { votersCommand } from './commands/voters.ts'
 import { workCommands } from './commands/work.ts'
 import { CommandFailure, EXIT } from './exit.ts'
 import { DataDirectoryError } from '../adapters/data-directory.ts'
@@ -26,7 +28,15 @@ const program = new Command('rookery')
 
 program.addCommand(upCommand())
 for (const command of meshCommands()) program.addCommand(command)
-for (const command of [userCommand(), ...workCommands(), sessionCommand(), doctorCommand(), configCommand()])
+for (const command of [
+  userCommand(),
+  ...workCommands(),
+  sessionCommand(),
+  votersCommand(),
+  recoveryCommand(),
+  doctorCommand(),
+  configCommand(),
+])
   program.addCommand(command)
 for (const command of allCommands(program)) command.exitOverride()
 

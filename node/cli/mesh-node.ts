@@ -11,6 +11,7 @@ import { serveJoins } from '../services/membership/join-service.ts'
 import { createLockService } from '../services/locks/lock-composition.ts'
 import { createMachineService, type Machines } from '../services/machines/machine-service.ts'
 import { createMeshService, isEmptyMesh } from '../services/membership/mesh-service.ts'
+import { createRecoveryService } from '../services/membership/recovery-service.ts'
 import type { MeshService } from '../services/membership/mesh-service.ts'
 import { createProjectService } from '../services/projects/project-service.ts'
 import { createRpc } from '../services/rpc/rpc-service.ts'
@@ -18,6 +19,8 @@ import type { Rpc } from '../services/rpc/rpc.ts'
 import type { Services } from '../services/services.ts'
 import { createSessionService } from '../services/sessions/session-composition.ts'
 import { createTaskService } from '../services/tasks/task-composition.ts'
+import { watchAvailability } from '../services/voters/availability-watch.ts'
+import { createElectorateService } from '../services/voters/electorate-service.ts'
 import { openMeshCore, type Cleanup, type MeshCore, type MeshNodeDeps } from './mesh-core.ts'
 import { rememberPort } from './remembered.ts'
 import { rookeryVersion } from './version.ts'
@@ -119,10 +122,23 @@ async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup
   cleanup.push(() => sessions.stop())
   followMembership(core, { events, tasks: work.tasks })
   serveJoins({ ...means, network, membership, addressOf: (peer) => hostOf(network.connectionOf(peer)?.address) })
-  return {
-    services: { accounts, machines, projects, ...work, sessions, mesh, events, voters: core.leases.changes },
-    accounts,
-  }
+  const governance = await openGovernance(core, machines, cleanup)
+  return { services: { accounts, machines, projects, ...work, sessions, mesh, ...governance, events }, accounts }
+}
+
+type Governance = Pick<Services, 'recovery' | 'voters' | 'electorate'>
+
+/** Who decides: admins and voters, and what becomes of the mesh without them. */
+async function openGovernance(core: MeshCore, machines: Machines, cleanup: Cleanup): Promise<Governance> {
+  const { means, self, store, membership, presence, nameOf, leases } = core
+  const members = (): Iterable<PeerId> => membership.current().members.keys()
+  const availability = await watchAvailability({ ...means, self, store, members, presence })
+  cleanup.push(() => availability.stop())
+  const voters = leases.changes
+  const shared = { ...means, self, membership, nameOf }
+  const isAlwaysOn = (peer: PeerId): boolean => machines.isAlwaysOn(peer)
+  const electorate = createElectorateService({ ...shared, voters, presence, availability, isAlwaysOn })
+  return { recovery: createRecoveryService(shared), voters, electorate }
 }
 
 const NO_REMOTE_SESSIONS = 'This machine takes no sessions from others (sessions.remote).'
@@ -184,6 +200,7 @@ async function openDirectory(
       rookeryVersion: rookeryVersion(),
       capabilities: [],
       maxSessions: config.sessions.max,
+      alwaysOn: config.alwaysOn,
     },
     machineTokens: accounts.machineTokens,
     removeMember: (peer) => mesh.remove(peer),

@@ -1,6 +1,7 @@
 import { createPinoLog } from '../adapters/pino-log.ts'
 import { StoreUnusableError } from '../adapters/level-store.ts'
 import { StorageError } from '../services/feeds/documents.ts'
+import type { RecoveryStatus } from '../services/membership/recovery-service.ts'
 import type { Config } from './config.ts'
 import { CommandFailure, EXIT } from './exit.ts'
 import { runNode, type RunningNode } from './run-node.ts'
@@ -29,9 +30,10 @@ export async function runUp(dataDir: string, config: Config, output: { json: boo
 }
 
 async function announce(dataDir: string, node: RunningNode, { json }: { json: boolean }): Promise<void> {
+  const { services, core } = node.mesh()
   const { meshId, peerId, name, http, members, setupCode } = {
     setupCode: undefined,
-    ...(await node.mesh().services.mesh.status()),
+    ...(await services.mesh.status()),
   }
   if (json) {
     const ready = { mesh_id: meshId, peer_id: peerId, name, http, data_dir: dataDir, setup_code: setupCode }
@@ -49,11 +51,18 @@ async function announce(dataDir: string, node: RunningNode, { json }: { json: bo
       ? []
       : ['Open that address to make the first user; the link works once.']),
     ...(members.length === 1 ? ['To add a machine: `rookery invite` here, `rookery join <ticket>` there.'] : []),
+    ...(core.boot === 1 && isOnlyAdmin(services.recovery.status()) ? [OFFER_RECOVERY] : []),
     'Stop with Ctrl-C; sessions go on.',
     '',
   ]
   process.stdout.write(lines.join('\n'))
 }
+
+const OFFER_RECOVERY =
+  'So that losing this machine does not orphan the mesh: `rookery recovery create` prints 24 words to write down.'
+
+const isOnlyAdmin = ({ isAdmin, admins, keys }: RecoveryStatus): boolean =>
+  isAdmin && admins.length === 1 && keys.length === 0
 
 /** What a person can mend gets a sentence; everything else keeps its stack. */
 function explain(error: unknown, { http, p2p }: Config, dataDir: string): unknown {

@@ -1,12 +1,14 @@
 import type { AccountService } from './accounts/account-service.ts'
 import type { EventHub } from './event-hub.ts'
+import type { VoterService } from './leases/voter-service.ts'
 import type { LockService } from './locks/lock-service.ts'
 import type { MachineService } from './machines/machine-service.ts'
 import type { MeshService } from './membership/mesh-service.ts'
+import type { RecoveryService } from './membership/recovery-service.ts'
 import type { ProjectService } from './projects/project-service.ts'
 import type { SessionService } from './sessions/session-service.ts'
 import type { TaskService } from './tasks/task-service.ts'
-import type { VoterService } from './leases/voter-service.ts'
+import type { ElectorateService } from './voters/electorate-service.ts'
 
 /** The one API that every surface (HTTP dialects, WebSocket, CLI, page) calls. */
 export type Services = {
@@ -17,6 +19,9 @@ export type Services = {
   readonly locks: LockService
   readonly sessions: SessionService
   readonly mesh: MeshService
+  readonly recovery: RecoveryService
   readonly voters: VoterService
+  /** The voters among the machines that could vote, and who should. */
+  readonly electorate: ElectorateService
   readonly events: EventHub
 }

@@ -2,7 +2,7 @@ import type { Capability } from '../../crdt/capability.ts'
 import { toHex } from '../codec.ts'
 import type { Crypto } from '../crypto.ts'
 import { type GraphNode, isAncestor, type RecordGraph } from './graph.ts'
-import { grantOf } from './log-index.ts'
+import { grantOf, keptBy } from './log-index.ts'
 import {
   inviteProofBytes,
   type KnownRecord,
@@ -43,7 +43,7 @@ export function admissionRefusal(crypto: Crypto, graph: RecordGraph, node: Graph
     case 'forcedVoterSet':
       return covers(held, ['admin'])
     case 'recover':
-      return recoveryRefusal(crypto, graph, node, act)
+      return covers(held, keptBy(graph.find(toHex(act.recoveryKey)), act)) ?? recoveryRefusal(crypto, graph, node, act)
     case 'voterSet':
     case 'voterFault':
     case 'opaque':
@@ -71,13 +71,12 @@ function recoveryRefusal(
   crypto: Crypto,
   graph: RecordGraph,
   node: GraphNode,
-  { recoveryKey, capabilities, parents, proof }: Extract<KnownRecord, { type: 'recover' }>,
+  { recoveryKey, parents, proof }: Extract<KnownRecord, { type: 'recover' }>,
 ): RecordRefusal | undefined {
   const { author, mesh } = node.record
   const key = graph.find(toHex(recoveryKey))
   if (key?.record.act.type !== 'recoveryKey' || !isAncestor(key, node)) return 'bad_recovery'
-  const { capabilities: given, key: publicKey } = key.record.act
-  if (!capabilities.every((name) => given.includes(name))) return 'bad_recovery'
+  const { key: publicKey } = key.record.act
   const proven = recoveryProofBytes(crypto, { mesh, peer: author, recoveryKey, parents })
   return crypto.verifyRaw(publicKey, proven, proof) ? undefined : 'bad_signature'
 }

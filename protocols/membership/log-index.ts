@@ -2,7 +2,7 @@ import { CAPABILITIES, type Capability } from '../../crdt/capability.ts'
 import type { PeerId } from '../../crdt/ids.ts'
 import { toHex } from '../codec.ts'
 import { bySeniority, type GraphNode, isAncestor, type RecordGraph } from './graph.ts'
-import { knownCapabilities } from './records.ts'
+import { type KnownRecord, knownCapabilities } from './records.ts'
 
 /** The records of a log by what they are about, each list from senior to junior. */
 export type LogIndex = {
@@ -94,17 +94,28 @@ export function needsOf(index: LogIndex, node: GraphNode): readonly Capability[]
       return act.peer === author ? [] : ['admin']
     case 'revokeInvite':
       return index.invites.get(toHex(act.invite))?.invite?.record.author === author ? [] : ['admin']
+    case 'recover':
+      return keptBy(index.recoveryKeys.get(toHex(act.recoveryKey)), act)
     case 'forcedVoterSet':
       return ['admin']
     case 'genesis':
     case 'leaseConfig':
-    case 'recover':
     case 'voterSet':
     case 'voterFault':
     case 'opaque':
       break
   }
   return []
+}
+
+/** What a recovery names beyond what its key gives: only what the author holds already. */
+export function keptBy(
+  key: GraphNode | undefined,
+  { capabilities }: Extract<KnownRecord, { type: 'recover' }>,
+): readonly Capability[] {
+  const act = key?.record.act
+  const given = act?.type === 'recoveryKey' ? act.capabilities : []
+  return knownCapabilities(capabilities.filter((name) => !given.includes(name)))
 }
 
 /** What one admission or capability change gives. */

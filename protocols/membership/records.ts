@@ -113,6 +113,7 @@ export const KnownRecord = z.discriminatedUnion('type', [
     type: z.literal('recover'),
     /** Hash of the recoveryKey record. */
     recoveryKey: Hash,
+    /** What the key gives, and what the author has already and keeps. */
     capabilities: CapabilityNames,
     /** By the recovery key: whoever holds the words wanted this from this node, here and now. */
     proof: Signature,

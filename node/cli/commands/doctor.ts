@@ -5,15 +5,9 @@ import type { Command } from 'commander'
 import { command, controlSocket, print, type CommonOptions } from '../command.ts'
 import { loadConfig, type Config } from '../config.ts'
 import { callNode } from '../control-client.ts'
+import { checkGovernance } from '../doctor-governance.ts'
 import { EXIT } from '../exit.ts'
-
-/** One thing that was looked at. `remedy` says what to do unless all is well. */
-export type Finding = {
-  readonly check: string
-  readonly state: 'ok' | 'warning' | 'problem'
-  readonly found: string
-  readonly remedy: string | null
-}
+import { bad, type Finding, good, warn } from '../finding.ts'
 
 export function doctorCommand(): Command {
   return command('doctor', 'examine this machine and say what to mend').action(async (options: CommonOptions) => {
@@ -47,16 +41,13 @@ export async function examine(dataDir: string): Promise<readonly Finding[]> {
     configuration,
     ...(await checkDataDirectory(dataDir)),
     running ? good('node', 'running') : warn('node', 'not running', 'Start it with `rookery up`.'),
+    ...(running ? await checkGovernance(dataDir) : []),
     ...(isLoaded && !running ? [await checkPort((config as { config: Config }).config)] : []),
     checkClock(),
     ...(await checkAgents()),
     ...(await checkInotify()),
   ]
 }
-
-const good = (check: string, found: string): Finding => ({ check, state: 'ok', found, remedy: null })
-const warn = (check: string, found: string, remedy: string): Finding => ({ check, state: 'warning', found, remedy })
-const bad = (check: string, found: string, remedy: string): Finding => ({ check, state: 'problem', found, remedy })
 
 const NODE_MAJOR_MIN = 24
 

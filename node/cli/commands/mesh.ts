@@ -6,6 +6,8 @@ import { ask, command, parseDuration, print, table, type CommonOptions } from '.
 import { callNode, NodeNotRunningError } from '../control-client.ts'
 import { controlSocket } from '../command.ts'
 import { CommandFailure, EXIT, failureOf } from '../exit.ts'
+import type { ElectorateView } from '../../services/voters/electorate-service.ts'
+import { forcedWords, quorumWords, voterProblems } from '../voters-words.ts'
 
 export const meshCommands = (): Command[] => [invite(), join(), members(), remove(), leave(), status(), down()]
 
@@ -111,21 +113,29 @@ function leave(): Command {
 
 function status(): Command {
   return command('status', 'show the state of this node and its mesh').action(async (options: CommonOptions) => {
-    const state = await ask<MeshStatus>(options, 'mesh.status')
+    const state = await ask<StatusView>(options, 'mesh.status')
     print(options, wireStatus(state), () => [
       ...table([
         ['mesh', state.meshId],
         ['node', `${state.name} (${state.peerId})`],
         ['gateway', state.http ?? 'none'],
         ...(state.setupCode === undefined ? [] : [['setup code', `${state.setupCode} (makes the first user)`]]),
+        ['voters', `${voterNames(state.electorate)} (epoch ${state.electorate.epoch})`],
+        ['claims', quorumWords(state.electorate)],
         ['documents', `${state.documents.length}`],
       ]),
       '',
       ...table([MEMBER_HEADINGS, ...state.members.map(memberRow)]),
-      ...state.problems.map((problem) => `! ${problem}`),
+      ...[...state.problems, ...voterProblems(state.electorate)].map((problem) => `! ${problem}`),
+      ...forcedWords(state.electorate),
     ])
   })
 }
+
+type StatusView = MeshStatus & { readonly electorate: ElectorateView }
+
+const voterNames = ({ machines }: ElectorateView): string =>
+  machines.flatMap(({ voter, name }) => (voter ? [name] : [])).join(', ') || 'none'
 
 function down(): Command {
   return command('down', 'stop the running node; its sessions go on unless told otherwise')
@@ -160,13 +170,15 @@ const wireMember = (member: MemberView): object => ({
   problem: member.problem,
 })
 
-const wireStatus = (status: MeshStatus): object => ({
+const wireStatus = (status: StatusView): object => ({
   mesh_id: status.meshId,
   peer_id: status.peerId,
   name: status.name,
   http: status.http,
   members: status.members.map(wireMember),
   voters: status.voters,
+  epoch: status.electorate.epoch,
+  quorum: status.electorate.quorum,
   documents: status.documents,
   problems: status.problems,
   ...(status.setupCode === undefined ? {} : { setup_code: status.setupCode }),

@@ -28,6 +28,8 @@ export type MachineDirectory = {
   find(id: string): Machine | undefined
   /** What a member's machine calls itself, once it has said so. */
   nameOf(peer: PeerId): string | undefined
+  /** Whether a member's machine says that it is always on. */
+  isAlwaysOn(peer: PeerId): boolean
   /** Looks again at bridged machines, after a write of our own. */
   refresh(): void
   stop(): void
@@ -91,6 +93,10 @@ class Directory implements MachineDirectory {
 
   nameOf(peer: PeerId): string | undefined {
     return this.#stated.get(peer)?.name
+  }
+
+  isAlwaysOn(peer: PeerId): boolean {
+    return this.#stated.get(peer)?.alwaysOn ?? false
   }
 
   refresh(): void {
@@ -193,5 +199,6 @@ const iso = (ms: number | undefined): string | null => (ms === undefined ? null 
 
 /** Nothing tells whether a host without a node is up: saying `online` would be a guess. */
 function bridgedMachine(id: MachineId, record: BridgedRecord): Machine {
-  return { ...record, id, node: null, status: 'offline', activeSessions: 0, lastSeenAt: null, connectedAt: null }
+  const nothing = { alwaysOn: false, activeSessions: 0, lastSeenAt: null, connectedAt: null }
+  return { ...record, ...nothing, id, node: null, status: 'offline' }
 }

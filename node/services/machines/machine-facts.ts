@@ -80,4 +80,5 @@ export const unknownFacts = (name: string): MachineFacts => ({
   agents: {},
   capabilities: [],
   maxSessions: 1,
+  alwaysOn: false,
 })

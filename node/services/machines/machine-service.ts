@@ -52,7 +52,7 @@ export type MachineServiceDeps = {
   readonly rpc: Rpc
   readonly probe: Pick<MachineProbe, 'facts'>
   /** What this machine's configuration says about it. */
-  readonly configured: Pick<MachineFacts, 'name' | 'rookeryVersion' | 'capabilities' | 'maxSessions'>
+  readonly configured: Pick<MachineFacts, 'name' | 'rookeryVersion' | 'capabilities' | 'maxSessions' | 'alwaysOn'>
   /** Undefined on a node that serves no users: bridged machines cannot be registered there. */
   readonly machineTokens: MachineTokens | undefined
   /** Removes a member from the mesh. */
@@ -67,6 +67,8 @@ export type Machines = MachineService & {
   regenerateToken(actor: Actor, id: string): Promise<Result<{ token: string }>>
   /** What a member's machine calls itself, once it has said so. */
   nameOf(peer: PeerId): string | undefined
+  /** Whether a member's machine says that it is always on. */
+  isAlwaysOn(peer: PeerId): boolean
   stop(): void
 }
 
@@ -88,6 +90,7 @@ export async function createMachineService(deps: MachineServiceDeps): Promise<Ma
     nodeOf: async (id) => nodeOf(directory, id),
     regenerateToken: (actor, id) => regenerateToken(context, actor, id),
     nameOf: (peer) => directory.nameOf(peer),
+    isAlwaysOn: (peer) => directory.isAlwaysOn(peer),
     stop: () => directory.stop(),
   }
 }

@@ -4,6 +4,10 @@ import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import { domainError } from '../../../crdt/errors.ts'
+import { err } from '../../../crdt/result.ts'
+import type { ControlContext } from '../../../node/cli/control-methods.ts'
+import type { Services } from '../../../node/services/services.ts'
 import { callNode } from '../../../node/cli/control-client.ts'
 import { serveControl, type ControlServer, type ControlServerDeps } from '../../../node/cli/control-server.ts'
 import { createRecordedLog } from '../../support/log.ts'
@@ -56,4 +60,33 @@ it('closes while a terminal is attached, and hangs up on it', async () => {
   servers.length = 0
   await server.close()
   await hungUp
+})
+
+it('tells a command that takes its time when whoever asked has gone away', async () => {
+  const asking = Promise.withResolvers<AbortSignal>()
+  const set: Services['electorate']['set'] = async (_, signal) => {
+    if (signal) asking.resolve(signal)
+    await new Promise((done) => signal?.addEventListener('abort', done))
+    return err(domainError('cancelled'))
+  }
+  const services = { electorate: { set } } as unknown as Services
+  const { path } = await serve({ context: () => ({ services }) as ControlContext })
+  const asked = request({ socketPath: path, path: '/voters.set', method: 'POST' })
+  asked.on('error', () => undefined)
+  asked.end(JSON.stringify({ members: ['beta'] }))
+  const signal = await asking.promise
+  const told = once(signal, 'abort')
+  expect(signal.aborted).toBe(false)
+  asked.destroy()
+  await told
+})
+
+it.each([
+  ['no voter', { members: [] }],
+  ['more voters than a set can name', { members: Array.from({ length: 64 }, (_, i) => `m${i}`) }],
+  ['no reason to force', { members: ['m'], force: { reason: '' } }],
+  ['a reason that moves the cursor', { members: ['m'], force: { reason: '\u001b[2J' } }],
+])('refuses a change of voters with %s', async (_, input) => {
+  const { path } = await serve()
+  expect(await callNode(path, 'voters.set', input)).toMatchObject({ ok: false, error: { code: 'invalid_input' } })
 })

@@ -43,6 +43,7 @@ const facts = {
   agents: { codex: '/usr/bin/codex' },
   capabilities: [],
   maxSessions: 10,
+  alwaysOn: true,
 }
 
 test('facts and sessions come back as they were written, on another replica too', () => {

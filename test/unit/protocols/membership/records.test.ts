@@ -229,14 +229,18 @@ describe('what a log admits', () => {
       (h, tip) => h.recover(3, [tip], h.recoveryKey(0, [tip], 2000)),
       'bad_recovery',
     ],
-    ['a recovery by what is no recovery key', (h, tip) => h.recover(3, [tip], tip, { words: 2000 }), 'bad_recovery'],
     [
-      'a recovery of more than the key gives',
+      'a recovery by what is no recovery key',
+      (h, tip) => h.recover(3, [tip], tip, { words: 2000, capabilities: ['run'] }),
+      'bad_recovery',
+    ],
+    [
+      'a recovery of more than the key gives and its author had',
       (h, tip) => {
         const key = h.recoveryKey(2, [tip], 2000, ['admin', 'run'])
         return h.recover(3, [key], key, { capabilities: ['admin', 'run', 'vote'] })
       },
-      'bad_recovery',
+      'unauthorised',
     ],
     [
       'a proof that another member published',

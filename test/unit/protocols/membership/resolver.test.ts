@@ -251,6 +251,18 @@ describe('membership from records', () => {
     expect(membersIn(settle(h.records))[2]).toBe('admin run')
   })
 
+  it('[M21] lets its author keep what it has beyond what the key gives, unless that was taken away', () => {
+    const h = createHistory()
+    const admin = h.join(0, [h.genesis], 1, ['admin', 'run'])
+    const two = h.join(0, [admin], 2, ['store'])
+    const key = h.recoveryKey(1, [two], 2000, ['admin', 'run'])
+    h.recover(2, [key], key, { capabilities: ['admin', 'run', 'store'] })
+    expect(membersIn(settle(h.records))[2]).toBe('admin run store')
+    const demotion = h.grant(0, [key], 2, ['run'])
+    h.recover(2, [demotion], key, { capabilities: ['admin', 'run', 'store'] })
+    expect(membersIn(settle(h.records))[2]).toBe('run')
+  })
+
   it('[M21] keeps the newest key, and several only when they were made at the same time', () => {
     const h = createHistory()
     const one = h.join(0, [h.genesis], 1, [...ALL])

@@ -24,7 +24,7 @@ const HOST: HostFacts = {
   claudePath: '/usr/bin/claude',
   agents: { claude: '/usr/bin/claude' },
 }
-const CONFIGURED = { name: 'desk', rookeryVersion: '0.1.0', capabilities: ['gpu'], maxSessions: 10 }
+const CONFIGURED = { name: 'desk', rookeryVersion: '0.1.0', capabilities: ['gpu'], maxSessions: 10, alwaysOn: false }
 const PAGE = { page: 1, perPage: 15 }
 
 const started: Machines[] = []

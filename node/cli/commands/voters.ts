@@ -1,0 +1,109 @@
+import { createInterface } from 'node:readline/promises'
+import type { Command } from 'commander'
+import type { ElectorateView, ElectorView } from '../../services/voters/electorate-service.ts'
+import { ask, command, group, print, type CommonOptions } from '../command.ts'
+import { CommandFailure, EXIT } from '../exit.ts'
+import { choiceWarnings, electorateLines, wireElectorate } from '../voters-words.ts'
+
+export function votersCommand(): Command {
+  return group('voters', 'the machines whose agreement makes a claim: show them (`list`), or choose others (`set`)')
+    .addCommand(list(), { isDefault: true })
+    .addCommand(set())
+}
+
+function list(): Command {
+  return command('list', 'show who votes, who could, and what would be better').action(
+    async (options: CommonOptions) => {
+      const view = await ask<ElectorateView>(options, 'voters.view')
+      print(options, wireElectorate(view), () => electorateLines(view))
+    },
+  )
+}
+
+type SetOptions = CommonOptions & { force?: boolean; reason?: string; yes?: boolean }
+
+function set(): Command {
+  return command('set', 'choose the voters: a quorum of the present ones has to agree')
+    .argument('<member...>', 'names or peer ids of all voters there shall be')
+    .option('--force', 'do not ask the present voters; only when a quorum of them is gone for good')
+    .option('--reason <text>', 'why, for whoever reads the log of the mesh later (with --force)')
+    .option('--yes', 'do not ask whether you are sure (with --force)')
+    .addHelpText('after', SET_HELP)
+    .action(async (members: string[], options: SetOptions) => {
+      const force = forceOf(options)
+      const before = await ask<ElectorateView>(options, 'voters.view')
+      say(explanation(members, before, force !== undefined))
+      if (force !== undefined && !options.yes) await confirm()
+      const after = await withProgress(options, () => ask<ElectorateView>(options, 'voters.set', { members, ...force }))
+      print(options, wireElectorate(after), () => electorateLines(after))
+    })
+}
+
+const SET_HELP = `
+Live claims and locks are carried over. Nothing changes unless a quorum of the present voters agrees and every new
+voter can be reached; Ctrl-C gives up. Needs \`admin\`. Three voters tolerate one that is down, five tolerate two.
+
+With --force the present voters are not asked. Should some of them be alive somewhere, they and the new ones may give
+one claim to two machines until their networks meet; fencing tokens then refuse what the earlier holder writes. The
+new voters grant nothing until every earlier claim must have run out (about 11 minutes).`
+
+function forceOf({ force, reason }: SetOptions): { force: { reason: string } } | undefined {
+  if (force && reason === undefined)
+    throw new CommandFailure('--force needs --reason "…": others will want to know why.', EXIT.usage)
+  if (!force && reason !== undefined) throw new CommandFailure('--reason goes with --force.', EXIT.usage)
+  return reason === undefined ? undefined : { force: { reason } }
+}
+
+function explanation(members: readonly string[], { machines, quorum }: ElectorateView, isForced: boolean): string[] {
+  const voters = machines.filter(({ voter }) => voter)
+  const names = (all: readonly ElectorView[]): string => all.map(({ name }) => name).join(', ')
+  const chosen = machines.filter(({ peerId, name }) => members.includes(peerId) || members.includes(name))
+  const how = isForced
+    ? [
+        `The present voters (${names(voters)}) are not asked. If any of them is alive somewhere, two machines may hold`,
+        'one claim until the networks meet; then the later one counts, and what the earlier one writes is refused.',
+        'New claims wait until every earlier one must have run out, about 11 minutes.',
+      ]
+    : [
+        `Asking the present voters (${names(voters)}): ${quorum} of ${voters.length} must agree, and every new voter must be reachable.`,
+        'Live claims and locks are carried over. Ctrl-C gives up.',
+      ]
+  return [...how, ...choiceWarnings(new Set(members).size, chosen)]
+}
+
+/** @throws CommandFailure unless a person says yes. */
+async function confirm(): Promise<void> {
+  if (!process.stdin.isTTY)
+    throw new CommandFailure('Nobody is here to ask whether this is meant: add --yes.', EXIT.usage)
+  const terminal = createInterface({ input: process.stdin, output: process.stderr })
+  const answer = await terminal.question('Install these voters by force? Type yes: ')
+  terminal.close()
+  if (answer.trim().toLowerCase() !== 'yes')
+    throw new CommandFailure('Nothing was changed.', EXIT.refused, { code: 'cancelled' })
+}
+
+const PROGRESS_MS = 5000
+
+/** Says who is being waited for while `work` takes its time. */
+async function withProgress<T>(options: CommonOptions, work: () => Promise<T>): Promise<T> {
+  const tick = setInterval(() => {
+    ask<ElectorateView>(options, 'voters.view').then(
+      ({ machines }) => say([waitingWords(machines)]),
+      () => undefined, // the work itself says what is wrong
+    )
+  }, PROGRESS_MS)
+  try {
+    return await work()
+  } finally {
+    clearInterval(tick)
+  }
+}
+
+function waitingWords(machines: readonly ElectorView[]): string {
+  const away = machines.filter(({ online }) => !online).map(({ name }) => name)
+  return away.length === 0 ? 'Still waiting for answers.' : `Still waiting; offline: ${away.join(', ')}.`
+}
+
+function say(lines: readonly string[]): void {
+  for (const line of lines) process.stderr.write(`${line}\n`)
+}

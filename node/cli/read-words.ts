@@ -1,0 +1,52 @@
+import { CommandFailure, EXIT } from './exit.ts'
+
+/** 24 words of at most eight letters, numbered, with room to spare. */
+const WORDS_CHARS_MAX = 1024
+
+/**
+ * Takes secret words from what is piped in or, when a person sits there, from the keyboard without showing them. They
+ * never come from arguments or environment: other processes can read those. At the keyboard, Enter ends the words once
+ * `isComplete` says so, and Ctrl-D in any case.
+ */
+export async function readWords(prompt: string, isComplete: (text: string) => boolean): Promise<string> {
+  if (!process.stdin.isTTY) return await readPiped()
+  process.stderr.write(prompt)
+  process.stdin.setRawMode(true)
+  try {
+    return await readTyped(isComplete)
+  } finally {
+    process.stdin.setRawMode(false)
+    process.stdin.pause()
+    process.stderr.write('\n')
+  }
+}
+
+async function readPiped(): Promise<string> {
+  let text = ''
+  for await (const chunk of process.stdin.setEncoding('utf8')) {
+    text += chunk
+    if (text.length > WORDS_CHARS_MAX) throw tooLong()
+  }
+  return text
+}
+
+async function readTyped(isComplete: (text: string) => boolean): Promise<string> {
+  let text = ''
+  for await (const chunk of process.stdin.setEncoding('utf8')) {
+    for (const key of String(chunk)) {
+      if (key === CTRL_C)
+        throw new CommandFailure('Cancelled; nothing was changed.', EXIT.refused, { code: 'cancelled' })
+      if (key === CTRL_D || (isEnter(key) && isComplete(text))) return text
+      text = isErase(key) ? text.slice(0, -1) : text + (isEnter(key) ? ' ' : key)
+      if (text.length > WORDS_CHARS_MAX) throw tooLong()
+    }
+  }
+  return text
+}
+
+const CTRL_C = '\u0003'
+const CTRL_D = '\u0004'
+const isEnter = (key: string): boolean => key === '\r' || key === '\n'
+const isErase = (key: string): boolean => key === '\u007f' || key === '\b'
+
+const tooLong = (): CommandFailure => new CommandFailure('That is more than 24 words can be.', EXIT.usage)
