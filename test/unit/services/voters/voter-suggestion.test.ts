@@ -15,7 +15,7 @@ const members = (shares: Readonly<Record<string, number | 'always' | 'new'>>): C
     ...seen(typeof share === 'number' ? share : null),
   }))
 const suggest = (shares: Readonly<Record<string, number | 'always' | 'new'>>, present: string): string | null =>
-  suggestVoters(members(shares), [...present] as PeerId[])?.join('') ?? null
+  suggestVoters(members(shares), Array.from(present) as PeerId[])?.join('') ?? null
 
 describe('a machine that others may depend on', () => {
   it.each([
