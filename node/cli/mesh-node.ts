@@ -205,7 +205,8 @@ async function openWork({ core, rpc, projects, events, ttlMs, ...names }: WorkDe
   const shared = { ...means, self, documents, leases, presence, events, rpc, projects, nameOf, ttlMs }
   const tasks = createTaskService(shared)
   cleanup.push(() => tasks.stop())
-  const locks = createLockService({ ...shared, boot })
+  const isMember = (peer: PeerId): boolean => membership.current().members.has(peer)
+  const locks = createLockService({ ...shared, boot, isMember })
   cleanup.push(() => locks.stop())
   await tasks.start()
   await locks.start()
