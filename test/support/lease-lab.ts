@@ -140,7 +140,7 @@ export class VoterLab {
     return new Voter(
       {
         signatures: signaturesOf(this.number),
-        sha256: crypto.sha256,
+        sha256: (data) => crypto.sha256(data),
         isMember: (node) => !this.removed.has(node),
         isAdmin: (node) => this.admins.has(node),
         newIncarnation: () => hex(0xfe),

@@ -1,8 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import { backoffMs, DEFAULT_TIMINGS } from '../../../../protocols/lease/timings.ts'
-import { Arena, hex, path, peer } from '../../../support/lease-lab.ts'
+import type { Grant } from '../../../../protocols/lease/messages.ts'
+import { Arena, hex, path, peer, signedBy } from '../../../support/lease-lab.ts'
 
 const { holdMs, ttlMs, margin, firstRenewMs, requestTimeoutMs, retransmitMs } = DEFAULT_TIMINGS
+
+/** What a voter answers to a request of member 21 or 22. */
+const reply = (arena: Arena, voter: number, request: Parameters<Arena['signed']>[0]) =>
+  arena.reply(voter, arena.signed(request))
 
 /** A claim by member 21 that all voters have granted. */
 function held(arena: Arena) {
@@ -42,13 +47,13 @@ describe('[L2.5] acquire', () => {
     const arena = new Arena(3)
     const claim = arena.claim(21)
     const { request } = claim.poll(arena.now).send!
-    const grant = arena.reply(0, request)!
+    const grant = reply(arena, 0, request)!
     expect([arena.deliver(claim, grant), arena.deliver(claim, grant)]).toEqual([undefined, undefined])
   })
 
   it('asks for the short hold first', () => {
     const arena = new Arena(1)
-    expect(arena.claim(21).poll(arena.now).send!.request.ttl).toBe(holdMs)
+    expect(arena.claim(21).poll(arena.now).send!.request.body.ttl).toBe(holdMs)
   })
 
   it('validity counts from before the first transmission, not from retransmission or answer', () => {
@@ -58,7 +63,7 @@ describe('[L2.5] acquire', () => {
     arena.advance(retransmitMs)
     expect(claim.poll(arena.now).send).toEqual(first) // the same bytes
     arena.advance(1000)
-    arena.deliver(claim, arena.reply(0, first.request)!)
+    arena.deliver(claim, reply(arena, 0, first.request)!)
     arena.advance(margin * holdMs - 2001)
     expect(claim.isValid(arena.now)).toBe(true)
     arena.advance(1)
@@ -68,7 +73,7 @@ describe('[L2.5] acquire', () => {
   it('a quorum that comes too late certifies nothing', () => {
     const arena = new Arena(1)
     const claim = arena.claim(21)
-    const grant = arena.reply(0, claim.poll(arena.now).send!.request)!
+    const grant = reply(arena, 0, claim.poll(arena.now).send!.request)!
     arena.advance(margin * holdMs)
     expect(arena.deliver(claim, grant)).toEqual({ is: 'refused' })
     expect(claim.isValid(arena.now)).toBe(false)
@@ -103,7 +108,7 @@ describe('[L2.5] acquire', () => {
   it('late grants of a withdrawn attempt are ignored', () => {
     const arena = new Arena(1)
     const claim = arena.claim(21)
-    const grant = arena.reply(0, claim.poll(arena.now).send!.request)!
+    const grant = reply(arena, 0, claim.poll(arena.now).send!.request)!
     claim.release()
     expect(arena.deliver(claim, grant)).toBeUndefined()
     expect([claim.isValid(arena.now), claim.poll(arena.now)]).toEqual([false, {}])
@@ -114,11 +119,11 @@ describe('[L2.5] acquire', () => {
     const claim = held(arena)
     arena.advance(firstRenewMs)
     const old = claim.poll(arena.now).send!.request
-    const late = [arena.reply(0, old)!, arena.reply(1, old)!]
+    const late = [reply(arena, 0, old)!, reply(arena, 1, old)!]
     arena.advance(requestTimeoutMs)
     claim.poll(arena.now)
     arena.advance(1000)
-    expect(claim.poll(arena.now).send!.request.seq).toBe(old.seq + 1)
+    expect(claim.poll(arena.now).send!.request.body.seq).toBe(old.body.seq + 1)
     expect(late.map((grant) => arena.deliver(claim, grant))).toEqual([undefined, undefined])
   })
 
@@ -127,7 +132,7 @@ describe('[L2.5] acquire', () => {
     const claim = held(arena)
     arena.voters[0]!.removed.add(peer(21))
     arena.advance(firstRenewMs)
-    const refusal = arena.reply(0, claim.poll(arena.now).send!.request)!
+    const refusal = reply(arena, 0, claim.poll(arena.now).send!.request)!
     arena.advance(requestTimeoutMs)
     claim.poll(arena.now)
     arena.advance(1000)
@@ -139,12 +144,14 @@ describe('[L2.5] acquire', () => {
   it('a grant or a refusal that its voter did not sign does not count', () => {
     const arena = new Arena(1)
     const claim = arena.claim(21)
-    const grant = arena.reply(0, claim.poll(arena.now).send!.request)!
-    const forged = { ...grant, sig: new Uint8Array(64) }
-    expect(arena.deliver(claim, forged)).toBeUndefined()
-    const { reqHash, lid } = grant
-    const deny = { v: 1 as const, space: grant.space, voter: peer(1), inc: hex(1), lid, seq: 0, reqHash }
-    expect(arena.deliver(claim, { ...deny, why: 'released', sig: new Uint8Array(64) })).toBeUndefined()
+    const grant = reply(arena, 0, claim.poll(arena.now).send!.request)!
+    const seal = { sig: new Uint8Array(64), path: [], at: 0 }
+    expect(arena.deliver(claim, { ...grant, seal })).toBeUndefined()
+    const { reqHash, lid, space } = grant.body
+    const deny = { v: 1 as const, space, voter: peer(1), inc: hex(1), lid, seq: 0, reqHash, why: 'released' as const }
+    expect(arena.deliver(claim, signedBy(2, 'deny', deny))).toBeUndefined()
+    const asGrant = signedBy(1, 'grant', deny)
+    expect(arena.deliver(claim, { ...asGrant, kind: 'deny' })).toBeUndefined()
     expect(arena.deliver(claim, grant)).toMatchObject({ is: 'certified' })
   })
 
@@ -152,9 +159,10 @@ describe('[L2.5] acquire', () => {
     const arena = new Arena(3)
     const claim = arena.claim(21)
     const { request } = claim.poll(arena.now).send!
-    const [first, second] = [arena.reply(0, request)!, arena.reply(1, request)!]
+    const [first, second] = [reply(arena, 0, request)!, reply(arena, 1, request)!]
     arena.deliver(claim, first)
-    expect(arena.deliver(claim, { ...second, inc: hex(99) })).toBeUndefined()
+    const body = { ...(second.body as Grant), inc: hex(99) }
+    expect(arena.deliver(claim, signedBy(2, 'grant', body))).toBeUndefined()
     expect(arena.deliver(claim, second)).toMatchObject({ is: 'certified' })
   })
 
@@ -192,7 +200,7 @@ describe('[L2.5] renew', () => {
     expect(due - arena.now.monoMs).toBeLessThan(ttlMs / 3 + DEFAULT_TIMINGS.renewGridMs)
     arena.advance(due - arena.now.monoMs)
     const { request } = claim.poll(arena.now).send!
-    expect(request).toMatchObject({ seq: 2, ttl: ttlMs, token: claim.spec.token })
+    expect(request.body).toMatchObject({ seq: 2, ttl: ttlMs, token: claim.spec.token })
   })
 
   it('has one unanswered sequence number under way at most', () => {
@@ -201,7 +209,7 @@ describe('[L2.5] renew', () => {
     arena.advance(firstRenewMs)
     const seqs = []
     for (let ms = 0; ms < requestTimeoutMs; ms += 100) {
-      seqs.push(claim.poll(arena.now).send?.request.seq)
+      seqs.push(claim.poll(arena.now).send?.request.body.seq)
       arena.advance(100)
     }
     expect(new Set(seqs.filter((seq) => seq !== undefined))).toEqual(new Set([1]))
@@ -211,11 +219,11 @@ describe('[L2.5] renew', () => {
     const arena = new Arena(1)
     const claim = renewed(arena)
     arena.advance(20_000)
-    const first = claim.poll(arena.now).send!.request
+    const first = claim.poll(arena.now).send!.request.body
     arena.advance(requestTimeoutMs)
     expect(claim.poll(arena.now)).toEqual({})
     arena.advance(650) // between 0.3 and 1 s, at half of the jitter
-    expect(claim.poll(arena.now).send!.request).toMatchObject({ seq: first.seq + 1, token: first.token })
+    expect(claim.poll(arena.now).send!.request.body).toMatchObject({ seq: first.seq + 1, token: first.token })
     expect(claim.isValid(arena.now)).toBe(true)
   })
 
@@ -235,13 +243,13 @@ describe('[L2.5] renew', () => {
     const claim = held(arena)
     claim.describe({ instanceId: 'agent-21', untilMs: 77 })
     arena.advance(firstRenewMs)
-    expect(claim.poll(arena.now).send!.request.info.untilMs).toBe(77)
+    expect(claim.poll(arena.now).send!.request.body.info.untilMs).toBe(77)
   })
 
   it('sequence numbers begin where the process says and grow', () => {
     const arena = new Arena(1)
     const claim = arena.claim(21, { firstSeq: 3 * 2 ** 20 })
-    expect(claim.poll(arena.now).send!.request.seq).toBe(3 * 2 ** 20)
+    expect(claim.poll(arena.now).send!.request.body.seq).toBe(3 * 2 ** 20)
   })
 
   it('stops when the release begins', () => {
@@ -260,8 +268,8 @@ describe('[L2.5] lapse', () => {
     arena.suspend(ttlMs)
     const { event, send } = claim.poll(arena.now)
     expect(event).toEqual({ is: 'suspended' })
-    expect(send!.request).toMatchObject({ ttl: holdMs, token: claim.spec.token })
-    for (const voter of [0, 1]) arena.deliver(claim, arena.reply(voter, send!.request)!)
+    expect(send!.request.body).toMatchObject({ ttl: holdMs, token: claim.spec.token })
+    for (const voter of [0, 1]) arena.deliver(claim, reply(arena, voter, send!.request)!)
     expect(claim.isValid(arena.now)).toBe(true)
   })
 
@@ -290,7 +298,7 @@ describe('[L2.5] lapse', () => {
     for (let ms = 0; ms < 20_000; ms += 100) {
       const { event, send } = claim.poll(arena.now)
       if (event) events.push(event.is)
-      if (send) transmissions = transmissions.add(send.request.seq)
+      if (send) transmissions = transmissions.add(send.request.body.seq)
       arena.advance(100)
     }
     expect([events, transmissions.size]).toEqual([['suspended', 'lost'], 3])
@@ -309,9 +317,9 @@ describe('[L2.5] lapse', () => {
     const arena = new Arena(1)
     const claim = renewed(arena)
     arena.advance(20_000)
-    const grant = arena.reply(0, claim.poll(arena.now).send!.request)!
+    const grant = reply(arena, 0, claim.poll(arena.now).send!.request)!
     arena.suspend(ttlMs)
-    expect(claim.poll(arena.now).send!.request).toMatchObject({ seq: grant.seq + 1, ttl: holdMs })
+    expect(claim.poll(arena.now).send!.request.body).toMatchObject({ seq: grant.body.seq + 1, ttl: holdMs })
     expect(arena.deliver(claim, grant)).toBeUndefined()
     expect(claim.isValid(arena.now)).toBe(false)
   })
@@ -342,7 +350,7 @@ describe('[I2] tokens', () => {
       const requests = claims.map((claim) => claim.poll(arena.now).send!.request)
       for (let voter = 0; voter < 3; voter++) {
         const first = (order >> voter) & 1
-        for (const who of [first, 1 - first]) arena.deliver(claims[who]!, arena.reply(voter, requests[who]!)!)
+        for (const who of [first, 1 - first]) arena.deliver(claims[who]!, reply(arena, voter, requests[who]!)!)
       }
       expect(claims.filter((claim) => claim.isValid(arena.now))).toHaveLength(1)
     }

@@ -1,25 +1,33 @@
 import { describe, expect, it } from 'vitest'
 import { voterSetOf } from '../../../../protocols/lease/config.ts'
-import { LEASES_PER_OWNER_MAX } from '../../../../protocols/lease/messages.ts'
+import { LEASES_PER_OWNER_MAX, type Grant } from '../../../../protocols/lease/messages.ts'
 import { decodeRecord, encodeRecord } from '../../../../protocols/lease/records.ts'
-import { requestHash, signAs } from '../../../../protocols/lease/signing.ts'
+import type { Signed } from '../../../../protocols/lease/signing.ts'
 import { WAITERS_MAX } from '../../../../protocols/lease/voter.ts'
 import { TOKEN_LOG_MAX, TOMBSTONES_MAX } from '../../../../protocols/lease/voter-state.ts'
-import { crypto } from '../../../support/identity.ts'
 import {
   configOf,
   hex,
-  keysOf,
   otherSpace,
   path,
   peer,
   position,
   releaseOf,
   requestOf,
+  signaturesOf,
+  signedBy,
   VoterLab,
 } from '../../../support/lease-lab.ts'
 
 const records = (lab: VoterLab): string[] => lab.journal.map((bytes) => decodeRecord(bytes).t)
+/** What lies in the journal of a voter that has entered its first epoch. */
+const started = ['init', 'epoch', 'floor']
+
+/** Other content under the signature that is there. */
+const forged = <T extends object>({ seal, ...draft }: Signed<T>, change: Partial<T>): Signed<T> => ({
+  ...signaturesOf(40).draft(draft.kind, { ...draft.body, ...change }),
+  seal,
+})
 
 describe('[L2.4.1] who may ask for what', () => {
   it('a valid request is granted, bound to its hash', () => {
@@ -31,20 +39,22 @@ describe('[L2.4.1] who may ask for what', () => {
       reply: {
         is: 'grant',
         node: peer(21),
-        body: {
+        inc: hex(1),
+        draft: signaturesOf(1).draft<Grant>('grant', {
           v: 1,
-          space: request.space,
+          space: request.body.space,
           epoch: 1,
           voter: peer(1),
           inc: hex(1),
-          lid: request.lid,
+          lid: request.body.lid,
           seq: 0,
-          reqHash: requestHash(crypto, request),
+          reqHash: request.hash,
           token: { epoch: 1, n: 1 },
           ttl: 7000,
           vseq: 1,
+          first: 1,
           after: [],
-        },
+        }),
       },
       free: [],
     })
@@ -52,15 +62,15 @@ describe('[L2.4.1] who may ask for what', () => {
 
   it('what the named node did not sign gets no answer and leaves no trace', () => {
     const lab = new VoterLab()
-    const request = requestOf()
-    expect(lab.answer({ ...request, ttl: 60_000 })).toBe('silence')
-    expect(lab.answer({ ...request, node: peer(22) })).toBe('silence')
-    expect(records(lab)).toEqual(['init'])
+    expect(lab.answer(forged(requestOf(), { ttl: 60_000 }))).toBe('silence')
+    expect(lab.answer(forged(requestOf(), { node: peer(22) }))).toBe('silence')
+    expect(lab.answer(signedBy(22, 'request', requestOf().body))).toBe('silence')
+    expect(records(lab)).toEqual(started)
   })
 
   it('a request signed as another kind of message gets no answer', () => {
-    const { sig: _sig, ...body } = requestOf()
-    expect(new VoterLab().answer(signAs(keysOf(21), 'release', body))).toBe('silence')
+    const asRelease = signedBy(21, 'release', requestOf().body)
+    expect(new VoterLab().answer({ ...asRelease, kind: 'request' })).toBe('silence')
   })
 
   it('a node that is no member is refused, and what it holds runs out by itself', () => {
@@ -82,7 +92,7 @@ describe('[L2.4.1] who may ask for what', () => {
     const promise = { node: peer(21), owner: 'boot/21', info: { instanceId: 'a', untilMs: 0 }, after: [] }
     const times = { seq: 0, ttl: 9000, ttlMax: 9000, reqHash: new Uint8Array(32) }
     for (let i = 0; i < LEASES_PER_OWNER_MAX; i++) {
-      const lease = { lid: hex(i), res: [path(`f${i}`)], token: { epoch: 1, n: i + 1 }, vseq: i + 1 }
+      const lease = { lid: hex(i), res: [path(`f${i}`)], token: { epoch: 1, n: i + 1 }, vseq: i + 1, first: i + 1 }
       lab.journal.push(encodeRecord({ t: 'grant', ...promise, ...times, ...lease }))
     }
     lab.restart()
@@ -96,10 +106,10 @@ describe('[L2.4.1] who may ask for what', () => {
 })
 
 describe('[L2.4.3] which configuration', () => {
-  it('a request for another configuration is refused with the current one', () => {
+  it('a request for another configuration is refused with the epoch of the current one', () => {
     const lab = new VoterLab()
     const reply = lab.ask(requestOf({ cid: new Uint8Array(32) }))
-    expect(reply).toMatchObject({ is: 'deny', body: { why: 'epoch', config: lab.set.config } })
+    expect(reply).toMatchObject({ is: 'deny', draft: { body: { why: 'epoch', epoch: 1 } } })
     expect(lab.answer(requestOf({ epoch: 2, token: { epoch: 2, n: 1 } }))).toBe('epoch')
   })
 
@@ -112,14 +122,21 @@ describe('[L2.4.3] which configuration', () => {
   })
 
   it('a voter whose incarnation the configuration does not name says so', () => {
-    const lab = new VoterLab(2, voterSetOf(crypto, configOf(1)))
+    const lab = new VoterLab(2, voterSetOf(configOf(1)))
     expect(lab.answer(requestOf())).toBe('notvoter')
   })
 
   it('without an incarnation it says nothing', () => {
     const lab = new VoterLab()
-    lab.restart([])
+    lab.restart(lab.journal.slice(1))
     expect(lab.answer(requestOf())).toBe('silence')
+  })
+
+  it('before it has entered an epoch it votes for nobody', () => {
+    const lab = new VoterLab()
+    lab.restart(lab.journal.slice(0, 1))
+    expect(lab.answer(requestOf())).toBe('notvoter')
+    expect(records(lab)).toEqual(['init'])
   })
 })
 
@@ -128,8 +145,8 @@ describe('[L2.4.4] a voter that was rolled back', () => {
 
   it('asks for evidence when somebody claims to have seen more, and grants nothing', () => {
     const lab = new VoterLab()
-    expect(lab.ask(requestOf({ seen: seen(1) }))).toEqual({ is: 'prove', inc: hex(1), above: 0 })
-    expect(records(lab)).toEqual(['init'])
+    expect(lab.ask(requestOf({ seen: seen(1) }))).toEqual({ is: 'prove', body: { inc: hex(1), above: 0 } })
+    expect(records(lab)).toEqual(started)
     expect(lab.answer(requestOf({ seen: { [`${peer(1)}/${hex(9)}`]: 5 } }))).toBe('grant')
   })
 
@@ -160,8 +177,10 @@ describe('[L2.4.4] a voter that was rolled back', () => {
     const lab = new VoterLab()
     const grant = lab.grantOf(requestOf())
     lab.accuse(grant)
-    lab.accuse({ ...grant, vseq: 99 })
-    lab.accuse(signAs(keysOf(2), 'grant', { ...grant, vseq: 99 }))
+    lab.accuse(forged(grant, { vseq: 99 }))
+    lab.accuse(signedBy(2, 'grant', { ...grant.body, vseq: 99 }))
+    lab.accuse(signedBy(1, 'grant', { ...grant.body, vseq: 99, inc: hex(9) }))
+    lab.accuse(signedBy(1, 'grant', { ...grant.body, vseq: 99, voter: peer(2) }))
     expect(lab.voter.incarnation).toBe(hex(1))
   })
 })
@@ -174,7 +193,7 @@ describe('[L2.4.5] expiry', () => {
     expect(lab.answer(requestOf({ by: 22, n: 2 }))).toBe('conflict')
     lab.nowMs = 5000
     expect(lab.answer(requestOf({ by: 22, n: 2 }))).toBe('grant')
-    expect(records(lab)).toEqual(['init', 'grant', 'exp', 'grant'])
+    expect(records(lab)).toEqual([...started, 'grant', 'exp', 'grant'])
   })
 
   it('tells whoever was refused', () => {
@@ -249,14 +268,16 @@ describe('[L2.4.7] conflict and staleness', () => {
     const lab = new VoterLab()
     lab.ask(requestOf({ res: [path('src', 'subtree'), path('x')] }))
     expect(lab.ask(requestOf({ by: 22, n: 2, res: [path('src/a.ts')] }))).toMatchObject({
-      body: {
-        why: 'conflict',
-        by: {
-          owner: 'boot/21',
-          node: peer(21),
-          lid: hex(21),
-          info: { instanceId: 'agent-21', untilMs: 0 },
-          res: [path('src', 'subtree')],
+      draft: {
+        body: {
+          why: 'conflict',
+          by: {
+            owner: 'boot/21',
+            node: peer(21),
+            lid: hex(21),
+            info: { instanceId: 'agent-21', untilMs: 0 },
+            res: [path('src', 'subtree')],
+          },
         },
       },
     })
@@ -280,7 +301,7 @@ describe('[L2.4.7] conflict and staleness', () => {
     lab.ask(requestOf({ n: 7 }))
     lab.release(releaseOf(requestOf({ n: 7 }), 21))
     const next = requestOf({ by: 22, n: 7 })
-    expect(lab.ask(next)).toMatchObject({ body: { why: 'stale', min: { epoch: 1, n: 8 } } })
+    expect(lab.ask(next)).toMatchObject({ draft: { body: { why: 'stale', min: { epoch: 1, n: 8 } } } })
     lab.restart()
     expect(lab.answer(next)).toBe('stale')
     expect(lab.answer(requestOf({ by: 22, n: 7, res: [path('elsewhere')] }))).toBe('grant')
@@ -368,7 +389,7 @@ describe('[L2.4.8] promises', () => {
 
   it('[I10] vseq grows with every grant, also across restart and compaction', () => {
     const lab = new VoterLab()
-    const next = (seq: number) => lab.grantOf(requestOf({ seq })).vseq
+    const next = (seq: number) => lab.grantOf(requestOf({ seq })).body.vseq
     expect([next(0), next(1)]).toEqual([1, 2])
     lab.restart()
     expect(next(2)).toBe(3)
@@ -379,7 +400,7 @@ describe('[L2.4.8] promises', () => {
     lab.nowMs += 1000
     lab.ask(requestOf({ by: 23, n: 1, ttl: 1, seen: {}, res: [path('z')] }))
     lab.restart(lab.voter.snapshot())
-    expect(lab.grantOf(requestOf({ by: 24, res: [path('q')] })).vseq).toBe(7)
+    expect(lab.grantOf(requestOf({ by: 24, res: [path('q')] })).body.vseq).toBe(7)
   })
 
   it('only grants and new incarnations wait for the disk', () => {
@@ -418,15 +439,16 @@ describe('[L2.5] release', () => {
   it('counts only when the holder signed it', () => {
     const lab = new VoterLab()
     lab.ask(requestOf())
-    lab.release({ ...releaseOf(requestOf(), 22), node: peer(21) })
+    lab.release(forged(releaseOf(requestOf(), 22), { node: peer(21) }))
+    lab.release(signedBy(22, 'release', releaseOf(requestOf(), 21).body))
+    lab.release({ ...signedBy(21, 'deny', releaseOf(requestOf(), 21).body), kind: 'release' })
     expect(lab.answer(requestOf({ by: 22, n: 2 }))).toBe('conflict')
   })
 
   it('of another mesh, or of no member, is ignored', () => {
     const lab = new VoterLab()
     lab.ask(requestOf())
-    const { sig: _sig, ...body } = releaseOf(requestOf(), 21)
-    lab.release(signAs(keysOf(21), 'release', { ...body, space: otherSpace }))
+    lab.release(signedBy(21, 'release', { ...releaseOf(requestOf(), 21).body, space: otherSpace }))
     lab.removed.add(peer(21))
     lab.release(releaseOf(requestOf(), 21))
     expect(lab.answer(requestOf({ by: 22, n: 2 }))).toBe('conflict')
@@ -436,12 +458,12 @@ describe('[L2.5] release', () => {
     const lab = new VoterLab()
     lab.ask(requestOf({ res: [path('a', 'subtree')] }))
     lab.release(releaseOf(requestOf(), 21, position(21, 5)))
-    expect(lab.grantOf(requestOf({ by: 22, n: 2, res: [path('b')] })).after).toEqual([])
+    expect(lab.grantOf(requestOf({ by: 22, n: 2, res: [path('b')] })).body.after).toEqual([])
     lab.restart()
-    expect(lab.grantOf(requestOf({ by: 23, n: 2, res: [path('a/x')] })).after).toEqual([position(21, 5)])
+    expect(lab.grantOf(requestOf({ by: 23, n: 2, res: [path('a/x')] })).body.after).toEqual([position(21, 5)])
     lab.release(releaseOf(requestOf({ by: 23, n: 2 }), 23, position(21, 4)))
     lab.restart(lab.voter.snapshot())
-    expect(lab.grantOf(requestOf({ by: 24, n: 3 })).after).toEqual([position(21, 5)])
+    expect(lab.grantOf(requestOf({ by: 24, n: 3 })).body.after).toEqual([position(21, 5)])
   })
 
   it('hands last writes on after the log has forgotten the lease, within the same first folder', () => {
@@ -450,8 +472,8 @@ describe('[L2.5] release', () => {
     lab.release(releaseOf(requestOf(), 21, position(21, 5)))
     fillLog(lab)
     lab.restart(lab.voter.snapshot())
-    expect(lab.grantOf(requestOf({ by: 22, n: 9_000_000, res: [path('p1/b')] })).after).toEqual([position(21, 5)])
-    expect(lab.grantOf(requestOf({ by: 23, n: 9_000_000, res: [path('p2/b')] })).after).toEqual([])
+    expect(lab.grantOf(requestOf({ by: 22, n: 9_000_000, res: [path('p1/b')] })).body.after).toEqual([position(21, 5)])
+    expect(lab.grantOf(requestOf({ by: 23, n: 9_000_000, res: [path('p2/b')] })).body.after).toEqual([])
   })
 
   it('remembers bounded numbers of early releases and of waiting nodes', () => {
@@ -472,7 +494,7 @@ describe('[L2.5] release', () => {
 function fillLog(lab: VoterLab): void {
   for (let i = 0; i < TOKEN_LOG_MAX; i++) {
     const lease = { node: peer(30), lid: hex(10_000 + i), res: [path(`fill/${i}`)], token: { epoch: 1, n: 60 + i } }
-    lab.journal.push(encodeRecord({ t: 'ended', ...lease, released: true }))
+    lab.journal.push(encodeRecord({ t: 'ended', ...lease, first: 0, released: true }))
   }
   lab.restart()
 }

@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { FeedPosition } from '../../../../node/services/feeds/documents.ts'
 import type { HeldLease } from '../../../../node/services/leases/lease-service.ts'
+import { encodeCanonical } from '../../../../protocols/codec.ts'
+import { packCertificate } from '../../../../protocols/lease/certificate.ts'
 import { settle } from '../../../support/clock.ts'
 import { path, peer, position } from '../../../support/lease-lab.ts'
 import { createLeaseMesh, wanting, type LeaseMesh, type LeaseNode } from '../../../support/lease-mesh.ts'
@@ -88,13 +90,19 @@ describe.each([1, 3])('[I1] with %i voters', (voters) => {
     const [, holder, , other] = await start({ voters, nodes: 4 })
     const { certificate, ...lease } = await acquired(holder, 'w1', { resources: [path('b'), path('a'), path('b')] })
     expect(lease).toEqual({
-      leaseId: certificate.req.lid,
+      leaseId: certificate.req.body.lid,
       resources: [path('a'), path('b')],
       fencingToken: 2 ** 32 + 1,
       after: [],
     })
-    expect(other.leases.verify(certificate)).toBe(true)
-    expect(other.leases.verify({ ...certificate, grants: [{ ...certificate.grants[0]!, ttl: 1 }] })).toBe(false)
+    const packed = packCertificate(certificate)
+    expect(other.leases.verified(encodeCanonical(packed))).toEqual(certificate)
+    const forged = [certificate.grants[0]!, ...certificate.grants.slice(1)].map(({ body, seal }) => ({
+      b: encodeCanonical({ ...body, vseq: 99 }),
+      s: seal,
+    }))
+    expect(other.leases.verified(encodeCanonical({ ...packed, grants: forged }))).toBeUndefined()
+    expect(other.leases.verified(encodeCanonical(packed).subarray(1))).toBeUndefined()
     expect(other.leases.voters()).toEqual(mesh.nodes.slice(0, voters).map((node) => node.peer))
   })
 })
@@ -110,12 +118,12 @@ describe('[L2.5] answers in time', () => {
 
   it('voters that are reached but do not answer: the same', async () => {
     const [first, second, third, holder] = await start({ voters: 3, nodes: 4 })
-    first.disk!.stall()
+    first.disk.stall()
     mesh.cut(second, holder)
     const { answer, ms } = await timed(holder.leases.acquire(wanting(mesh, 'w1', { waitMs: 20_000 })))
     expect(answer).toEqual({ ok: false, error: { why: 'no_quorum', missing: [first.peer, second.peer] } })
     expect(ms).toBeLessThanOrEqual(3000)
-    expect(third.voter!.problem()).toBeUndefined()
+    expect(third.voter.problem()).toBeUndefined()
   })
 
   it('a quorum suffices, and a voter that comes back takes part again', async () => {
@@ -379,7 +387,7 @@ describe('[L2.11] restarts', () => {
     })
     await mesh.clock.advance(10_000)
     const again = await acquired(holder, 'w1')
-    expect([lease, again].map(({ certificate }) => certificate.req.seq)).toEqual([2 ** 20, 2 * 2 ** 20])
+    expect([lease, again].map(({ certificate }) => certificate.req.body.seq)).toEqual([2 ** 20, 2 * 2 ** 20])
     expect(again.leaseId).not.toBe(lease.leaseId)
     expect(again.fencingToken).toBeGreaterThan(lease.fencingToken)
   })
