@@ -3,9 +3,14 @@ import type { Random } from '../../node/ports/random.ts'
 
 export const crypto = createNodeCrypto()
 
+const signers = new Map<number, ReturnType<typeof createSigner>>()
+
 /** The same real key for the same number, so that failures can be replayed. */
-export const identity = (n: number): ReturnType<typeof createSigner> =>
-  createSigner(crypto.sha256(new TextEncoder().encode(`test identity ${n}`)))
+export function identity(n: number): ReturnType<typeof createSigner> {
+  const signer = signers.get(n) ?? createSigner(crypto.sha256(new TextEncoder().encode(`test identity ${n}`)))
+  signers.set(n, signer)
+  return signer
+}
 
 /** A seeded source (mulberry32) for tests. */
 export function createSeededRandom(seed: number): Random {
