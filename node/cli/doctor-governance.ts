@@ -2,7 +2,7 @@ import type { RecoveryStatus } from '../services/membership/recovery-service.ts'
 import type { ElectorateView } from '../services/voters/electorate-service.ts'
 import { ask } from './command.ts'
 import { bad, type Finding, good, warn } from './finding.ts'
-import { quorumWords, setCommand, voterProblems } from './voters-words.ts'
+import { quorumWords, setCommand } from './voters-words.ts'
 
 /** What would orphan the mesh or leave it without claims, asked of the running node. */
 export async function checkGovernance(dataDir: string): Promise<Finding[]> {
@@ -32,7 +32,7 @@ export function recoveryFinding({ admins, keys }: RecoveryStatus): Finding {
 }
 
 export function voterFindings(view: ElectorateView): Finding[] {
-  const problems = voterProblems(view).map((problem) => bad('voters', problem, 'See `rookery voters`.'))
+  const problems = view.problems.map((problem) => bad('voters', problem, 'See `rookery voters`.'))
   const isAlone = view.machines.filter(({ voter }) => voter).length === 1
   if (problems.length > 0) return problems
   if (isAlone && view.suggestion)

@@ -259,7 +259,10 @@ function meshServiceOf(
       documents.frozen().get(peer) ??
       (network.refusers().includes(peer) ? 'refuses this node' : null),
     problems: () =>
-      [voter.problem(), ...leases.problems(), refusal(network)].filter((problem) => problem !== undefined),
+      // What is wrong with those who vote, this machine too, is shown with the voters.
+      [leases.voters().includes(self) ? undefined : voter.problem(), refusal(network)].filter(
+        (problem) => problem !== undefined,
+      ),
   })
 }
 

@@ -56,10 +56,6 @@ export function forcedWords({ isForced, grantsAgainInMs }: ElectorateView): stri
   ]
 }
 
-/** What keeps votes from counting, voter by voter. */
-export const voterProblems = ({ machines }: ElectorateView): string[] =>
-  machines.flatMap(({ voter, name, problem }) => (voter && problem !== null ? [`The voter ${name}: ${problem}`] : []))
-
 function suggestionWords({ suggestion, machines }: ElectorateView): string[] {
   if (!suggestion) return []
   return ['', 'Better, by what this machine has seen:', `  ${setCommand(suggestion, machines)}`]
@@ -106,6 +102,7 @@ export const wireElectorate = (view: ElectorateView): object => ({
   is_forced: view.isForced,
   grants_again_in_ms: view.grantsAgainInMs,
   machines: view.machines.map(wireMachine),
+  problems: view.problems,
   suggestion: view.suggestion,
 })
 

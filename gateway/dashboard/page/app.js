@@ -136,6 +136,7 @@ async function load() {
   $('node').textContent = `${status.name} · mesh ${status.mesh_id.slice(0, 8)}`
   $('version').textContent = `Rookery ${status.version}`
   $('members').replaceChildren(...status.members.map(memberRow))
+  $('voting').textContent = votingWords(status)
   $('problems').replaceChildren(...status.problems.map((problem) => element('li', problem)))
   $('problems').hidden = status.problems.length === 0
   $('projects').replaceChildren(...withTasks.map(projectCard))
@@ -147,6 +148,14 @@ function memberRow(member) {
   const state = member.problem ?? (member.online ? 'online' : 'offline')
   const rtt = member.rtt_ms === null ? '–' : `${Math.round(member.rtt_ms)} ms`
   return row([member.name, state, member.reached_by ?? '–', rtt, member.voter ? 'yes' : 'no'])
+}
+
+/** What a claim needs. */
+function votingWords({ voters, quorum }) {
+  if (voters.length === 1) return 'Claims need the one machine that votes. More: `rookery voters`.'
+  const spare = voters.length - quorum
+  const failing = spare === 0 ? 'all of them' : `${quorum} of ${voters.length}; ${spare} may be down`
+  return `Claims need the machines that vote: ${failing}.`
 }
 
 function projectCard({ project, tasks }) {

@@ -4,6 +4,7 @@ import type { Project } from '../../../crdt/project.ts'
 import { ok } from '../../../crdt/result.ts'
 import type { MemberView, MeshStatus } from '../../../node/services/membership/mesh-service.ts'
 import type { Services } from '../../../node/services/services.ts'
+import type { ElectorateView } from '../../../node/services/voters/electorate-service.ts'
 import { none, routesFor } from '../../http/dialect.ts'
 import type { Dialect } from '../../http/dialect.ts'
 
@@ -42,11 +43,22 @@ const WireStatus = z.strictObject({
   http: z.string().nullable(),
   members: z.array(WireMember),
   voters: z.array(z.string()),
+  /** Grows with every change of the voters. */
+  epoch: z.int(),
+  /** So many voters must agree to a claim. */
+  quorum: z.int(),
   problems: z.array(z.string()),
 })
 
+type StatusFacts = {
+  readonly status: MeshStatus
+  readonly electorate: ElectorateView
+  readonly machineId: string
+  readonly version: string
+}
+
 /** The setup code stays out: it is for the terminal that started the node. */
-const wireStatus = (facts: { status: MeshStatus; machineId: string; version: string }): z.infer<typeof WireStatus> => ({
+const wireStatus = (facts: StatusFacts): z.infer<typeof WireStatus> => ({
   version: facts.version,
   mesh_id: facts.status.meshId,
   peer_id: facts.status.peerId,
@@ -55,7 +67,9 @@ const wireStatus = (facts: { status: MeshStatus; machineId: string; version: str
   http: facts.status.http,
   members: facts.status.members.map(wireMember),
   voters: [...facts.status.voters],
-  problems: [...facts.status.problems],
+  epoch: facts.electorate.epoch,
+  quorum: facts.electorate.quorum,
+  problems: [...facts.status.problems, ...facts.electorate.problems],
 })
 
 const WireProject = z.strictObject({
@@ -92,7 +106,12 @@ export const rookeryDialect = (
       ...none,
       reply: WireStatus,
       run: async ({ services, version }) =>
-        ok({ status: await services.mesh.status(), machineId: services.machines.self, version }),
+        ok({
+          status: await services.mesh.status(),
+          electorate: services.electorate.view(),
+          machineId: services.machines.self,
+          version,
+        }),
       toWire: (facts) => ({ data: wireStatus(facts) }),
     }),
     route({

@@ -7,7 +7,7 @@ import { callNode, NodeNotRunningError } from '../control-client.ts'
 import { controlSocket } from '../command.ts'
 import { CommandFailure, EXIT, failureOf } from '../exit.ts'
 import type { ElectorateView } from '../../services/voters/electorate-service.ts'
-import { forcedWords, quorumWords, voterProblems } from '../voters-words.ts'
+import { forcedWords, quorumWords } from '../voters-words.ts'
 
 export const meshCommands = (): Command[] => [invite(), join(), members(), remove(), leave(), status(), down()]
 
@@ -126,7 +126,7 @@ function status(): Command {
       ]),
       '',
       ...table([MEMBER_HEADINGS, ...state.members.map(memberRow)]),
-      ...[...state.problems, ...voterProblems(state.electorate)].map((problem) => `! ${problem}`),
+      ...[...state.problems, ...state.electorate.problems].map((problem) => `! ${problem}`),
       ...forcedWords(state.electorate),
     ])
   })
@@ -180,6 +180,6 @@ const wireStatus = (status: StatusView): object => ({
   epoch: status.electorate.epoch,
   quorum: status.electorate.quorum,
   documents: status.documents,
-  problems: status.problems,
+  problems: [...status.problems, ...status.electorate.problems],
   ...(status.setupCode === undefined ? {} : { setup_code: status.setupCode }),
 })

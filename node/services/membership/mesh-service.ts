@@ -227,13 +227,16 @@ function leaving(deps: MeshServiceDeps, current: Membership): Result<Draft> {
   return refusal ? err(refusal) : removalOf(deps, self)
 }
 
-/** The removal of the only voter would leave the others without claims and locks for good. */
-function voterRefusal({ leases }: MeshServiceDeps, current: Membership, peer: PeerId): DomainError | undefined {
-  const others = leases.voters().filter((voter) => voter !== peer && current.members.has(voter))
-  if (others.length > 0 || !leases.voters().includes(peer) || current.members.size <= 1) return undefined
+/** A voter that goes takes its vote with it: those that remain must still be a quorum, or they could only be forced. */
+function voterRefusal(deps: MeshServiceDeps, current: Membership, peer: PeerId): DomainError | undefined {
+  const voters = deps.leases.voters()
+  const present = voters.filter((voter) => current.members.has(voter))
+  const quorum = Math.floor(voters.length / 2) + 1
+  const isDecisive = present.includes(peer) && present.length === quorum
+  if (!isDecisive || current.members.size <= 1) return undefined
+  const name = deps.nameOf?.(peer) ?? current.members.get(peer)?.name ?? peer
   return domainError('forbidden', {
-    message:
-      'This machine is the only voter of the mesh: without it nobody could claim a task or lock a file any more. Remove the other members first.',
+    message: `${name} is a voter without which there is no quorum: nobody could claim a task or lock a file any more. Choose other voters first: \`rookery voters set\` (with --force if it is lost).`,
   })
 }
 

@@ -28,6 +28,8 @@ export type ElectorView = {
 export type ElectorateView = Pick<VotersView, 'epoch' | 'quorum' | 'isForced' | 'grantsAgainInMs'> & {
   /** All members from senior to junior, then voters that are members no more. */
   readonly machines: readonly ElectorView[]
+  /** What keeps votes from counting, in sentences that name the voter. */
+  readonly problems: readonly string[]
   /** The voter set the mesh would do better with, as peer ids; null when the present one is as good. */
   readonly suggestion: readonly PeerId[] | null
 }
@@ -76,8 +78,12 @@ function viewOf(deps: ElectorateDeps): ElectorateView {
     ...voters.filter(({ peerId }) => !members.has(peerId)).map(formerMember),
   ]
   const present = voters.map(({ peerId }) => peerId)
-  return { epoch, quorum, isForced, grantsAgainInMs, machines, suggestion: suggestVoters(candidates, present) }
+  const suggestion = suggestVoters(candidates, present)
+  return { epoch, quorum, isForced, grantsAgainInMs, machines, problems: machines.flatMap(problemOf), suggestion }
 }
+
+const problemOf = ({ name, problem }: ElectorView): string[] =>
+  problem === null ? [] : [`The voter ${name}: ${problem}`]
 
 function electorOf(deps: ElectorateDeps, { peer }: Member, voters: VotersView['voters']): ElectorView {
   const availability = deps.availability.of(peer)

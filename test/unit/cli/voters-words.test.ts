@@ -22,6 +22,7 @@ const view = (machines: readonly ElectorView[], change: Partial<ElectorateView> 
   isForced: false,
   grantsAgainInMs: null,
   machines,
+  problems: machines.flatMap(({ problem }) => problem ?? []),
   suggestion: null,
   ...change,
 })

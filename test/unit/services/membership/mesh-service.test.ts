@@ -120,6 +120,23 @@ describe('the mesh service', () => {
     expect(guest.membership.current().members.size).toBe(2)
   })
 
+  it.each<[string, number[], number[], string]>([
+    ['the only voter', [1], [], 'forbidden'],
+    ['one of three', [0, 1, 2], [], 'ok'],
+    ['one of two', [0, 1], [], 'forbidden'],
+    ['one of the two that are left of three', [0, 1, 2], [2], 'forbidden'],
+    ['one of a set that has no quorum anyway', [1, 2, 3], [2, 3], 'ok'],
+    ['one that does not vote', [0], [], 'ok'],
+  ])('[L2.7] removes %s only if the votes that remain are a quorum', async (_, voters, gone, answer) => {
+    const lab = createLab()
+    const home = await lab.founder()
+    for (const n of [1, 2, 3]) await addNode(lab, home, n)
+    for (const n of gone)
+      await home.membership.author(() => ({ ok: true, value: { type: 'remove', peer: peer(n), cuts: {} } }))
+    const mesh = createMeshService(meshDeps(0, home.membership, lab, { leases: { voters: () => voters.map(peer) } }))
+    expect(codeOf(await mesh.remove(peer(1)))).toBe(answer)
+  })
+
   it('[M20] leaves, once', async () => {
     const lab = createLab()
     const home = await lab.founder()
