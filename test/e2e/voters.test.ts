@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
+import { spawn as spawnTerminal } from '@lydell/node-pty'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import {
   createScratch,
@@ -10,6 +11,8 @@ import {
   type Json,
   type RunningNode,
 } from '../support/nodes.ts'
+
+const PROGRAM = resolve(import.meta.dirname, '../../scripts/rookery')
 
 let scratch: Awaited<ReturnType<typeof createScratch>>
 beforeEach(async () => {
@@ -124,6 +127,30 @@ it('[L2.7] says what is wrong with a choice of voters, and changes nothing', asy
   expect((await a.cli('voters')).json).toMatchObject({ epoch: 1, quorum: 1 })
   const nowhere = await rookery(['voters', '--json', '--data-dir', join(scratch.path, 'nothing')])
   expect([nowhere.code, nowhere.json.error.code]).toEqual([3, 'node_not_running'])
+})
+
+it('[L2.7] asks a person before it forces anything, and takes only yes for yes', async () => {
+  const a = await scratch.start('alpha')
+  const args = ['voters', 'set', 'alpha', '--force', '--reason', 'to see', '--data-dir', a.dataDir]
+  const answer = (text: string): Promise<{ code: number; shown: string }> =>
+    new Promise((done) => {
+      const terminal = spawnTerminal(PROGRAM, args, { cols: 200, rows: 50 })
+      let shown = ''
+      let isAsked = false
+      terminal.onData((data) => {
+        shown += data
+        if (isAsked || !shown.includes('Type yes: ')) return
+        isAsked = true
+        terminal.write(`${text}\r`)
+      })
+      terminal.onExit(({ exitCode }) => done({ code: exitCode, shown }))
+    })
+  const refused = await answer('y')
+  expect([refused.code, refused.shown]).toEqual([1, expect.stringContaining('Nothing was changed.')])
+  expect((await a.cli('voters')).json).toMatchObject({ epoch: 1, is_forced: false })
+  const agreed = await answer('yes')
+  expect([agreed.code, agreed.shown]).toEqual([0, expect.stringContaining('by force')])
+  expect((await a.cli('voters')).json).toMatchObject({ is_forced: true })
 })
 
 it('[L2.7] shows which machines say that they are always on, and suggests them', async () => {
