@@ -52,8 +52,10 @@ export class Succession {
     const place = this.#place(accept)
     if (!place) return NOTHING
     const { ballot, config } = accept.body
-    const { promised } = this.#state
+    const { promised, sealed, waitUntilMs = nowMs } = this.#state
     if (promised && isBelow(ballot, promised)) return this.#outbid(place.set, promised)
+    // It does not know the promises that it waits for: its successors would take what it leaves for all there is.
+    if (!sealed && nowMs < waitUntilMs) return NOTHING
     const next = readConfig(this.#deps.signatures, config)
     return this.#mayFollow(next, place.set) ? this.#seal(place, { ballot, config, next }, nowMs) : NOTHING
   }

@@ -87,12 +87,12 @@ export class VoterLab {
     this.number = number
     this.set = set
     this.journal = [encodeRecord({ t: 'init', v: 1, inc: hex(number) })]
-    this.voter = this.#start()
+    this.voter = this.start()
     this.adopt(founded(set), [])
   }
 
   adopt(epoch: Epoch, estates: readonly Estate[] | 'time'): Decision {
-    return this.#keep(this.voter.succession.adopt(epoch, estates, this.nowMs))
+    return this.keep(this.voter.succession.adopt(epoch, estates, this.nowMs))
   }
 
   ask(request: Signed<LeaseRequest>): Decision['reply'] {
@@ -108,15 +108,15 @@ export class VoterLab {
   }
 
   decide(request: Signed<LeaseRequest>): Decision {
-    return this.#keep(this.voter.decide(request, this.nowMs))
+    return this.keep(this.voter.decide(request, this.nowMs))
   }
 
   release(release: Signed<Release>): Decision {
-    return this.#keep(this.voter.release(release, this.nowMs))
+    return this.keep(this.voter.release(release, this.nowMs))
   }
 
   accuse(grant: Signed<Grant>): Decision {
-    return this.#keep(this.voter.accuse(grant, this.nowMs))
+    return this.keep(this.voter.accuse(grant, this.nowMs))
   }
 
   sign(reply: Decision['reply']): Signed<Grant> | Signed<Deny> | undefined {
@@ -133,10 +133,10 @@ export class VoterLab {
 
   restart(journal: readonly Uint8Array[] = this.journal): void {
     if (journal !== this.journal) this.journal.splice(0, this.journal.length, ...journal)
-    this.voter = this.#start()
+    this.voter = this.start()
   }
 
-  #start(): Voter {
+  protected start(): Voter {
     return new Voter(
       {
         signatures: signaturesOf(this.number),
@@ -150,7 +150,7 @@ export class VoterLab {
     )
   }
 
-  #keep(decision: Decision): Decision {
+  keep(decision: Decision): Decision {
     this.journal.push(...decision.records)
     return decision
   }
