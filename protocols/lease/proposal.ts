@@ -1,5 +1,5 @@
 import type { PeerId } from '../../crdt/ids.ts'
-import { encodeCanonical, equalBytes } from '../codec.ts'
+import { encodeCanonical, equalBytes, MalformedError } from '../codec.ts'
 import {
   isBelow,
   isSameBallot,
@@ -83,6 +83,8 @@ export class Proposal {
   onPromise(promise: Signed<Promised>): void {
     const phase = this.#phase
     if (phase?.message.t !== 'prepare' || !this.#isAnswer(promise)) return
+    const { accepted } = promise.body
+    if (accepted && !this.#couldFollow(accepted.config)) return
     phase.answers.set(promise.body.voter, promise)
     if (phase.answers.size < this.#env.voters.quorum) return
     this.#value = this.#choose([...phase.answers.values()] as Signed<Promised>[])
@@ -121,6 +123,19 @@ export class Proposal {
       voters.incarnations.get(body.voter) === body.inc &&
       signatures.isSignedBy(body.voter, { body, ...signed })
     )
+  }
+
+  /** An honest voter accepts nothing else. */
+  #couldFollow(config: Packed): boolean {
+    try {
+      const { epoch, prev, space } = readConfig(this.#env.signatures, config).config.body
+      const { voters } = this.#env
+      const isNext = epoch === voters.epoch + 1 && space === voters.config.body.space
+      return isNext && prev !== null && equalBytes(prev, voters.cid)
+    } catch (error) {
+      if (error instanceof MalformedError) return false
+      throw error
+    }
   }
 
   /** The value of the highest ballot that anybody accepted may have been decided: nothing else may be proposed. */
