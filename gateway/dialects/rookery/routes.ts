@@ -6,6 +6,7 @@ import type { MemberView, MeshStatus } from '../../../node/services/membership/m
 import type { Services } from '../../../node/services/services.ts'
 import { none, routesFor } from '../../http/dialect.ts'
 import type { Dialect } from '../../http/dialect.ts'
+import { noticeRoutes } from './notices.ts'
 
 const { route } = routesFor<{ readonly services: Services; readonly version: string }>()
 
@@ -105,5 +106,6 @@ export const rookeryDialect = (
       run: async ({ services }) => ok(await services.projects.all()),
       toWire: (projects) => ({ data: projects.map(wireProject) }),
     }),
+    ...noticeRoutes,
   ],
 })
