@@ -193,6 +193,7 @@ export class Claim {
 
   #lapse(now: Instant): ClaimEvent | undefined {
     if (this.#phase !== 'held' || this.isValid(now)) return undefined
+    if (this.#token.epoch !== this.#env.voters().epoch) return this.#lose()
     this.#phase = 'suspended'
     this.#round = undefined
     this.#roundsLeft = this.#env.timings.resumeRounds
@@ -276,6 +277,7 @@ export class Claim {
   #certify(round: Round, now: Instant): ClaimEvent | undefined {
     const valid = { since: round.since, ttlMs: round.request.body.ttl }
     if (this.#leftMs(valid, now) <= 0) return this.#failRound(now)
+    if (this.#phase === 'held' && this.#pending && !this.isValid(now)) return this.#lose()
     const { token } = round.request.body
     const before = { phase: this.#phase, epoch: this.#token.epoch }
     // A round that was slow to come back must not replace a longer validity.

@@ -186,21 +186,21 @@ export class Arena {
     for (const voter of this.voters) voter.nowMs += ms
   }
 
-  claim(by: number, fields: Partial<ClaimSpec & { timings: ClaimEnv['timings'] }> = {}): Claim {
-    const { timings = DEFAULT_TIMINGS, ...spec } = fields
+  claim(by: number, fields: Partial<ClaimSpec & Pick<ClaimEnv, 'timings' | 'isExcluded' | 'noteGrant'>> = {}): Claim {
+    const { timings = DEFAULT_TIMINGS, isExcluded = () => false, noteGrant = () => undefined, ...spec } = fields
     const signatures = signaturesOf(by)
     return new Claim(
       {
         signatures,
         voters: () => this.current,
-        isExcluded: () => false,
+        isExcluded,
         nextToken: () => this.nextToken,
         signed: (request) => ({ ...request, seal: signatures.seal([request])[0]! }),
         timings,
         nonce: () => hex(this.#nonce++),
         fraction: () => 0.5,
         seen: () => ({}),
-        noteGrant: () => undefined,
+        noteGrant,
       },
       {
         lid: hex(by),
