@@ -64,6 +64,7 @@ describe('[L2.12] a voter that contradicts itself is convicted', () => {
     ['a lease elsewhere', pairOf({ by: 22, res: [path('b')] }, { vseq: 3, first: 3 })],
     ['a later incarnation', pairOf({ by: 22 }, { vseq: 3, first: 3, inc: hex(9) })],
     ['another voter', pairOf({ by: 22 }, { vseq: 3, first: 3 }, 2)],
+    ['another voter that calls its incarnation the same', pairOf({ by: 22 }, { vseq: 3, first: 3, inc: hex(1) }, 2)],
     ['another epoch', pairOf({ by: 22 }, { vseq: 3, first: 3, epoch: 2 })],
     ['another mesh', pairOf({ by: 22 }, { vseq: 3, first: 3, space: otherSpace })],
   ])('but not for %s', (_what, two) => {
@@ -97,6 +98,7 @@ describe('[L2.12] a proof', () => {
 
   it.each<[string, Uint8Array]>([
     ['two grants that agree', bytesOf(one, pairOf({ by: 22, n: 2 }, { vseq: 5, first: 5 }))],
+    ['two leases that do not overlap', bytesOf(one, pairOf({ by: 22, res: [path('b')] }, { vseq: 3, first: 3 }))],
     ['one grant', bytesOf(one, one)],
     ['a grant that the voter did not sign', bytesOf(one, { ...rival, grant: signedBy(2, 'grant', rival.grant.body) })],
     ['a statement of another kind', bytesOf(one, { ...rival, grant: signedBy(1, 'deny', rival.grant.body) })],
