@@ -10,8 +10,9 @@ const WORDS_CHARS_MAX = 1024
  */
 export async function readWords(prompt: string, isComplete: (text: string) => boolean): Promise<string> {
   if (!process.stdin.isTTY) return await readPiped()
-  process.stderr.write(prompt)
+  // Before anybody is asked: what is typed at once must not be shown either.
   process.stdin.setRawMode(true)
+  process.stderr.write(prompt)
   try {
     return await readTyped(isComplete)
   } finally {
