@@ -2,7 +2,7 @@ import type { PeerId } from '../../crdt/ids.ts'
 import type { PeerNetwork } from '../../node/ports/peer-network.ts'
 import type { FeedPosition } from '../../node/services/feeds/documents.ts'
 import { createLeaseService, type RunningLeaseService } from '../../node/services/leases/lease-holder.ts'
-import type { AcquireRequest } from '../../node/services/leases/lease-service.ts'
+import type { AcquireRequest, HeldLease } from '../../node/services/leases/lease-service.ts'
 import { openLeaseVoter, prepareVoterJournal, type LeaseVoter } from '../../node/services/leases/lease-voter.ts'
 import type { VoterLog } from '../../node/services/leases/voter-change.ts'
 import { ok } from '../../crdt/result.ts'
@@ -27,6 +27,8 @@ export type LeaseNode = {
   /** What this node has applied of other authors' feeds: everything, unless told otherwise. */
   reached: (position: FeedPosition, signal: AbortSignal) => Promise<boolean>
   boot: number
+  /** Runs when this node has learned of a decision on the voters and is about to write it down. */
+  beforePublish: () => Promise<void>
 }
 
 export type LeaseMesh = {
@@ -39,6 +41,8 @@ export type LeaseMesh = {
   readonly removed: Map<PeerId, Membership['removed'] extends ReadonlyMap<PeerId, infer Cuts> ? Cuts : never>
   /** The process of a voter dies and starts again from its disk; its holder's side starts anew too. */
   restart(node: LeaseNode): Promise<void>
+  /** The machine is gone. */
+  kill(node: LeaseNode): Promise<void>
   cut(a: LeaseNode, b: LeaseNode): void
   join(a: LeaseNode, b: LeaseNode): void
   close(): Promise<void>
@@ -48,6 +52,8 @@ export type LeaseMesh = {
 export async function createLeaseMesh(options: {
   voters: number
   nodes: number
+  /** Node 1 unless told otherwise. */
+  admins?: readonly number[]
   timings?: Partial<LeaseTimings>
 }): Promise<LeaseMesh> {
   const clock = createManualClock()
@@ -66,6 +72,7 @@ export async function createLeaseMesh(options: {
   }
   const voterLogOf = (by: PeerId): VoterLog => ({
     async publishSealed(bytes) {
+      await nodes.find(({ peer }) => peer === by)?.beforePublish()
       voterSets.push({ kind: 'sealed', bytes, by })
       told()
       return ok(null)
@@ -85,7 +92,7 @@ export async function createLeaseMesh(options: {
     mesh: space,
     founder: peer(1),
     members: new Map(
-      Array.from({ length: options.nodes }, (_, i) => memberOf(peer(i + 1), i))
+      Array.from({ length: options.nodes }, (_, i) => memberOf(peer(i + 1), i, options.admins ?? [1]))
         .filter((member) => !removed.has(member.peer))
         .map((member) => [member.peer, member]),
     ),
@@ -131,6 +138,7 @@ export async function createLeaseMesh(options: {
       voter: undefined,
       reached: async () => true,
       boot: 1,
+      beforePublish: async () => undefined,
     } as unknown as LeaseNode
     await start(node)
     nodes.push(node)
@@ -155,6 +163,10 @@ export async function createLeaseMesh(options: {
       for (const other of peers) network.connect(node.peer, other)
       await settle()
     },
+    async kill(node) {
+      for (const other of node.network.connected()) network.disconnect(node.peer, other)
+      await node.leases.close()
+    },
     cut: (a, b) => network.disconnect(a.peer, b.peer),
     join: (a, b) => network.connect(a.peer, b.peer),
     async close() {
@@ -163,11 +175,11 @@ export async function createLeaseMesh(options: {
   }
 }
 
-const memberOf = (peer: PeerId, seniority: number): Member => ({
+const memberOf = (peer: PeerId, seniority: number, admins: readonly number[]): Member => ({
   peer,
   name: `node-${seniority + 1}`,
   boxKey: new Uint8Array(32),
-  capabilities: new Set(seniority === 0 ? ['admin'] : []),
+  capabilities: new Set(admins.includes(seniority + 1) ? ['admin'] : []),
   seniority,
 })
 
@@ -186,4 +198,31 @@ export const wanting = (mesh: LeaseMesh, owner: string, fields: Partial<AcquireR
     waitMs: 0,
     ...fields,
   }
+}
+
+/** The answer and how much time of the clock it took. */
+export async function timed<T>(
+  { clock }: LeaseMesh,
+  answer: Promise<T>,
+  limitMs = 30_000,
+): Promise<{ answer: T; ms: number }> {
+  const startMs = clock.monoMs()
+  let done: { answer: T; ms: number } | undefined
+  void answer.then((value) => (done = { answer: value, ms: clock.monoMs() - startMs }))
+  await settle()
+  for (let ms = 0; ms <= limitMs && !done; ms += 50) await clock.advance(50)
+  if (!done) throw new Error(`no answer within ${limitMs} ms`)
+  return done
+}
+
+/** @throws when it is refused */
+export async function acquired(
+  mesh: LeaseMesh,
+  node: LeaseNode,
+  owner: string,
+  fields: Partial<AcquireRequest> = {},
+): Promise<HeldLease> {
+  const answer = await node.leases.acquire(wanting(mesh, owner, fields))
+  if (!answer.ok) throw new Error(`refused: ${JSON.stringify(answer.error)}`)
+  return answer.value
 }

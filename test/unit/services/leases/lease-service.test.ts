@@ -5,7 +5,14 @@ import { encodeCanonical } from '../../../../protocols/codec.ts'
 import { packCertificate } from '../../../../protocols/lease/certificate.ts'
 import { settle } from '../../../support/clock.ts'
 import { path, peer, position } from '../../../support/lease-lab.ts'
-import { createLeaseMesh, wanting, type LeaseMesh, type LeaseNode } from '../../../support/lease-mesh.ts'
+import {
+  acquired as acquiredIn,
+  createLeaseMesh,
+  timed as timedIn,
+  wanting,
+  type LeaseMesh,
+  type LeaseNode,
+} from '../../../support/lease-mesh.ts'
 
 let mesh: LeaseMesh
 
@@ -18,26 +25,12 @@ async function start(
   return mesh.nodes as unknown as [LeaseNode, LeaseNode, LeaseNode, LeaseNode]
 }
 
-async function acquired(
+const acquired = async (
   node: LeaseNode,
   owner: string,
   fields: Parameters<typeof wanting>[2] = {},
-): Promise<HeldLease> {
-  const result = await node.leases.acquire(wanting(mesh, owner, fields))
-  if (!result.ok) throw new Error(`refused: ${JSON.stringify(result.error)}`)
-  return result.value
-}
-
-/** The answer and how much time of the clock it took. */
-async function timed<T>(answer: Promise<T>, limitMs = 30_000): Promise<{ answer: T; ms: number }> {
-  const startMs = mesh.clock.monoMs()
-  let done: { answer: T; ms: number } | undefined
-  void answer.then((value) => (done = { answer: value, ms: mesh.clock.monoMs() - startMs }))
-  await settle()
-  for (let ms = 0; ms <= limitMs && !done; ms += 50) await mesh.clock.advance(50)
-  if (!done) throw new Error(`no answer within ${limitMs} ms`)
-  return done
-}
+): Promise<HeldLease> => await acquiredIn(mesh, node, owner, fields)
+const timed = async <T>(answer: Promise<T>): Promise<{ answer: T; ms: number }> => await timedIn(mesh, answer)
 
 describe.each([1, 3])('[I1] with %i voters', (voters) => {
   it('of two that ask at once exactly one wins, in each of 200 rounds, and tokens only grow', async () => {
