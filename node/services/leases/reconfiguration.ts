@@ -74,7 +74,9 @@ export function createReconfiguration(deps: ReconfigurationDeps): Reconfiguratio
     },
     change: (change, signal) => changer.change(change, signal),
     catchUp() {
-      if (sets.current() && !closing.aborted) adoption.catchUp()
+      if (!sets.current() || closing.aborted) return
+      adoption.catchUp()
+      changer.catchUp()
     },
     async close() {
       stopWatch()

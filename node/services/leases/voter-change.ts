@@ -46,6 +46,8 @@ export type VoterChangeDeps = {
 export class VoterChanger {
   readonly #deps: VoterChangeDeps
   readonly #offers = new Set<(peer: PeerId, inc: string) => void>()
+  /** What waits for the voters of a set, who answer nobody about it any more once they are in the next epoch. */
+  readonly #proposed = new Map<AbortController, VoterSet>()
 
   constructor(deps: VoterChangeDeps) {
     this.#deps = deps
@@ -56,6 +58,13 @@ export class VoterChanger {
     const { node, inc, space } = message.m.body
     if (space !== this.#deps.membership().mesh || !this.#deps.signatures.isSignedBy(node, message.m)) return
     for (const take of this.#offers) take(node, inc)
+  }
+
+  /** To be called when the membership log may know of a new epoch. */
+  catchUp(): void {
+    const current = this.#deps.sets.current()?.set.epoch ?? 0
+    for (const [replaced, { epoch }] of this.#proposed)
+      if (current > epoch) replaced.abort(new Error('others vote now'))
   }
 
   async change({ members, force }: VoterChange, signal?: AbortSignal): Promise<Result<null>> {
@@ -81,10 +90,16 @@ export class VoterChanger {
   }
 
   async #propose(current: VoterSet, voters: Config['voters'], stop: AbortSignal): Promise<Result<null>> {
-    const { signatures, proposals, nameOf } = this.#deps
+    const { signatures, proposals, sets, nameOf } = this.#deps
     const config = signatures.sign('config', this.#configOf(current, voters, current.epoch + 1))
-    const [signal, cancel] = this.#within(DECISION_MS, stop)
-    const outcome = await proposals.run(current, pack(config), signal).finally(cancel)
+    const replaced = new AbortController()
+    const [signal, cancel] = this.#within(DECISION_MS, AbortSignal.any([stop, replaced.signal]))
+    this.#proposed.set(replaced, current)
+    this.catchUp()
+    const outcome = await proposals.run(current, pack(config), signal).finally(() => {
+      this.#proposed.delete(replaced)
+      cancel()
+    })
     if (outcome.is === 'decided') {
       const published = await this.publish(outcome.decided)
       if (!published.ok) return published
@@ -92,6 +107,8 @@ export class VoterChanger {
       return equalBytes(set.cid, config.hash) ? ok(null) : err(this.#overtaken(set))
     }
     if (stop.aborted) return err(domainError('cancelled'))
+    const { set = current } = sets.current() ?? {}
+    if (set.epoch > current.epoch) return equalBytes(set.cid, config.hash) ? ok(null) : err(this.#overtaken(set))
     const missingVoters = outcome.is === 'unanswered' ? outcome.silent.map(nameOf) : []
     const message =
       `Too few of the present voters agreed in time. Missing: ${missingVoters.join(', ')}. ` +
