@@ -36,10 +36,11 @@ export class EstateExchange {
   /** Asks the sources in turn until it has everything or `signal` aborts; then undefined. */
   async fetch(
     { estate: hash, pages: count }: SealVote,
-    sources: readonly PeerId[],
+    from: readonly PeerId[],
     signal: AbortSignal,
   ): Promise<{ packed: PackedEstate; estate: Estate } | undefined> {
-    while (!signal.aborted) {
+    // A source whose pages were not what was sealed is asked last from then on, and not at once.
+    for (let sources = from; !signal.aborted; sources = [...sources.slice(1), ...sources.slice(0, 1)]) {
       const pages: Uint8Array[] = []
       while (pages.length < count && !signal.aborted) {
         const bytes = await this.#page({ estate: hash, page: pages.length }, sources, signal)
@@ -48,6 +49,7 @@ export class EstateExchange {
       const packed = { hash, pages }
       const estate = pages.length === count ? this.#read(packed) : undefined
       if (estate) return { packed, estate }
+      if (!signal.aborted) await this.#pause(signal)
     }
     return undefined
   }
@@ -87,6 +89,19 @@ export class EstateExchange {
       signal.addEventListener('abort', giveUp)
       this.#waiting.set(key, waiting.add(conclude))
       send([source], { t: 'pull', m: wanted })
+    })
+  }
+
+  #pause(signal: AbortSignal): Promise<void> {
+    const { clock, retryMs } = this.#deps
+    return new Promise((resolve) => {
+      const end = (): void => {
+        cancel()
+        signal.removeEventListener('abort', end)
+        resolve()
+      }
+      const cancel = clock.after(timerMs(retryMs), end)
+      signal.addEventListener('abort', end)
     })
   }
 
