@@ -49,6 +49,8 @@ export type ClaimSpec = {
   readonly token: Token
   /** An earlier process of this node was given the lease: it goes on if nobody else was certified since. */
   readonly isResumed?: boolean
+  /** A `stale` ends the first round: asking again with a better token is quicker than waiting for voters that are down. */
+  readonly isHasty?: boolean
 }
 
 export type ClaimEvent =
@@ -171,8 +173,9 @@ export class Claim {
     if (!incarnations.has(voter) || !equalBytes(reqHash, round.request.hash)) return undefined
     if (!this.#env.signatures.isSignedBy(voter, deny)) return undefined
     round.denies.set(voter, deny.body)
-    const stillPossible = incarnations.size - round.denies.size >= quorum
-    return stillPossible ? undefined : this.#failRound(now)
+    const isPossible = incarnations.size - round.denies.size >= quorum
+    const isTooLow = this.#phase === 'asking' && this.spec.isHasty === true && deny.body.why === 'stale'
+    return isPossible && !isTooLow ? undefined : this.#failRound(now)
   }
 
   /** Ends the use of the lease, or the attempt, for good: whatever arrives later is ignored. */

@@ -20,8 +20,11 @@ export type Acquisition = {
   readonly quorum: () => number
   /** Aborted when the service closes. */
   readonly closing: AbortSignal
-  /** Tries once under a new lease id, for at most so long; a failed attempt has been withdrawn. */
-  attempt(limitMs: number): Promise<Attempt>
+  /**
+   * Tries once under a new lease id, for at most so long; a failed attempt has been withdrawn. A hasty one ends as soon
+   * as a voter wants a higher token.
+   */
+  attempt(limitMs: number, isHasty: boolean): Promise<Attempt>
   pause(limitMs: number): Promise<void>
   /** As `pause`, but ends as soon as a voter says that the way of the latest attempt is free. */
   pauseUntilFree(limitMs: number): Promise<void>
@@ -31,6 +34,9 @@ export type Acquisition = {
   isValid(lease: HeldLease): boolean
 }
 
+/** One corrects the token; a voter that is never content must not keep the others from agreeing. */
+const HASTY_TRIES = 2
+
 /** Tries until it has the lease, knows who has it, or the time is up. */
 export async function acquireLease(ctx: Acquisition, waitMs: number): Promise<Result<HeldLease, LeaseRefusal>> {
   const { clock, timings } = ctx
@@ -38,7 +44,7 @@ export async function acquireLease(ctx: Acquisition, waitMs: number): Promise<Re
   const answerByMs = startMs + waitMs + timings.answerMs
   for (let retries = 0; ; retries++) {
     const leftMs = answerByMs - clock.monoMs()
-    const attempt = await ctx.attempt(Math.min(leftMs, timings.answerMs))
+    const attempt = await ctx.attempt(Math.min(leftMs, timings.answerMs), retries < HASTY_TRIES)
     if (attempt.is === 'certified') return await catchUp(ctx, attempt.lease, answerByMs)
     if (attempt.is === 'limit') return err({ why: 'limit' })
     const verdict = judge(attempt.denies, attempt.silent, ctx.quorum())

@@ -42,7 +42,12 @@ export type AcquisitionSteps = Pick<
 }
 
 type Hint = { isFree: boolean; wake: () => void }
-type Target = { readonly epoch: number; readonly request: AcquireRequest; readonly lid: string }
+type Target = {
+  readonly epoch: number
+  readonly request: AcquireRequest
+  readonly lid: string
+  readonly isHasty: boolean
+}
 
 /** What acquisitions have in common. */
 export class Attempts {
@@ -60,12 +65,12 @@ export class Attempts {
     const { claims, leases, random } = this.#deps
     let lid = ''
     return {
-      attempt: async (limitMs) => {
+      attempt: async (limitMs, isHasty) => {
         if (claims.count >= LEASES_PER_OWNER_MAX || isTooLarge(request)) return { is: 'limit' }
         this.#hints.delete(lid)
         lid = toHex(random.bytes(16))
         this.#hints.set(lid, { isFree: false, wake: () => undefined })
-        return await this.#attempt({ epoch: this.#deps.epoch(), request, lid }, limitMs)
+        return await this.#attempt({ epoch: this.#deps.epoch(), request, lid, isHasty }, limitMs)
       },
       pause: async (limitMs) => await this.#pause(undefined, limitMs),
       pauseUntilFree: async (limitMs) => await this.#pause(this.#hints.get(lid), limitMs),
@@ -138,7 +143,7 @@ export class Attempts {
     })
   }
 
-  #spec({ epoch, request, lid }: Target): ClaimSpec {
+  #spec({ epoch, request, lid, isHasty }: Target): ClaimSpec {
     return {
       lid,
       firstSeq: this.#deps.boot * SEQ_PER_BOOT,
@@ -146,6 +151,7 @@ export class Attempts {
       info: request.info,
       res: request.resources,
       token: { epoch, n: this.#deps.claims.nextToken() },
+      isHasty,
     }
   }
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { backoffMs, DEFAULT_TIMINGS } from '../../../../protocols/lease/timings.ts'
 import type { Grant } from '../../../../protocols/lease/messages.ts'
-import { Arena, hex, path, peer, signedBy } from '../../../support/lease-lab.ts'
+import { Arena, hex, path, peer, signedBy, VoterLab } from '../../../support/lease-lab.ts'
 
 const { holdMs, ttlMs, margin, firstRenewMs, requestTimeoutMs, retransmitMs } = DEFAULT_TIMINGS
 
@@ -49,6 +49,19 @@ describe('[L2.5] acquire', () => {
     const { request } = claim.poll(arena.now).send!
     const grant = reply(arena, 0, request)!
     expect([arena.deliver(claim, grant), arena.deliver(claim, grant)]).toEqual([undefined, undefined])
+  })
+
+  it('a hasty claim ends when a voter wants a higher token, another waits for the rest', () => {
+    const ends = [true, false].map((isHasty) => {
+      const arena = new Arena(3)
+      arena.release(held(arena)) // leaves its token behind at all voters
+      arena.voters[1] = new VoterLab(2, arena.set)
+      arena.voters[2] = new VoterLab(3, arena.set)
+      const claim = arena.claim(22, { isHasty })
+      return [arena.exchange(claim, [0]), arena.exchange(claim, [1, 2]), claim.standing().denies.map(({ why }) => why)]
+    })
+    expect(ends[0]).toEqual([['refused'], [], ['stale']])
+    expect(ends[1]?.[0]).toEqual([])
   })
 
   it('asks for the short hold first', () => {

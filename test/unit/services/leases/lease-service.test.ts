@@ -119,6 +119,16 @@ describe('[L2.5] answers in time', () => {
     expect(third.voter.problem()).toBeUndefined()
   })
 
+  it('a quorum that is back is enough at once, whatever an attempt without it left behind', async () => {
+    const [holder, second, third] = await start({ voters: 3, nodes: 3 })
+    mesh.cut(holder, second)
+    mesh.cut(holder, third)
+    expect((await timed(holder.leases.acquire(wanting(mesh, 'w1')))).answer.ok).toBe(false)
+    mesh.join(holder, second)
+    const { answer, ms } = await timed(holder.leases.acquire(wanting(mesh, 'w1')))
+    expect([answer.ok, ms]).toEqual([true, 0])
+  })
+
   it('a quorum suffices, and a voter that comes back takes part again', async () => {
     const [first, second, , holder] = await start({ voters: 3, nodes: 4 })
     mesh.cut(first, holder)
