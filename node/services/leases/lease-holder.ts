@@ -24,7 +24,7 @@ import { createReconfiguration, type Reconfiguration } from './reconfiguration.t
 import type { VoterLog } from './voter-change.ts'
 import type { VoterService, VotersView } from './voter-service.ts'
 import { createVoterSets, type VoterSets } from './voter-sets.ts'
-import { faultSentence, viewVoters } from './voter-view.ts'
+import { viewVoters } from './voter-view.ts'
 
 export type LeaseServiceDeps = {
   readonly network: PeerNetwork
@@ -50,8 +50,6 @@ export type RunningLeaseService = LeaseService & {
   readonly changes: VoterService
   /** To be called when the membership log has changed: there may be other voters. */
   membershipChanged(): void
-  /** Why leases are not what they should be, for `status`. */
-  problems(): readonly string[]
   /**
    * Stops renewing without releasing: what this process held ends at the voters by itself, since those who work under it
    * may outlive the process. Whoever waits is answered with `no_quorum`.
@@ -76,7 +74,7 @@ type Parts = {
 export function createLeaseService(deps: LeaseServiceDeps): RunningLeaseService {
   const parts = assemble(deps)
   const { sets, watch, leases, attempts, claims, reconfiguration, closing, links } = parts
-  const { network, voter, nameOf } = deps
+  const { network, voter } = deps
   const view = (): VotersView =>
     viewVoters({ ...deps, sets, self: network.self, ownProblem: voter.problem(), waitsMs: voter.waitsMs() })
   const isOpen = (): boolean => sets.current() !== undefined && !closing.signal.aborted
@@ -104,7 +102,6 @@ export function createLeaseService(deps: LeaseServiceDeps): RunningLeaseService 
       reconfiguration.catchUp()
       if (isOpen()) claims.wake()
     },
-    problems: () => sets.convicted().map((fault) => faultSentence(nameOf(fault.voter))),
     async close() {
       closing.abort(new Error('closing'))
       leases.close()

@@ -46,6 +46,7 @@ export class Proposals {
   /** Without a configuration of its own it completes what others began. Ends when decided or when `signal` aborts. */
   async run(voters: VoterSet, own: Packed | undefined, signal: AbortSignal): Promise<ProposalOutcome> {
     const mine = this.#turn.then(() => this.#run(voters, own, signal))
+    // The caller gets the failure; whoever is next only waits for the end.
     this.#turn = mine.catch(() => undefined)
     return await mine
   }

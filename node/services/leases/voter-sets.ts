@@ -13,7 +13,6 @@ export type VoterSets = {
   find(cid: Uint8Array): Epoch | undefined
   /** Whether a voter was convicted of breaking its word: its grants support no lease any more. */
   readonly isConvicted: (voter: PeerId, inc: string) => boolean
-  convicted(): readonly Convicted[]
 }
 
 export type Convicted = { readonly voter: PeerId; readonly inc: string }
@@ -41,7 +40,6 @@ export function createVoterSets(signatures: Signatures, membership: () => Member
     current: () => epochs()?.current,
     find: (cid) => epochs()?.byCid.get(toHex(cid)),
     isConvicted: (voter, inc) => convictions().has(`${voter}/${inc}`),
-    convicted: () => [...convictions().values()],
   }
 }
 

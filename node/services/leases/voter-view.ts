@@ -13,7 +13,7 @@ export type VoterViewDeps = {
   readonly waitsMs: number
 }
 
-export const faultSentence = (name: string): string =>
+const faultSentence = (name: string): string =>
   `${name} has signed two grants that contradict each other: as a voter it is excluded. Replace it: \`rookery voters set\`.`
 
 /** Who votes, and what is wrong with those who do, as this node sees it. */
