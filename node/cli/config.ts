@@ -6,7 +6,12 @@ import { LOG_LEVELS } from '../adapters/pino-log.ts'
 
 /** Everything an operator can set. Every field has a safe default. */
 export const Config = z.strictObject({
-  name: z.string().min(1).max(64).describe('Name of this machine in the mesh; default: its host name.'),
+  name: z
+    .string()
+    .min(1)
+    .max(64)
+    .optional()
+    .describe('Name of this machine in the mesh; default: the one it joined with, else its host name.'),
   http: z
     .strictObject({
       host: z.string().min(1).default('127.0.0.1').describe('Address the gateway binds.'),
@@ -79,6 +84,9 @@ const ENVIRONMENT: Readonly<Record<string, string>> = {
   ROOKERY_LOG_LEVEL: 'log.level',
 }
 
+/** What a machine is called that nobody has named. */
+export const hostName = (): string => hostname().slice(0, 64) || 'machine'
+
 export const defaultDataDir = (environment: NodeJS.ProcessEnv): string =>
   environment.ROOKERY_DATA_DIR ?? join(homedir(), '.rookery')
 
@@ -94,7 +102,7 @@ export async function loadConfig(
   environment: NodeJS.ProcessEnv,
   flags: ConfigFlags,
 ): Promise<LoadedConfig> {
-  const values: Record<string, unknown> = { name: hostname().slice(0, 64) || 'machine' }
+  const values: Record<string, unknown> = {}
   const sources: Record<string, ConfigSource> = {}
   const path = join(dataDir, 'config.json')
   for (const [key, value] of flatten(await readConfigFile(path))) set(key, value, 'file')

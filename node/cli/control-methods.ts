@@ -13,7 +13,7 @@ import type { Services } from '../services/services.ts'
 export type ControlContext = {
   readonly services: Services
   readonly self: PeerId
-  readonly join: (ticket: string) => Promise<Result<{ mesh_id: string; peer_id: string }>>
+  readonly join: (ticket: string, name?: string) => Promise<Result<{ mesh_id: string; peer_id: string }>>
   readonly leave: () => Promise<Result<null>>
   readonly shutDown: (options: { killSessions: boolean }) => Promise<Result<null>>
 }
@@ -65,7 +65,10 @@ export const CONTROL_METHODS = {
         ...(expiresInMs === undefined ? {} : { expiresInMs }),
       }),
   ),
-  'mesh.join': method(z.strictObject({ ticket: z.string().max(4096) }), ({ join }, { ticket }) => join(ticket)),
+  'mesh.join': method(
+    z.strictObject({ ticket: z.string().max(4096), name: z.string().min(1).max(64).optional() }),
+    ({ join }, { ticket, name }) => join(ticket, name),
+  ),
   'mesh.leave': method(z.strictObject({}), ({ leave }) => leave()),
   'mesh.remove': method(z.strictObject({ member: z.string() }), ({ services }, { member }) =>
     services.mesh.remove(member),

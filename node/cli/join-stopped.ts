@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { openDataDirectory } from '../adapters/data-directory.ts'
 import { createPinoLog } from '../adapters/pino-log.ts'
-import { loadConfig } from './config.ts'
+import { hostName, loadConfig } from './config.ts'
 import { identityOf } from './identity.ts'
 import { joinWithTicket } from './joining.ts'
 import { runNode, type Joined } from './run-node.ts'
@@ -13,11 +13,11 @@ export async function joinStopped(dataDir: string, ticket: string, name: string 
   const { config } = await loadConfig(path, process.env, { name, gateway: false, 'p2p.mdns': false })
   const log = createPinoLog('error')
   if ((await data.currentMesh()) === undefined)
-    return await joinWithTicket(data, identityOf(data), { ticket, name: config.name, log })
+    return await joinWithTicket(data, identityOf(data), { ticket, name: config.name ?? hostName(), log })
   // Whether the mesh that is there may be given up is seen only by opening it.
   const node = await runNode(path, config, log)
   try {
-    return await node.join(ticket)
+    return await node.join(ticket, name)
   } finally {
     await node.stop()
   }

@@ -21,6 +21,7 @@ import { createSessionService } from '../services/sessions/session-composition.t
 import { createTaskService } from '../services/tasks/task-composition.ts'
 import { watchAvailability } from '../services/voters/availability-watch.ts'
 import { createElectorateService } from '../services/voters/electorate-service.ts'
+import { hostName } from './config.ts'
 import { openMeshCore, type Cleanup, type MeshCore, type MeshNodeDeps } from './mesh-core.ts'
 import { rememberPort } from './remembered.ts'
 import { rookeryVersion } from './version.ts'
@@ -196,7 +197,7 @@ async function openDirectory(
     rpc,
     probe,
     configured: {
-      name: config.name,
+      name: config.name ?? membership.current().members.get(self)?.name ?? hostName(),
       rookeryVersion: rookeryVersion(),
       capabilities: [],
       maxSessions: config.sessions.max,

@@ -8,7 +8,7 @@ import { systemClock } from '../adapters/system-clock.ts'
 import type { Audit } from '../ports/audit.ts'
 import type { Log } from '../ports/log.ts'
 import { serveAttach } from './attach-server.ts'
-import type { Config } from './config.ts'
+import { hostName, type Config } from './config.ts'
 import { callNode } from './control-client.ts'
 import { localActor, type ControlContext } from './control-methods.ts'
 import { serveControl } from './control-server.ts'
@@ -26,7 +26,7 @@ export type RunningNode = {
   /** Base address of the gateway, or null without one. */
   http(): string | null
   /** Moves over to the mesh of a ticket. @errors mesh_not_empty and those of the ticket */
-  join(ticket: string): Promise<Joined>
+  join(ticket: string, name?: string): Promise<Joined>
   /** Stops everything within seconds; sessions go on. May be called more than once. */
   stop(): Promise<void>
   /** Resolves when the node has stopped, whoever asked for it. */
@@ -103,7 +103,7 @@ class Supervisor {
     return {
       mesh: () => this.#running(),
       http: () => this.#http,
-      join: (ticket) => this.#exclusively(() => this.#join(ticket)),
+      join: (ticket, name) => this.#exclusively(() => this.#join(ticket, name)),
       stop: () => this.#stop(),
       stopped: stopped.promise,
     }
@@ -142,7 +142,7 @@ class Supervisor {
 
   async #open(): Promise<void> {
     if ((await this.#data.currentMesh()) === undefined)
-      await foundMesh(this.#data, this.#identity, { name: this.#config.name, log: this.#log })
+      await foundMesh(this.#data, this.#identity, { name: this.#config.name ?? hostName(), log: this.#log })
     await this.#data.sweepMeshes()
     const current = await this.#data.currentMesh()
     if (current === undefined) throw new Error('founding a mesh left none behind')
@@ -177,7 +177,7 @@ class Supervisor {
     return {
       services,
       self: this.#identity.signer.peer,
-      join: (ticket) => this.#exclusively(() => this.#join(ticket)),
+      join: (ticket, name) => this.#exclusively(() => this.#join(ticket, name)),
       leave: () => this.#exclusively(() => this.#leave()),
       shutDown: async ({ killSessions }) => {
         if (killSessions) await this.#running().killSessions()
@@ -188,12 +188,11 @@ class Supervisor {
     }
   }
 
-  async #join(ticket: string): Promise<Joined> {
+  async #join(ticket: string, name = this.#config.name): Promise<Joined> {
     if (!(await this.#running().isEmpty())) return err(domainError('mesh_not_empty'))
-    const { name } = this.#config
     const joined = await joinWithTicket(this.#data, this.#identity, {
       ticket,
-      name,
+      name: name ?? hostName(),
       log: this.#log,
       mayReplace: () => this.#running().isEmpty(),
       signal: this.#ending.signal,

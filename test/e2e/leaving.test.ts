@@ -19,3 +19,16 @@ it('[M20] tells the others that it leaves before it goes, also without a gateway
   }, 5000)
   expect(members.map(({ name }: { name: string }) => name)).toEqual(['alpha'])
 })
+
+it('goes by the name it joined with, until told otherwise', async () => {
+  const a = await scratch.start('alpha')
+  const b = await joinMesh(scratch, a, 'beta')
+  expect((await b.cli('status')).json.name).toBe('beta')
+  await b.stop('SIGTERM')
+  const again = await scratch.start('beta', { args: ['--http', '127.0.0.1:0', '--name', 'gamma'] })
+  expect((await again.cli('status')).json.name).toBe('gamma')
+  await eventually(async () => {
+    const { json } = await a.cli('members')
+    return json.some(({ name }: { name: string }) => name === 'gamma') ? true : undefined
+  })
+})

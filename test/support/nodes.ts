@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile, mkdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -71,10 +72,11 @@ export class RunningNode {
   }
 
   static async start(options: NodeOptions): Promise<RunningNode> {
+    const named = existsSync(options.dataDir) ? [] : ['--name', options.name] // later it goes by the name it has
     await mkdir(options.dataDir, { recursive: true, mode: 0o700 })
     const config = { ...options.config, http: { rateLimits: UNLIMITED } }
     await writeFile(join(options.dataDir, 'config.json'), JSON.stringify(config), { mode: 0o600 })
-    const args = ['up', '--json', '--data-dir', options.dataDir, '--name', options.name, '--no-mdns']
+    const args = ['up', '--json', '--data-dir', options.dataDir, ...named, '--no-mdns']
     const listen = options.args ?? ['--http', '127.0.0.1:0', '--p2p', '/ip4/127.0.0.1/tcp/0']
     // A shell that reads no start-up files: those of whoever runs the tests are no part of what is tested.
     const env = { ...process.env, SHELL: '/bin/sh', HOME: await homeFor(options.dataDir) }

@@ -64,7 +64,7 @@ async function joinRunningOrStopped(
   ticket: string,
 ): Promise<{ mesh_id: string; peer_id: string; running: boolean }> {
   try {
-    const result = await callNode(controlSocket(options), 'mesh.join', { ticket })
+    const result = await callNode(controlSocket(options), 'mesh.join', { ticket, name: options.name })
     if (!result.ok) throw failureOf(result.error)
     return { ...(result.value as { mesh_id: string; peer_id: string }), running: true }
   } catch (error) {
