@@ -1,4 +1,4 @@
-import type { FileLock } from './lock.ts'
+import type { FileLock, LockNotice } from './lock.ts'
 import type { MachineId, ProjectId, SessionId, TaskId } from './ids.ts'
 import type { Session } from './session.ts'
 import type { Task } from './task.ts'
@@ -15,6 +15,8 @@ export type DomainEvent =
   | { readonly type: 'task.completed'; readonly projectId: ProjectId; readonly task: Task; readonly summary: string }
   | { readonly type: 'file.locked'; readonly projectId: ProjectId; readonly lock: FileLock }
   | { readonly type: 'file.unlocked'; readonly projectId: ProjectId; readonly path: string }
+  /** A provisional lock gave way to another's. */
+  | { readonly type: 'file.conflict'; readonly projectId: ProjectId; readonly notice: LockNotice }
   | { readonly type: 'project.created' | 'project.updated' | 'project.deleted'; readonly projectId: ProjectId }
   | {
       readonly type: 'session.created' | 'session.updated' | 'session.ended'

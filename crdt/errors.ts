@@ -1,3 +1,5 @@
+import type { Guarantee } from './guarantee.ts'
+
 /** Every way a domain operation can fail. Each dialect maps all of them (a new one does not compile until it does). */
 export const DOMAIN_ERRORS = {
   invalid_input: { message: 'The given data was invalid.', retry: 'never' },
@@ -32,6 +34,7 @@ export const DOMAIN_ERRORS = {
   no_task_available: { message: 'No task is free to be claimed.', retry: 'backoff' },
   lock_held: { message: 'Another instance holds a lock on this path.', retry: 'after_expiry' },
   lock_not_held_by_caller: { message: 'This instance does not hold a lock on this path.', retry: 'never' },
+  notice_not_found: { message: 'No notice has this id: it may have been dismissed.', retry: 'never' },
   quorum_unreachable: { message: 'Too few voters answered in time.', retry: 'backoff' },
   member_not_found: { message: 'No member has this peer id or name.', retry: 'never' },
   ticket_invalid: { message: 'This is not a ticket of a Rookery mesh.', retry: 'never' },
@@ -62,8 +65,14 @@ export type DomainErrorCode = keyof typeof DOMAIN_ERRORS
 export type ErrorDetails = {
   /** Field name → what is wrong with it and how to mend it (only with `invalid_input`). */
   readonly fields?: Readonly<Record<string, readonly string[]>>
-  /** Who holds the lease, and until when (ISO 8601), with `task_claimed` and `lock_held`. */
-  readonly holder?: { readonly instanceId: string; readonly reason?: string; readonly expiresAt?: string }
+  /** Who holds the lease, until when (ISO 8601) and how surely, with `task_claimed` and `lock_held`. */
+  readonly holder?: {
+    readonly instanceId: string
+    readonly reason?: string
+    readonly expiresAt?: string
+    /** Certified where it is not said. */
+    readonly guarantee?: Guarantee
+  }
   /** Names of the voters that did not answer, with `quorum_unreachable`. */
   readonly missingVoters?: readonly string[]
   readonly retryAfterMs?: number

@@ -1,4 +1,6 @@
 import { isReady, LockReader } from './live-document.ts'
+import { outranks } from './lock-rank.ts'
+import { isProvisional } from './lock-record.ts'
 import type * as Y from 'yjs'
 import type { DomainEvent } from './domain-event.ts'
 import type { PeerId } from './ids.ts'
@@ -8,9 +10,12 @@ import type { FileLock } from './lock.ts'
 export type LockTransition = { readonly before: FileLock | undefined; readonly after: FileLock | undefined }
 
 export type LockBoardRules = {
-  /** Was this lock granted to this node by the voters? Asked once per record. */
-  readonly verify: (node: PeerId, record: LockRecord, certificate: Uint8Array) => boolean
-  /** Does its holder still renew it, as far as this node knows? When the answer changes, tell `refreshLease`. */
+  /**
+   * Does the record make sense, and was the lock, if it is no provisional one, granted to this node by the voters?
+   * Asked once per record.
+   */
+  readonly verify: (node: PeerId, record: LockRecord, certificate: Uint8Array | undefined) => boolean
+  /** Is it still in force, as far as this node knows? When the answer changes, `refresh`. */
   readonly isLive: (node: PeerId, record: LockRecord) => boolean
 }
 
@@ -23,6 +28,7 @@ export class LockBoard {
   readonly #reader = new LockReader()
   readonly #verified = new WeakMap<LockRecord, boolean>()
   readonly #peers = new Map<PeerId, { generation: number; locks: ReadonlyMap<string, LockRecord> }>()
+  #active: readonly HeldLock[] = []
   /** By extent. */
   #shown = new Map<string, HeldLock>()
 
@@ -45,15 +51,18 @@ export class LockBoard {
 
   /** Looks again at who is live. */
   refresh(): LockTransition[] {
-    const shown = new Map<string, HeldLock>()
+    const active: HeldLock[] = []
     for (const [node, { locks }] of this.#peers) {
-      for (const [id, record] of locks) {
-        const extent = lockExtent(record)
-        const isNewer = record.token > (shown.get(extent)?.record.token ?? -1)
-        if (isNewer && this.#rules.isLive(node, record)) shown.set(extent, { node, id, record })
-      }
+      for (const [id, record] of locks) if (this.#rules.isLive(node, record)) active.push({ node, id, record })
+    }
+    const shown = new Map<string, HeldLock>()
+    for (const lock of active) {
+      const extent = lockExtent(lock.record)
+      const other = shown.get(extent)
+      if (isHeld(lock.record) && (!other || outranks(lock.record, other.record))) shown.set(extent, lock)
     }
     const before = this.#shown
+    this.#active = active
     this.#shown = shown
     return [...new Set([...before.keys(), ...shown.keys()])]
       .filter((key) => before.get(key)?.record !== shown.get(key)?.record)
@@ -71,25 +80,35 @@ export class LockBoard {
       .filter(({ record }) => record.key === projectKey || record.key.startsWith(`${projectKey}/`))
       .toSorted((a, b) => (a.record.path < b.record.path ? -1 : 1))
   }
+
+  /** Everything in force, also what is not shown because it has not settled or another on its path is better. */
+  active(): readonly HeldLock[] {
+    return this.#active
+  }
 }
 
+/** A claim that waits for objections is no lock yet. */
+const isHeld = (record: LockRecord): boolean => !isProvisional(record) || record.settled
+
 /**
- * Names what a lock covers: a path, or with a `/` behind it a directory with all that is in it. Starts with the
- * project's key, which is the same for every project that is the same repository.
+ * Names what a lock covers: a path with all that is below it. It is the key, which starts with the project's, the same
+ * for every project that is the same repository.
  */
-export const lockExtent = ({ key, path }: { readonly key: string; readonly path: string }): string =>
-  path.endsWith('/') ? `${key}/` : key
+export const lockExtent = ({ key }: { readonly key: string }): string => key
 
 export function lockView({ node, record }: HeldLock): FileLock {
   return {
     projectId: record.project,
     path: record.path,
+    pattern: record.pattern ?? null,
     instanceId: record.instance,
     reason: record.reason,
     lockedAt: record.lockedAt,
     expiresAt: record.expiresAt,
     node,
     tokenId: record.tokenId,
+    guarantee: isProvisional(record) ? 'provisional' : 'certified',
+    missingVoters: isProvisional(record) ? record.missing : [],
     leaseId: record.lease,
     fencingToken: record.token,
   }
@@ -97,11 +116,21 @@ export function lockView({ node, record }: HeldLock): FileLock {
 
 const viewOf = (lock: HeldLock | undefined): FileLock | undefined => lock && lockView(lock)
 
-/** A lock that only lasts longer now, or moved to another lease of its holder, is no event. */
-export function lockEvent({ before, after }: LockTransition): DomainEvent | undefined {
-  if (before && !after) return { type: 'file.unlocked', projectId: before.projectId, path: before.path }
-  if (!after || (before && holding(before) === holding(after))) return undefined
-  return { type: 'file.locked', projectId: after.projectId, lock: after }
+/**
+ * A lock that only lasts longer now, or moved to another lease of its holder, is no event. One whose guarantee changed
+ * is told again; a provisional one that gave way to another holder's is told to be gone first.
+ */
+export function lockEvents({ before, after }: LockTransition): DomainEvent[] {
+  const gone = (lock: FileLock): DomainEvent => ({
+    type: 'file.unlocked',
+    projectId: lock.projectId,
+    path: lock.path,
+  })
+  if (!after) return before ? [gone(before)] : []
+  const locked: DomainEvent = { type: 'file.locked', projectId: after.projectId, lock: after }
+  if (!before) return [locked]
+  if (holding(before) !== holding(after)) return before.guarantee === 'provisional' ? [gone(before), locked] : [locked]
+  return before.guarantee === after.guarantee ? [] : [locked]
 }
 
 const holding = ({ instanceId, tokenId, lockedAt }: FileLock): string => JSON.stringify([instanceId, tokenId, lockedAt])

@@ -2,7 +2,7 @@ import type * as Y from 'yjs'
 import { z } from 'zod'
 import { PeerId, type ProjectId } from './ids.ts'
 import type { ProjectEntry } from './mesh-document.ts'
-import { DEFAULT_PROJECT_SETTINGS, type Project } from './project.ts'
+import { DEFAULT_PROJECT_SETTINGS, LOCK_POLICIES, type Project } from './project.ts'
 
 /*
  * The part of `project/<id>` that says what the project is: two flat maps. `project` has one key per field, so that
@@ -33,6 +33,8 @@ export const ProjectFields = z.strictObject({
     .int()
     .min(1)
     .max(7 * 24 * 60),
+  'settings.lockPolicy': z.enum(LOCK_POLICIES),
+  'settings.caseFold': z.boolean(),
   repository: z.strictObject({
     rootCommit: z.string().regex(/^[0-9a-f]{40,64}$/),
     remote: z.string().max(2048).nullable(),
@@ -97,6 +99,8 @@ export function readProject(
       taskTimeoutMinutes:
         field('settings.taskTimeoutMinutes', shape['settings.taskTimeoutMinutes']) ??
         DEFAULT_PROJECT_SETTINGS.taskTimeoutMinutes,
+      lockPolicy: field('settings.lockPolicy', shape['settings.lockPolicy']) ?? DEFAULT_PROJECT_SETTINGS.lockPolicy,
+      caseFold: field('settings.caseFold', shape['settings.caseFold']) ?? DEFAULT_PROJECT_SETTINGS.caseFold,
     },
     repository: field('repository', shape.repository) ?? null,
     paths: Object.fromEntries(readProjectPaths(state)),

@@ -1,7 +1,26 @@
 import type { PeerId, ProjectId } from './ids.ts'
 
-export type ProjectSettings = { readonly maxContextTokens: number; readonly taskTimeoutMinutes: number }
-export const DEFAULT_PROJECT_SETTINGS: ProjectSettings = { maxContextTokens: 8000, taskTimeoutMinutes: 60 }
+export const LOCK_POLICIES = ['strict', 'local-first'] as const
+/**
+ * What a file lock does while no quorum of voters can be reached: `strict` is refused, `local-first` holds
+ * provisionally. Task claims are always strict.
+ */
+export type LockPolicy = (typeof LOCK_POLICIES)[number]
+
+export type ProjectSettings = {
+  readonly maxContextTokens: number
+  readonly taskTimeoutMinutes: number
+  readonly lockPolicy: LockPolicy
+  /** Paths that differ in case only are one file: so on a machine whose file system does not tell them apart. */
+  readonly caseFold: boolean
+}
+
+export const DEFAULT_PROJECT_SETTINGS: ProjectSettings = {
+  maxContextTokens: 8000,
+  taskTimeoutMinutes: 60,
+  lockPolicy: 'local-first',
+  caseFold: false,
+}
 
 /** What makes two folders on two machines one project: the repository's first commit and its remote. */
 export type RepositoryIdentity = { readonly rootCommit: string; readonly remote: string | null }

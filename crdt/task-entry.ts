@@ -153,5 +153,6 @@ const claimView = ({ node, record }: StandingClaim): NonNullable<Task['claim']> 
   tokenId: record.tokenId,
   leaseId: record.lease,
   fencingToken: record.token,
+  guarantee: 'certified',
   claimedAt: record.at,
 })

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { GUARANTEES } from './guarantee.ts'
 import { InstanceId, PeerId, ProjectId, TaskId } from './ids.ts'
 import { TaskFields } from './task-record.ts'
 import { TASK_STATUSES } from './task.ts'
@@ -23,6 +24,7 @@ export const TaskView: z.ZodType<Task> = z.object({
       tokenId: z.string(),
       leaseId: z.string(),
       fencingToken: z.number(),
+      guarantee: z.enum(GUARANTEES),
       claimedAt: z.string(),
     })
     .nullable(),

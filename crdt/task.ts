@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { Guarantee } from './guarantee.ts'
 import type { InstanceId, PeerId, ProjectId, TaskId } from './ids.ts'
 
 export const PRIORITIES = ['low', 'medium', 'high', 'critical'] as const
@@ -16,6 +17,8 @@ export type TaskClaim = {
   readonly tokenId: string
   readonly leaseId: string
   readonly fencingToken: number
+  /** Always `certified`: without a quorum a task cannot be claimed. */
+  readonly guarantee: Guarantee
   readonly claimedAt: string
 }
 

@@ -4,6 +4,7 @@ import { realpath, stat } from 'node:fs/promises'
 import { arch, homedir, hostname, platform, userInfo } from 'node:os'
 import { delimiter, dirname, isAbsolute, join } from 'node:path'
 import type { RepositoryIdentity } from '../../crdt/project.ts'
+import { foldsCase } from './case-folding.ts'
 import { childEnvironment } from '../hosts/child-environment.ts'
 import {
   AGENT_CLIS,
@@ -65,9 +66,11 @@ async function inspectFolder(path: string, tools: Git): Promise<FolderFacts> {
     if (IS_ABSENT.has(error.code ?? '')) return null
     throw error
   })
-  if (realPath === null) return { exists: false, isDirectory: false, realPath, repository: null }
+  if (realPath === null) return { exists: false, isDirectory: false, realPath, repository: null, foldsCase: false }
   const isDirectory = (await stat(realPath)).isDirectory()
-  return { exists: true, isDirectory, realPath, repository: isDirectory ? await repositoryOf(realPath, tools) : null }
+  if (!isDirectory) return { exists: true, isDirectory, realPath, repository: null, foldsCase: false }
+  const repository = await repositoryOf(realPath, tools)
+  return { exists: true, isDirectory, realPath, repository, foldsCase: await foldsCase(realPath) }
 }
 
 /** As good as not there: nothing that we could use lies behind such a path. */

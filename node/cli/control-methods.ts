@@ -3,6 +3,7 @@ import type { Actor } from '../../crdt/actor.ts'
 import { Capability } from '../../crdt/capability.ts'
 import { domainError } from '../../crdt/errors.ts'
 import type { PeerId } from '../../crdt/ids.ts'
+import { LOCK_POLICIES } from '../../crdt/project.ts'
 import { err, ok, type Result } from '../../crdt/result.ts'
 import { PTY_COLS, PTY_ROWS, SESSION_MODES } from '../../crdt/session.ts'
 import { PRIORITIES, TASK_STATUSES, TaskInput } from '../../crdt/task.ts'
@@ -40,6 +41,10 @@ const PAGE = { page: 1, perPage: 100_000 }
 const VOTERS_MAX = 63
 
 const projectTask = { project: z.string(), instance: z.string().min(1).max(128) }
+const projectSettings = z.strictObject({
+  lockPolicy: z.enum(LOCK_POLICIES).exactOptional(),
+  caseFold: z.boolean().exactOptional(),
+})
 const taskProof = { id: z.string(), fencing_token: z.int().optional() }
 const email = z.string().min(3).max(254)
 const role = z.enum(['owner', 'member']).default('member')
@@ -128,6 +133,11 @@ export const CONTROL_METHODS = {
       ),
   ),
 
+  'project.set': method(
+    z.strictObject({ project: z.string(), settings: projectSettings }),
+    ({ services, self }, { project, settings }) => services.projects.update(localActor(self), project, { settings }),
+  ),
+
   'task.add': method(
     z.strictObject({ project: z.string(), task: TaskInput }),
     ({ services, self }, { project, task }) => services.tasks.create(localActor(self), project, task),
@@ -173,11 +183,13 @@ export const CONTROL_METHODS = {
       instance: z.string(),
       reason: z.string().optional(),
       minutes: z.number().positive().optional(),
+      exclusive: z.boolean().default(false),
     }),
-    ({ services, self }, { project, path, instance, reason, minutes }) =>
+    ({ services, self }, { project, path, instance, reason, minutes, exclusive }) =>
       services.locks.acquire(localActor(self), project, {
         path,
         instanceId: instance,
+        exclusive,
         ...(reason === undefined ? {} : { reason }),
         ...(minutes === undefined ? {} : { durationMinutes: minutes }),
       }),
@@ -189,6 +201,17 @@ export const CONTROL_METHODS = {
   ),
   'lock.list': method(z.strictObject({ project: z.string() }), ({ services }, { project }) =>
     services.locks.list(project),
+  ),
+
+  'lock.check': method(z.strictObject({ project: z.string(), path: z.string() }), ({ services }, { project, path }) =>
+    services.locks.check(project, path),
+  ),
+  'lock.notices': method(z.strictObject({ project: z.string() }), ({ services }, { project }) =>
+    services.locks.notices(project),
+  ),
+  'lock.dismiss': method(
+    z.strictObject({ project: z.string(), id: z.string() }),
+    ({ services, self }, { project, id }) => services.locks.dismissNotice(localActor(self), project, id),
   ),
 
   'session.start': method(

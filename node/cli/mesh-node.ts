@@ -221,11 +221,12 @@ type WorkDeps = Pick<Services, 'projects' | 'events'> & {
 }
 
 async function openWork({ core, rpc, projects, events, ttlMs }: WorkDeps, cleanup: Cleanup): Promise<Work> {
-  const { means, self, documents, leases, presence, boot, nameOf } = core
+  const { means, self, membership, documents, leases, presence, boot, nameOf } = core
   const shared = { ...means, self, documents, leases, presence, events, rpc, projects, nameOf, ttlMs }
   const tasks = createTaskService(shared)
   cleanup.push(() => tasks.stop())
-  const locks = createLockService({ ...shared, boot })
+  const isMember = (peer: PeerId): boolean => membership.current().members.has(peer)
+  const locks = createLockService({ ...shared, boot, isMember })
   cleanup.push(() => locks.stop())
   await tasks.start()
   await locks.start()

@@ -3,6 +3,7 @@ import type { Project } from '../../crdt/project.ts'
 
 /** What `--json` prints of tasks, locks and sessions is what the API answers: one shape to write scripts against. */
 export { wireLock, wireSession, wireTask } from '../../gateway/dialects/claudenest/wire.ts'
+export { wireNotice } from '../../gateway/dialects/rookery/notices.ts'
 
 /** A project under the API's field names, less the figures that only a gateway counts. */
 export const wireProject = (project: Project): object => ({
@@ -32,6 +33,7 @@ export const wireDetails = ({ fields, holder, missingVoters, retryAfterMs }: Err
           instance_id: holder.instanceId,
           reason: holder.reason ?? null,
           expires_at: holder.expiresAt ?? null,
+          guarantee: holder.guarantee ?? 'certified',
         },
       }),
   ...(missingVoters === undefined ? {} : { missing_voters: missingVoters }),

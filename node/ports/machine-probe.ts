@@ -13,6 +13,8 @@ export type FolderFacts = {
   readonly realPath: string | null
   /** Of the repository whose top is this folder, or null. */
   readonly repository: RepositoryIdentity | null
+  /** True when the file system there does not tell `A` from `a`. False where that cannot be told without writing. */
+  readonly foldsCase: boolean
 }
 
 /** Agent CLIs that sessions can run, in order of preference when the caller names none. */

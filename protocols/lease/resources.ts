@@ -34,6 +34,12 @@ export function normalisePath(input: string): Result<string, string> {
 
 const TRAILING_DOTS_AND_SPACES = /[. ]+$/
 
+/**
+ * The key of a path in a project some of whose machines do not tell upper from lower case. Of a normalised path, makes a
+ * normalised one; idempotent. It can be longer than the path.
+ */
+export const foldCase = (path: string): string => path.normalize('NFC').toLowerCase().normalize('NFC')
+
 /** Two resources overlap when one lease over each would cover a common thing. Symmetric. */
 export function overlaps(a: Resource, b: Resource): boolean {
   if (a.kind !== b.kind) return false

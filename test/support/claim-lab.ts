@@ -2,17 +2,18 @@ import type { Actor } from '../../crdt/actor.ts'
 import type { DomainEvent } from '../../crdt/domain-event.ts'
 import type { MeshId, PeerId } from '../../crdt/ids.ts'
 import { ProjectId } from '../../crdt/ids.ts'
-import type { Project, RepositoryIdentity } from '../../crdt/project.ts'
+import type { Project, ProjectSettings, RepositoryIdentity } from '../../crdt/project.ts'
 import { DEFAULT_PROJECT_SETTINGS } from '../../crdt/project.ts'
 import { domainError } from '../../crdt/errors.ts'
 import { err, ok } from '../../crdt/result.ts'
 import { createDocuments, type DocumentsService } from '../../node/services/feeds/documents-service.ts'
-import { createEventHub } from '../../node/services/event-hub.ts'
+import { createEventHub, type EventHub } from '../../node/services/event-hub.ts'
 import { createLeaseService } from '../../node/services/leases/lease-holder.ts'
 import { openLeaseVoter, prepareVoterJournal } from '../../node/services/leases/lease-voter.ts'
 import type { VoterLog } from '../../node/services/leases/voter-change.ts'
 import { createLockService, type RunningLockService } from '../../node/services/locks/lock-composition.ts'
 import type { Rpc } from '../../node/services/rpc/rpc.ts'
+import type { Presence } from '../../node/services/sync/presence.ts'
 import { createRpc } from '../../node/services/rpc/rpc-service.ts'
 import { createTaskService, type RunningTaskService } from '../../node/services/tasks/task-composition.ts'
 import { encodeCanonical } from '../../protocols/codec.ts'
@@ -29,7 +30,12 @@ const MESH = 'ab'.repeat(32) as MeshId
 export const PROJECT = ProjectId.parse('00000000-0000-4000-8000-000000000001')
 
 /** What the services under test say of the mesh, changed by assignment. */
-export type LabProject = { id: ProjectId; repository: RepositoryIdentity | null; isDeleted: boolean }
+export type LabProject = {
+  id: ProjectId
+  repository: RepositoryIdentity | null
+  isDeleted: boolean
+  settings?: Partial<ProjectSettings>
+}
 
 export type LabNode = {
   readonly peer: PeerId
@@ -41,6 +47,7 @@ export type LabNode = {
   readonly tasks: RunningTaskService
   readonly locks: RunningLockService
   readonly rpc: Rpc
+  readonly events: EventHub
   readonly told: DomainEvent[]
   readonly log: ReturnType<typeof createRecordedLog>
   /** Somebody with a token of their own, at this node's gateway. */
@@ -59,8 +66,11 @@ export class ClaimLab {
   readonly cut = new Set<PeerId>()
   /** Nodes that envelopes do not reach, while everything else does. */
   readonly deaf = new Set<PeerId>()
+  /** Ordered pairs of nodes, `<from> <to>`, between which nothing passes. */
+  readonly #split = new Set<string>()
   readonly #network = createMemoryNetwork()
-  readonly #heard = new Map<PeerId, { atMs: number; leases: ReadonlySet<string> }>()
+  readonly #heartbeats = new Map<PeerId, Heartbeats>()
+  readonly #boots = new Map<number, number>()
   #membership: Membership | undefined
 
   /** `voters` of the nodes vote, the first ones. */
@@ -113,9 +123,38 @@ export class ClaimLab {
   async reconnect(node: LabNode): Promise<void> {
     this.cut.delete(node.peer)
     for (const other of this.nodes) {
-      if (other !== node && !this.cut.has(other.peer)) this.#network.connect(node.peer, other.peer)
+      if (other !== node && this.#reaches(node.peer, other.peer)) this.#network.connect(node.peer, other.peer)
     }
     await this.sync()
+  }
+
+  /** Cuts the mesh: nothing passes between nodes of different groups. Replaces an earlier cut. */
+  async split(...groups: readonly (readonly LabNode[])[]): Promise<void> {
+    const groupOf = (node: LabNode): number => groups.findIndex((group) => group.includes(node))
+    this.#split.clear()
+    for (const a of this.nodes) {
+      for (const b of this.nodes) {
+        if (a === b || groupOf(a) === groupOf(b)) continue
+        this.#split.add(`${a.peer} ${b.peer}`)
+        this.#network.disconnect(a.peer, b.peer)
+      }
+    }
+    for (const node of this.nodes) await this.reconnect(node)
+  }
+
+  /** Everybody reaches everybody again, and knows what the others wrote. */
+  async heal(): Promise<void> {
+    await this.split(this.nodes)
+  }
+
+  /** The membership log takes a member out; what it wrote stays until somebody cuts it off. */
+  async expel(node: LabNode): Promise<void> {
+    const before = this.#membership
+    if (!before) throw new Error('no membership yet')
+    this.disconnect(node)
+    this.#membership = { ...before, members: new Map([...before.members].filter(([peer]) => peer !== node.peer)) }
+    for (const { events } of this.nodes) events.publish({ type: 'members.changed' })
+    await settle()
   }
 
   /** The process of a node dies and starts again; only what was durable is left. */
@@ -125,7 +164,9 @@ export class ClaimLab {
     this.disconnect(old)
     await stop(old)
     old.disk.crash()
-    const node = await this.#start(n, old.disk, { store: old.store.crash(), boot: 2 })
+    const boot = (this.#boots.get(n) ?? 1) + 1
+    this.#boots.set(n, boot)
+    const node = await this.#start(n, old.disk, { store: old.store.crash(), boot })
     this.nodes[n] = node
     await this.reconnect(node)
     return node
@@ -140,11 +181,9 @@ export class ClaimLab {
   /** One heartbeat of every reachable node. */
   beat(): void {
     for (const { peer, leases } of this.nodes) {
-      if (this.cut.has(peer)) continue
-      this.#heard.set(peer, {
-        atMs: this.clock.monoMs(),
-        leases: new Set(leases.held().map(({ leaseId }) => leaseId)),
-      })
+      const beat = { atMs: this.clock.monoMs(), leases: new Set(leases.held().map(({ leaseId }) => leaseId)) }
+      for (const to of this.nodes)
+        if (to.peer === peer || this.#reaches(to.peer, peer)) this.#heart(to.peer).hear(peer, beat)
     }
   }
 
@@ -188,23 +227,19 @@ export class ClaimLab {
       voter,
       voterLog: NO_VOTER_LOG,
       nameOf: (of) => membership().members.get(of)?.name ?? of,
-      isOnline: (of) => !this.cut.has(of),
+      isOnline: (of) => this.#reaches(peer, of),
     })
     const events = createEventHub(log)
     const told: DomainEvent[] = []
     events.subscribe((event) => told.push(event))
     const rpc = createRpc({ network, clock, log, hasCapability: () => true })
-    const presence = {
-      lastRenewedMonoMs: (of: PeerId, lease: string) => {
-        const heard = this.#heard.get(of)
-        return heard?.leases.has(lease) ? heard.atMs : undefined
-      },
-    }
+    const presence = this.#heart(peer)
     const nameOf = (of: PeerId): string => membership().members.get(of)?.name ?? of
     const deps = { documents, leases, presence, events, clock, log, self: peer, rpc, crypto, nameOf }
     const projects = { get: this.project }
     const tasks = createTaskService({ ...deps, random, projects })
-    const locks = createLockService({ ...deps, projects, boot })
+    const isMember = (of: PeerId): boolean => membership().members.has(of)
+    const locks = createLockService({ ...deps, random, projects, boot, isMember })
     await tasks.start()
     await locks.start()
     const actor = (tokenId: string, abilities: readonly string[] = ['*']): Actor => ({
@@ -214,7 +249,7 @@ export class ClaimLab {
       abilities: [...abilities],
       gateway: peer,
     })
-    const node = { peer, documents, store, disk, leases, tasks, locks, rpc, told, log, actor }
+    const node = { peer, documents, store, disk, leases, tasks, locks, rpc, events, told, log, actor }
     documents.onAppend((envelopes) => {
       for (const to of this.nodes) {
         if (to.peer === peer || !this.#hears(to.peer, peer)) continue
@@ -228,7 +263,17 @@ export class ClaimLab {
   }
 
   #hears(to: PeerId, from: PeerId): boolean {
-    return !this.cut.has(from) && !this.cut.has(to) && !this.deaf.has(to)
+    return this.#reaches(to, from) && !this.deaf.has(to)
+  }
+
+  #reaches(to: PeerId, from: PeerId): boolean {
+    return !this.cut.has(from) && !this.cut.has(to) && !this.#split.has(`${from} ${to}`)
+  }
+
+  #heart(peer: PeerId): Heartbeats {
+    const known = this.#heartbeats.get(peer) ?? createHeartbeats(this.clock)
+    this.#heartbeats.set(peer, known)
+    return known
   }
 
   async #bring(from: LabNode, to: LabNode): Promise<void> {
@@ -246,6 +291,32 @@ const NO_VOTER_LOG: VoterLog = {
   publishFault: async () => ok(null),
 }
 
+type Beat = { readonly atMs: number; readonly leases: ReadonlySet<string> }
+type Heartbeats = Pick<Presence, 'lastRenewedMonoMs' | 'state' | 'onChange'> & { hear(from: PeerId, beat: Beat): void }
+
+/** Three periods of five seconds without a heartbeat: away. */
+const AWAY_MS = 15_000
+
+/** What one node has heard of the others. */
+function createHeartbeats(clock: ManualClock): Heartbeats {
+  const heard = new Map<PeerId, Beat>()
+  const listeners = new Set<(peer: PeerId) => void>()
+  const state = (of: PeerId) => (clock.monoMs() - (heard.get(of)?.atMs ?? -Infinity) < AWAY_MS ? 'online' : 'away')
+  return {
+    state,
+    lastRenewedMonoMs: (of, lease) => (heard.get(of)?.leases.has(lease) ? heard.get(of)?.atMs : undefined),
+    onChange(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    hear(from, beat) {
+      const isNews = state(from) !== 'online'
+      heard.set(from, beat)
+      for (const listener of isNews ? listeners : []) listener(from)
+    },
+  }
+}
+
 async function stop({ tasks, locks, leases, documents }: LabNode): Promise<void> {
   tasks.stop()
   locks.stop()
@@ -253,7 +324,7 @@ async function stop({ tasks, locks, leases, documents }: LabNode): Promise<void>
   await documents.close()
 }
 
-const projectView = ({ id, repository }: LabProject): Project => ({
+const projectView = ({ id, repository, settings }: LabProject): Project => ({
   id,
   name: 'lab',
   summary: '',
@@ -261,7 +332,7 @@ const projectView = ({ id, repository }: LabProject): Project => ({
   conventions: '',
   currentFocus: '',
   recentChanges: '',
-  settings: DEFAULT_PROJECT_SETTINGS,
+  settings: { ...DEFAULT_PROJECT_SETTINGS, ...settings },
   repository,
   paths: {},
   createdAt: '2026-01-01T00:00:00.000Z',

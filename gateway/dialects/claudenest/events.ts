@@ -2,7 +2,7 @@ import type { Ability } from '../../../crdt/actor.ts'
 import type { DomainEvent } from '../../../crdt/domain-event.ts'
 import type { Session } from '../../../crdt/session.ts'
 import type { Task } from '../../../crdt/task.ts'
-import { wireLock, wireSession, wireTask } from './wire.ts'
+import { wireConflict, wireLock, wireSession, wireTask } from './wire.ts'
 
 /** A topic is a channel without its prefix and spelling: `session.<id>`, `project.<id>`, `machine.<id>`, `mesh`. */
 export type Topic = string
@@ -68,6 +68,8 @@ export function translate(event: DomainEvent, nowMs: number): Delivery {
     }
     case 'file.unlocked':
       return file(event.projectId, 'file:unlocked', { path: event.path })
+    case 'file.conflict':
+      return file(event.projectId, 'file:conflict', wireConflict(event.notice))
     case 'project.created':
       return project(event.projectId, 'project:created')
     case 'project.updated':

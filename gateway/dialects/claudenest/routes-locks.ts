@@ -1,9 +1,11 @@
 import { z } from 'zod'
+import { GUARANTEES } from '../../../crdt/guarantee.ts'
 import type { DomainError } from '../../../crdt/errors.ts'
 import { ProjectId } from '../../../crdt/ids.ts'
 import type { FileLock } from '../../../crdt/lock.ts'
 import { ok } from '../../../crdt/result.ts'
 import type { Result } from '../../../crdt/result.ts'
+import type { LockInput } from '../../../node/services/locks/lock-service.ts'
 import { none } from '../../http/dialect.ts'
 import type { Wire } from '../../http/dialect.ts'
 import { instanceId, invalid } from './inputs.ts'
@@ -31,6 +33,8 @@ const lockFields = {
   duration_minutes: minutes.exactOptional(),
   /** What the document's clients send instead of a duration. */
   expires_at: z.iso.datetime({ offset: true }).exactOptional(),
+  /** Only a certified lock will do: refused without a quorum, whatever the project's policy. */
+  exclusive: z.boolean().exactOptional(),
 }
 const lockAliases = { locked_by: 'instance_id' }
 
@@ -39,12 +43,10 @@ type LockBody = {
   readonly reason?: string | null | undefined
   readonly duration_minutes?: number | undefined
   readonly expires_at?: string | undefined
+  readonly exclusive?: boolean | undefined
 }
 
-function lockInput(
-  body: LockBody,
-  nowMs: number,
-): Result<{ instanceId: string; reason?: string; durationMinutes?: number }> {
+function lockInput(body: LockBody, nowMs: number): Result<LockInput> {
   const asked =
     body.duration_minutes ??
     (body.expires_at === undefined ? undefined : Math.ceil((Date.parse(body.expires_at) - nowMs) / 60_000))
@@ -55,6 +57,7 @@ function lockInput(
     instanceId: body.instance_id,
     ...(body.reason === undefined || body.reason === null ? {} : { reason: body.reason }),
     ...(asked === undefined ? {} : { durationMinutes: asked }),
+    ...(body.exclusive === undefined ? {} : { exclusive: body.exclusive }),
   })
 }
 
@@ -70,6 +73,9 @@ const CheckReply = z.strictObject({
   locked_by: z.string().nullable(),
   reason: z.string().nullable(),
   expires_at: z.string().nullable(),
+  /** Null while there is no lock. */
+  guarantee: z.enum(GUARANTEES).nullable(),
+  missing_voters: z.array(z.string()),
 })
 
 const BulkReply = z.strictObject({
@@ -81,6 +87,7 @@ const BulkReply = z.strictObject({
       locked_by: z.string().nullable(),
       reason: z.string().nullable(),
       expires_at: z.string().nullable(),
+      guarantee: z.enum(GUARANTEES).nullable(),
       code: z.string(),
       message: z.string(),
     }),
@@ -92,6 +99,7 @@ const failedDetail = (error: DomainError) => ({
   locked_by: error.details?.holder?.instanceId ?? null,
   reason: error.details?.holder?.reason ?? null,
   expires_at: error.details?.holder?.expiresAt ?? null,
+  guarantee: error.details?.holder ? (error.details.holder.guarantee ?? 'certified') : null,
   code: WIRE_ERRORS[error.code].code,
   message: error.message,
 })
@@ -142,6 +150,8 @@ export const lockRoutes = [
         locked_by: lock?.instanceId ?? null,
         reason: lock?.reason ?? null,
         expires_at: lock?.expiresAt ?? null,
+        guarantee: lock?.guarantee ?? null,
+        missing_voters: [...(lock?.missingVoters ?? [])],
       },
     }),
   }),
@@ -187,7 +197,7 @@ export const lockRoutes = [
     },
     toWire: ({ acquired, failed }, { nowMs }) => ({
       data: {
-        acquired: acquired.map((lock) => lock.path),
+        acquired: acquired.map((lock) => lock.pattern ?? lock.path),
         failed: failed.map((failure) => failure.path),
         failed_details: Object.fromEntries(failed.map((failure) => [failure.path, failedDetail(failure.error)])),
         locks: acquired.map((lock) => wireLock(lock, nowMs)),

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { MachineId, ProjectId } from '../../../crdt/ids.ts'
 import type { PeerId } from '../../../crdt/ids.ts'
+import { LOCK_POLICIES } from '../../../crdt/project.ts'
 import type { Project } from '../../../crdt/project.ts'
 import { ok } from '../../../crdt/result.ts'
 import type { Result } from '../../../crdt/result.ts'
@@ -20,6 +21,8 @@ const settings = z.strictObject({
     .min(1)
     .max(60 * 24 * 30)
     .exactOptional(),
+  lockPolicy: z.enum(LOCK_POLICIES).exactOptional(),
+  caseFold: z.boolean().exactOptional(),
 })
 
 const ofMachine = { params: z.strictObject({ machine: MachineId }), missing: 'machine_not_found' } as const

@@ -1,6 +1,8 @@
 import { z } from 'zod'
-import type { FileLock } from '../../../crdt/lock.ts'
+import { GUARANTEES } from '../../../crdt/guarantee.ts'
+import type { FileLock, LockNotice } from '../../../crdt/lock.ts'
 import type { Machine, MachineFacts } from '../../../crdt/machine.ts'
+import { LOCK_POLICIES } from '../../../crdt/project.ts'
 import type { Project } from '../../../crdt/project.ts'
 import { SESSION_MODES, SESSION_STATUSES } from '../../../crdt/session.ts'
 import type { Session, SessionLogEntry } from '../../../crdt/session.ts'
@@ -178,7 +180,12 @@ export const WireProject = z.strictObject({
   conventions: text,
   current_focus: text,
   recent_changes: text,
-  settings: z.strictObject({ maxContextTokens: count, taskTimeoutMinutes: count }),
+  settings: z.strictObject({
+    maxContextTokens: count,
+    taskTimeoutMinutes: count,
+    lockPolicy: z.enum(LOCK_POLICIES),
+    caseFold: z.boolean(),
+  }),
   total_tokens: count,
   max_tokens: count,
   token_usage_percent: z.number(),
@@ -229,6 +236,8 @@ export const WireTask = z.strictObject({
   dependencies: z.array(text),
   estimated_tokens: z.int().nullable(),
   fencing_token: z.number().nullable(),
+  /** Of the claim; null while there is none. */
+  guarantee: z.enum(GUARANTEES).nullable(),
   claimed_at: maybe,
   completed_at: maybe,
   completion_summary: maybe,
@@ -250,6 +259,7 @@ export const wireTask = (task: Task): z.infer<typeof WireTask> => ({
   dependencies: [...task.dependencies],
   estimated_tokens: task.estimatedTokens,
   fencing_token: task.claim?.fencingToken ?? null,
+  guarantee: task.claim?.guarantee ?? null,
   claimed_at: task.claim?.claimedAt ?? null,
   completed_at: task.completion?.completedAt ?? null,
   completion_summary: task.completion?.summary ?? null,
@@ -259,6 +269,8 @@ export const wireTask = (task: Task): z.infer<typeof WireTask> => ({
 
 export const WireLock = z.strictObject({
   path: text,
+  /** The glob that was asked for; `path` is what had to be covered for it. */
+  pattern: maybe,
   project_id: text,
   locked_by: text,
   instance_id: text,
@@ -267,12 +279,17 @@ export const WireLock = z.strictObject({
   expires_at: text,
   remaining_seconds: count,
   is_locked: z.literal(true),
-  fencing_token: z.number(),
+  guarantee: z.enum(GUARANTEES),
+  /** Names of the voters without which the lock is provisional. */
+  missing_voters: z.array(text),
+  /** Null while the lock is provisional. */
+  fencing_token: z.number().nullable(),
 })
 
 /** Never says more seconds than the lock was given, whatever the clock of the machine that holds it. */
 export const wireLock = (lock: FileLock, nowMs: number): z.infer<typeof WireLock> => ({
   path: lock.path,
+  pattern: lock.pattern,
   project_id: lock.projectId,
   locked_by: lock.instanceId,
   instance_id: lock.instanceId,
@@ -284,5 +301,19 @@ export const wireLock = (lock: FileLock, nowMs: number): z.infer<typeof WireLock
     Math.ceil((Date.parse(lock.expiresAt) - Math.max(nowMs, Date.parse(lock.lockedAt))) / 1000),
   ),
   is_locked: true,
+  guarantee: lock.guarantee,
+  missing_voters: [...lock.missingVoters],
   fencing_token: lock.fencingToken,
+})
+
+/** Told to everybody who follows the project; whose lock it was finds itself under `lostBy`. */
+export const wireConflict = ({ id, paths, instanceId, conflict }: LockNotice): object => ({
+  path: paths[0],
+  paths,
+  lostBy: instanceId,
+  lockedBy: conflict?.instanceId ?? null,
+  lockedPath: conflict?.path ?? null,
+  since: conflict?.since ?? null,
+  guarantee: conflict?.guarantee ?? null,
+  noticeId: id,
 })

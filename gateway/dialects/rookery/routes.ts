@@ -7,6 +7,7 @@ import type { Services } from '../../../node/services/services.ts'
 import type { ElectorateView } from '../../../node/services/voters/electorate-service.ts'
 import { none, routesFor } from '../../http/dialect.ts'
 import type { Dialect } from '../../http/dialect.ts'
+import { noticeRoutes } from './notices.ts'
 
 const { route } = routesFor<{ readonly services: Services; readonly version: string }>()
 
@@ -124,5 +125,6 @@ export const rookeryDialect = (
       run: async ({ services }) => ok(await services.projects.all()),
       toWire: (projects) => ({ data: projects.map(wireProject) }),
     }),
+    ...noticeRoutes,
   ],
 })

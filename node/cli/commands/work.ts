@@ -1,24 +1,16 @@
-import { hostname, userInfo } from 'node:os'
 import { resolve } from 'node:path'
-import type { Command } from 'commander'
-import type { FileLock } from '../../../crdt/lock.ts'
-import type { Project } from '../../../crdt/project.ts'
+import { Option, type Command } from 'commander'
+import { LOCK_POLICIES, type LockPolicy, type Project } from '../../../crdt/project.ts'
 import { PRIORITIES, TASK_STATUSES, type Task } from '../../../crdt/task.ts'
-import { ask, command, group, parseWhole, print, table, type CommonOptions } from '../command.ts'
+import { ask, command, group, print, table, type CommonOptions } from '../command.ts'
 import { CommandFailure, EXIT } from '../exit.ts'
 import { projectOf, type ProjectOption } from '../project-of.ts'
-import { wireLock, wireProject, wireTask } from '../wire.ts'
+import { wireProject, wireTask } from '../wire.ts'
+import { lockCommand } from './lock.ts'
+import { instanceFlag, proof, PROJECT_FLAG, PROOF_FLAG, type InstanceOption, type ProofOption } from './work-flags.ts'
 
 /** Projects, tasks and file locks. */
 export const workCommands = (): Command[] => [projectCommand(), taskCommand(), lockCommand()]
-
-type InstanceOption = { readonly instance: string }
-const PROJECT_FLAG = ['--project <name or id>', 'default: the project that contains the current directory'] as const
-const instanceFlag = [
-  '--instance <id>',
-  'name of the agent instance that acts',
-  `${userInfo().username}@${hostname()}`,
-] as const
 
 function projectCommand(): Command {
   const project = group('project', 'manage the projects of this mesh')
@@ -42,7 +34,30 @@ function projectCommand(): Command {
       )
     }),
   )
+  project.addCommand(projectSet())
   return project
+}
+
+type SettingOptions = { lockPolicy?: LockPolicy; caseFold?: 'on' | 'off' }
+
+function projectSet(): Command {
+  return command('set', 'change how files of a project are locked')
+    .option(...PROJECT_FLAG)
+    .addOption(new Option('--lock-policy <policy>', 'what a lock does without a quorum').choices(LOCK_POLICIES))
+    .addOption(new Option('--case-fold <on|off>', 'whether A and a are one file').choices(['on', 'off']))
+    .action(async (options: CommonOptions & ProjectOption & SettingOptions) => {
+      const { id } = await projectOf(options)
+      const { lockPolicy, caseFold } = options
+      const settings = {
+        ...(lockPolicy === undefined ? {} : { lockPolicy }),
+        ...(caseFold === undefined ? {} : { caseFold: caseFold === 'on' }),
+      }
+      const changed = await ask<Project>(options, 'project.set', { project: id, settings })
+      const { settings: now } = changed
+      print(options, wireProject(changed), () => [
+        `Locks of ${changed.name} are ${now.lockPolicy}; upper and lower case are ${now.caseFold ? 'one' : 'two'}.`,
+      ])
+    })
 }
 
 function taskCommand(): Command {
@@ -134,15 +149,6 @@ function taskClaim(): Command {
     })
 }
 
-type ProofOption = { readonly fencingToken?: number }
-const PROOF_FLAG = [
-  '--fencing-token <number>',
-  'of the claim, when it was made through another token',
-  parseWhole,
-] as const
-const proof = (options: ProofOption): object =>
-  options.fencingToken === undefined ? {} : { fencing_token: options.fencingToken }
-
 function taskComplete(): Command {
   return command('complete', 'mark a claimed task as done')
     .argument('<id>')
@@ -168,67 +174,5 @@ function taskRelease(): Command {
     .action(async (id: string, options: CommonOptions & ProofOption & { reason: string }) => {
       const task = await ask<Task>(options, 'task.release', { id, reason: options.reason, ...proof(options) })
       print(options, wireTask(task), () => [`${task.title} is free again.`])
-    })
-}
-
-function lockCommand(): Command {
-  const lock = group('lock', 'lock files of a project against everybody else in the mesh')
-  lock.addCommand(lockAcquire())
-  lock.addCommand(lockRelease())
-  lock.addCommand(
-    command('list', 'list the locks of a project')
-      .option(...PROJECT_FLAG)
-      .action(async (options: CommonOptions & ProjectOption) => {
-        const locks = await ask<FileLock[]>(options, 'lock.list', { project: (await projectOf(options)).id })
-        const now = Date.now()
-        print(
-          options,
-          locks.map((lock) => wireLock(lock, now)),
-          () =>
-            table([
-              ['PATH', 'HELD BY', 'UNTIL', 'REASON'],
-              ...locks.map((l) => [l.path, l.instanceId, l.expiresAt, l.reason ?? '']),
-            ]),
-        )
-      }),
-  )
-  return lock
-}
-
-function lockAcquire(): Command {
-  return command('acquire', 'lock a file; a path that ends in / locks the directory')
-    .argument('<path>', 'relative to the project')
-    .option(...PROJECT_FLAG)
-    .option(...instanceFlag)
-    .option('--reason <text>', 'shown to those who are refused')
-    .option('--minutes <number>', 'how long', parseWhole)
-    .action(async (path: string, options: CommonOptions & ProjectOption & InstanceOption & LockOptions) => {
-      const { id } = await projectOf(options)
-      const { instance, reason, minutes } = options
-      const lock = await ask<FileLock>(options, 'lock.acquire', {
-        project: id,
-        path,
-        instance,
-        ...(reason === undefined ? {} : { reason }),
-        ...(minutes === undefined ? {} : { minutes }),
-      })
-      print(options, wireLock(lock, Date.now()), () => [
-        `${lock.path} is locked by ${lock.instanceId} until ${lock.expiresAt}.`,
-      ])
-    })
-}
-
-type LockOptions = { reason?: string; minutes?: number }
-
-function lockRelease(): Command {
-  return command('release', 'give a lock back')
-    .argument('<path>', 'relative to the project')
-    .option(...PROJECT_FLAG)
-    .option(...instanceFlag)
-    .option(...PROOF_FLAG)
-    .action(async (path: string, options: CommonOptions & ProjectOption & InstanceOption & ProofOption) => {
-      const { id } = await projectOf(options)
-      await ask<null>(options, 'lock.release', { project: id, path, instance: options.instance, ...proof(options) })
-      print(options, null, () => [`${path} is free.`])
     })
 }

@@ -16,7 +16,7 @@ export function leaseOwner(crypto: Pick<Crypto, 'sha256'>, tokenId: string, inst
  * and having the ability. An instance id, where given, must be the holder's in any case.
  */
 export function mayActFor(
-  held: { instanceId: string; tokenId: string; fencingToken: number },
+  held: { instanceId: string; tokenId: string; fencingToken: number | null },
   by: { actor: Actor; instanceId?: string | undefined; fencingToken?: number | undefined; ability: Ability },
 ): boolean {
   if (by.instanceId !== undefined && by.instanceId !== held.instanceId) return false

@@ -1,9 +1,11 @@
 import { PeerId } from '../../../crdt/ids.ts'
-import { LockBoard, lockEvent } from '../../../crdt/lock-board.ts'
+import { LockBoard, lockEvents } from '../../../crdt/lock-board.ts'
+import { isProvisional } from '../../../crdt/lock-record.ts'
 import { createClaimWatch } from '../claims/claim-watch.ts'
 import type { DocId } from '../../../crdt/ids.ts'
 import type { LockTransition } from '../../../crdt/lock-board.ts'
-import type { Clock } from '../../ports/clock.ts'
+import type { LockRecord } from '../../../crdt/lock-record.ts'
+import type { Cancel, Clock } from '../../ports/clock.ts'
 import type { Log } from '../../ports/log.ts'
 import type { CertificateCheck } from '../claims/claim-certificate.ts'
 import type { ClaimWatch } from '../claims/claim-watch.ts'
@@ -11,6 +13,7 @@ import type { Documents } from '../feeds/documents.ts'
 import type { EventHub } from '../event-hub.ts'
 import type { LeaseService } from '../leases/lease-service.ts'
 import type { Presence } from '../sync/presence.ts'
+import { lockResource, lockTarget } from './lock-target.ts'
 
 export type LockBoards = {
   readonly board: LockBoard
@@ -19,7 +22,11 @@ export type LockBoards = {
   stop(): void
   /** Takes in what one live document says by now. */
   catchUp(doc: DocId): Promise<void>
-  remainingMs(leaseId: string): number
+  /** Looks again at everything whose state depends on more than the documents: members, and the time. */
+  refresh(): void
+  /** Called after every look at the documents, whether or not it changed what is shown. */
+  onLook(listener: () => void): void
+  remainingMs(record: LockRecord): number
 }
 
 export type LockBoardsDeps = {
@@ -30,14 +37,11 @@ export type LockBoardsDeps = {
   clock: Clock
   log: Log
   self: PeerId
+  isMember: (peer: PeerId) => boolean
   certifies: CertificateCheck
   /** Length of a lease: how long a silent holder is still shown. */
   ttlMs?: number
 }
-
-/** A path as a lease's resource; a directory covers all that is in it. */
-export const lockResource = (lock: { readonly key: string; readonly path: string }) =>
-  ({ kind: 'path', key: lock.key, mode: lock.path.endsWith('/') ? 'subtree' : 'exact' }) as const
 
 /** The one board of locks, kept in step with every member's live document; every change becomes an event once. */
 export const createLockBoards = (deps: LockBoardsDeps): LockBoards => new Boards(deps)
@@ -50,19 +54,16 @@ class Boards implements LockBoards {
   readonly #watch: ClaimWatch
   readonly #followed = new Map<PeerId, Followed>()
   #stopFollowing: () => void = () => undefined
+  readonly #listeners: (() => void)[] = []
+  #cancelExpiry: Cancel = () => undefined
   #isStopped = false
 
   constructor(deps: LockBoardsDeps) {
     this.#deps = deps
-    this.#watch = createClaimWatch({ ...deps, onFlip: () => this.#tell(this.board.refresh()) })
+    this.#watch = createClaimWatch({ ...deps, onFlip: () => this.refresh() })
     this.board = new LockBoard({
-      verify: (node, { lease, token, instance, key, path }, certificate) => {
-        const resource = lockResource({ key, path })
-        const isSpelled = key === `${key.split('/', 1)[0]}/${path}`.replace(TRAILING_ROOT, '')
-        return isSpelled && deps.certifies({ node, leaseId: lease, token, instanceId: instance, resource }, certificate)
-      },
-      isLive: (node, { lease, lockedAt }) =>
-        this.#watch.isLive({ leaseId: lease, node, issuedAtMs: Date.parse(lockedAt) }),
+      verify: (node, record, certificate) => isSpelled(record) && this.#isGranted(node, record, certificate),
+      isLive: (node, record) => this.#isLive(node, record),
     })
   }
 
@@ -79,6 +80,7 @@ class Boards implements LockBoards {
     this.#isStopped = true
     this.#stopFollowing()
     this.#watch.stop()
+    this.#cancelExpiry()
     for (const { unpin } of this.#followed.values()) unpin()
   }
 
@@ -101,20 +103,59 @@ class Boards implements LockBoards {
     this.#tell(this.#deps.documents.readOpen(doc, (state) => this.board.sync(peer, generation, state)))
   }
 
-  remainingMs(leaseId: string): number {
-    return this.#watch.remainingMs(leaseId)
+  refresh(): void {
+    this.#tell(this.board.refresh())
+  }
+
+  onLook(listener: () => void): void {
+    this.#listeners.push(listener)
+  }
+
+  remainingMs(record: LockRecord): number {
+    if (!isProvisional(record)) return this.#watch.remainingMs(record.lease)
+    return Math.max(0, Date.parse(record.expiresAt) - this.#deps.clock.wallMs())
+  }
+
+  #isGranted(node: PeerId, record: LockRecord, certificate: Uint8Array | undefined): boolean {
+    if (isProvisional(record)) return true
+    const { lease: leaseId, token, instance: instanceId } = record
+    const claimed = { node, leaseId, token, instanceId, resource: lockResource(record) }
+    return certificate !== undefined && this.#deps.certifies(claimed, certificate)
+  }
+
+  /** Nobody renews a provisional lock: it stands until its time is up, also while its holder cannot be heard. */
+  #isLive(node: PeerId, record: LockRecord): boolean {
+    if (isProvisional(record)) return this.#deps.isMember(node) && this.remainingMs(record) > 0
+    return this.#watch.isLive({ leaseId: record.lease, node, issuedAtMs: Date.parse(record.lockedAt) })
   }
 
   #tell(transitions: readonly LockTransition[]): void {
-    for (const transition of transitions) {
-      const event = lockEvent(transition)
-      if (event) this.#deps.events.publish(event)
-    }
+    for (const transition of transitions) for (const event of lockEvents(transition)) this.#deps.events.publish(event)
+    this.#armExpiry()
+    for (const listener of this.#listeners) listener()
+  }
+
+  #armExpiry(): void {
+    this.#cancelExpiry()
+    if (this.#isStopped) return
+    const ends = this.board.active().flatMap(({ record }) => (isProvisional(record) ? [this.remainingMs(record)] : []))
+    if (ends.length === 0) return
+    const nextMs = Math.min(EXPIRY_LOOK_MAX_MS, ...ends)
+    this.#cancelExpiry = this.#deps.clock.after(Math.ceil(nextMs), () => this.refresh())
   }
 }
 
-/** `<key>/src/` is the key `<key>/src`, and `<key>/./`, the whole project, is `<key>`. */
-const TRAILING_ROOT = /(\/\.)?\/$/
+/** Timers stand still while the host sleeps: the wall clock is looked at again at least this often. */
+const EXPIRY_LOOK_MAX_MS = 60_000
+
+/** The key is that of the path, in a project that tells upper from lower case or in one that does not. */
+function isSpelled({ key, path, pattern }: LockRecord): boolean {
+  const [space = ''] = key.split('/', 1)
+  return [false, true].some((caseFold) => {
+    const target = lockTarget({ key: space, caseFold }, pattern ?? path)
+    return target.ok && target.value.key === key && target.value.path === path
+  })
+}
 
 function placeOf(doc: DocId): { peer: PeerId; generation: number } | undefined {
   const [kind, name, generation] = doc.split('/')

@@ -1,14 +1,21 @@
-import { lockExtent, lockView } from '../../../crdt/lock-board.ts'
-import { ok } from '../../../crdt/result.ts'
-import { overlaps } from '../../../protocols/lease/resources.ts'
+import { can } from '../../../crdt/actor.ts'
+import { domainError } from '../../../crdt/errors.ts'
+import { lockView } from '../../../crdt/lock-board.ts'
+import { err, ok } from '../../../crdt/result.ts'
 import { createCertificateCheck } from '../claims/claim-certificate.ts'
 import { createTurns } from '../claims/claim-turns.ts'
-import { createLockBoards, lockResource } from './lock-boards.ts'
+import { createLockBoards } from './lock-boards.ts'
+import { createCertifying } from './lock-certifying.ts'
 import { createLockEnding } from './lock-ending.ts'
+import { findLock } from './lock-finding.ts'
 import { createLiveLocks } from './lock-live.ts'
+import { createLockNotices } from './lock-notices.ts'
+import { createProvisionalLocks } from './lock-provisional.ts'
 import { createLockTaking } from './lock-taking.ts'
-import { lockKeyOf, lockTarget } from './lock-target.ts'
-import type { LockServiceDeps } from './lock-deps.ts'
+import { lockSpaceOf } from './lock-target.ts'
+import type { LockDeps, LockServiceDeps } from './lock-deps.ts'
+import type { LockEnding } from './lock-ending.ts'
+import type { LockNotices } from './lock-notices.ts'
 import type { LockService } from './lock-service.ts'
 
 export type RunningLockService = LockService & {
@@ -23,42 +30,75 @@ export type { LockServiceDeps } from './lock-deps.ts'
 export function createLockService(input: LockServiceDeps): RunningLockService {
   const boards = createLockBoards({ ...input, certifies: createCertificateCheck(input) })
   const live = createLiveLocks({ ...input, onWritten: (doc) => boards.catchUp(doc) })
-  const deps = { ...input, boards, live, turns: createTurns() }
+  const notices = createLockNotices(input)
+  const claims = createProvisionalLocks({ ...input, boards, live, notices, onHeld: () => certifying.wake() })
+  const certifying = createCertifying({ ...input, claims })
+  const deps = { ...input, boards, live, claims, turns: createTurns() }
   const ending = createLockEnding(deps)
-  let unsubscribe: () => void = () => undefined
+  const stops: (() => void)[] = []
   return {
     ...createLockTaking({ ...deps, ending }),
     release: ending.release,
     extend: ending.extend,
     forceRelease: ending.forceRelease,
-    async list(projectId) {
-      const project = await deps.projects.get(projectId)
-      return project.ok ? ok(boards.board.list(lockKeyOf(deps.crypto, project.value)).map(lockView)) : project
-    },
-    async check(projectId, path) {
-      const project = await deps.projects.get(projectId)
-      if (!project.ok) return project
-      const projectKey = lockKeyOf(deps.crypto, project.value)
-      const target = lockTarget(projectKey, path)
-      if (!target.ok) return target
-      const resource = lockResource(target.value)
-      const inTheWay = boards.board.list(projectKey).filter(({ record }) => overlaps(lockResource(record), resource))
-      const lock = boards.board.get(lockExtent(target.value)) ?? inTheWay[0]
-      return ok(lock ? lockView(lock) : null)
-    },
+    ...showing(deps, notices),
     async start() {
       ending.serve()
-      unsubscribe = deps.leases.onEnd((lease) => {
-        ending
-          .leaseEnded(lease)
-          .catch((error: unknown) => deps.log.error({ err: error }, 'the end of a lock was not written'))
-      })
+      boards.onLook(() => claims.review())
+      stops.push(followLeases(deps, ending), ...followMembers(deps, () => certifying.hurry()))
       await boards.start()
       await live.start()
+      await notices.start()
     },
     stop() {
-      unsubscribe()
+      for (const stop of stops) stop()
+      certifying.stop()
+      claims.stop()
+      notices.stop()
       boards.stop()
     },
   }
 }
+
+function showing(
+  deps: LockDeps,
+  notices: LockNotices,
+): Pick<LockService, 'list' | 'check' | 'notices' | 'dismissNotice'> {
+  const { projects, boards, crypto } = deps
+  return {
+    async list(projectId) {
+      const project = await projects.get(projectId)
+      return project.ok ? ok(boards.board.list(lockSpaceOf(crypto, project.value).key).map(lockView)) : project
+    },
+    async check(projectId, path) {
+      const found = await findLock(deps, projectId, path)
+      if (!found.ok) return found
+      const { inTheWay } = found.value
+      return ok(inTheWay ? lockView(inTheWay) : null)
+    },
+    async notices(projectId) {
+      const project = await projects.get(projectId)
+      return project.ok ? ok(await notices.list(project.value.id)) : project
+    },
+    async dismissNotice(actor, projectId, id) {
+      if (!can(actor, 'lock:write')) return err(domainError('forbidden'))
+      const project = await projects.get(projectId)
+      return project.ok ? await notices.dismiss(actor, project.value.id, id) : project
+    },
+  }
+}
+
+const followLeases = ({ leases, log }: LockDeps, ending: LockEnding): (() => void) =>
+  leases.onEnd((lease) => {
+    ending.leaseEnded(lease).catch((error: unknown) => log.error({ err: error }, 'the end of a lock was not written'))
+  })
+
+/** A member that is gone holds nothing; one that is heard again may be the voter that was missing. */
+const followMembers = ({ events, boards, presence }: LockDeps, onReturn: () => void): (() => void)[] => [
+  events.subscribe(({ type }) => {
+    if (type === 'members.changed') boards.refresh()
+  }),
+  presence.onChange((peer) => {
+    if (presence.state(peer) === 'online') onReturn()
+  }),
+]

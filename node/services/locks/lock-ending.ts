@@ -8,12 +8,15 @@ import { Position } from '../../../protocols/lease/messages.ts'
 import { mayActFor } from '../claims/claim-owner.ts'
 import { reachedWithin } from '../claims/claim-reached.ts'
 import { dropLease, dropPath } from './lock-lease.ts'
-import { LOCK_MINUTES_MAX, lockKeyOf, lockMinutes, lockTarget } from './lock-target.ts'
+import { findLock } from './lock-finding.ts'
+import { LOCK_MINUTES_MAX, lockMinutes } from './lock-target.ts'
 import type { Actor } from '../../../crdt/actor.ts'
 import type { DomainError } from '../../../crdt/errors.ts'
 import type { HeldLock } from '../../../crdt/lock-board.ts'
+import type { LockRecord } from '../../../crdt/lock-record.ts'
 import type { FileLock } from '../../../crdt/lock.ts'
 import type { Result } from '../../../crdt/result.ts'
+import type { FeedPosition } from '../feeds/documents.ts'
 import type { HeldLease } from '../leases/lease-service.ts'
 import type { LockDeps } from './lock-deps.ts'
 import type { LockService } from './lock-service.ts'
@@ -98,11 +101,9 @@ function serve(deps: LockDeps): void {
 }
 
 async function heldLock(deps: LockDeps, { projectId, path }: Place): Promise<Result<HeldLock>> {
-  const project = await deps.projects.get(projectId)
-  if (!project.ok) return project
-  const target = lockTarget(lockKeyOf(deps.crypto, project.value), path)
-  if (!target.ok) return target
-  const lock = deps.boards.board.get(lockExtent(target.value))
+  const found = await findLock(deps, projectId, path)
+  if (!found.ok) return found
+  const { lock } = found.value
   return lock ? ok(lock) : err(domainError('lock_not_held_by_caller', { message: 'There is no lock on this path.' }))
 }
 
@@ -143,7 +144,7 @@ async function prolong(
 
 function holderError(deps: LockDeps, { node, record }: HeldLock, error: DomainError): DomainError {
   if (error.code !== 'machine_offline') return error
-  const retryAfterMs = Math.ceil(deps.boards.remainingMs(record.lease) / 1000) * 1000
+  const retryAfterMs = Math.ceil(deps.boards.remainingMs(record) / 1000) * 1000
   const message = `The lock is held through ${deps.nameOf(node)}, which is offline. It ends by itself in ${retryAfterMs / 1000} s.`
   return domainError('machine_offline', { message, details: { retryAfterMs } })
 }
@@ -156,18 +157,23 @@ async function ownLock(deps: LockDeps, actor: Actor, input: Release): Promise<Re
   return refused ? err(refused) : lock
 }
 
-/** Two calls at once may each have taken a lease on the path for one holder: all of them are given back. */
+/**
+ * Two calls at once may each have taken a lease on the path for one holder, and a provisional lock may just be getting
+ * its certificate: all of them are given back.
+ */
 async function releaseHere(deps: LockDeps, actor: Actor, input: Release): Promise<Result<z.infer<typeof Released>>> {
   const lock = await ownLock(deps, actor, input)
   if (!lock.ok) return lock
   const { record } = lock.value
+  let dropped = await drop(deps, lock.value)
   for (const { id, record: other } of deps.live.onExtent(lockExtent(record))) {
-    const isTwin = other.instance === record.instance && other.tokenId === record.tokenId
-    const dropped = isTwin && other.lease !== record.lease ? await drop(deps, { id, record: other }) : lock
     if (!dropped.ok) return dropped
+    if (isTwin(other, record)) dropped = await drop(deps, { id, record: other })
   }
-  return await drop(deps, lock.value)
+  return dropped
 }
+
+const isTwin = (a: LockRecord, b: LockRecord): boolean => a.instance === b.instance && a.tokenId === b.tokenId
 
 async function forceHere(deps: LockDeps, actor: Actor, input: Place): Promise<Result<z.infer<typeof Released>>> {
   const lock = await heldLock(deps, input)
@@ -193,17 +199,35 @@ async function drop(
 async function extendHere(deps: LockDeps, actor: Actor, input: Extend): Promise<Result<z.infer<typeof Extended>>> {
   const lock = await ownLock(deps, actor, input)
   if (!lock.ok) return lock
-  const { record, id, node } = lock.value
+  const { record } = lock.value
   const untilMs = Math.min(input.untilMs, Math.trunc(deps.clock.wallMs()) + LOCK_MINUTES_MAX * 60_000)
   return await deps.turns(record.lease, async () => {
-    // The locks of one lease last equally long, and none gets shorter.
-    const endMs = Math.max(untilMs, ...deps.live.ofLease(record.lease).map((e) => Date.parse(e.record.expiresAt)))
-    if (!deps.leases.isValid(record.lease) || !deps.leases.extend(record.lease, endMs)) {
-      return err(domainError('superseded'))
-    }
+    // A provisional lock may have got its certificate meanwhile: it is the same lock all the same.
+    const held = deps.live.onExtent(lockExtent(record)).filter((entry) => isTwin(entry.record, record))
+    const current = held.find((entry) => entry.record.lease === record.lease) ?? held[0]
+    if (!current) return err(domainError('superseded'))
+    const prolonged = await prolongLease(deps, current.record.lease, untilMs)
+    if (!prolonged.ok) return prolonged
+    const { position, endMs } = prolonged.value
     const expiresAt = new Date(endMs).toISOString()
-    const entries = deps.live.ofLease(record.lease).map((e) => ({ ...e, record: { ...e.record, expiresAt } }))
-    const put = await deps.live.put(entries)
-    return put.ok ? ok({ lock: lockView({ node, id, record: { ...record, expiresAt } }), position: put.value }) : put
+    const lasting = { id: current.id, node: deps.self, record: { ...current.record, expiresAt } }
+    return ok({ lock: lockView(lasting), position })
   })
+}
+
+/** The locks of one lease last equally long, and none gets shorter. */
+async function prolongLease(
+  deps: LockDeps,
+  leaseId: string,
+  untilMs: number,
+): Promise<Result<{ position: FeedPosition; endMs: number }>> {
+  const entries = deps.live.ofLease(leaseId)
+  const endMs = Math.max(untilMs, ...entries.map(({ record }) => Date.parse(record.expiresAt)))
+  const claim = deps.claims.held(leaseId)
+  if (!claim && !deps.leases.extend(leaseId, endMs)) return err(domainError('superseded'))
+  const expiresAt = new Date(endMs).toISOString()
+  const put = claim
+    ? await deps.claims.extend(claim, endMs)
+    : await deps.live.put(entries.map((e) => ({ ...e, record: { ...e.record, expiresAt } })))
+  return put.ok ? ok({ position: put.value, endMs }) : put
 }

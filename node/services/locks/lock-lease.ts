@@ -1,87 +1,117 @@
 import { domainError } from '../../../crdt/errors.ts'
-import { lockView } from '../../../crdt/lock-board.ts'
 import { err, ok } from '../../../crdt/result.ts'
-import { sortResources } from '../../../protocols/lease/resources.ts'
-import { certificateBytes } from '../claims/claim-certificate.ts'
-import { leaseOwner } from '../claims/claim-owner.ts'
 import { refusalError } from '../claims/claim-refusal.ts'
-import { lockResource } from './lock-boards.ts'
-import type { InstanceId, ProjectId } from '../../../crdt/ids.ts'
+import { certifiedEntries } from './lock-certified.ts'
+import { viewsOf } from './lock-claim.ts'
+import { leaseRequest } from './lock-request.ts'
+import { targetOf, termsOfRecord } from './lock-terms.ts'
 import type { FileLock } from '../../../crdt/lock.ts'
 import type { Result } from '../../../crdt/result.ts'
+import type { Clock } from '../../ports/clock.ts'
 import type { FeedPosition } from '../feeds/documents.ts'
-import type { HeldLease } from '../leases/lease-service.ts'
+import type { HeldLease, LeaseRefusal } from '../leases/lease-service.ts'
+import type { Claim } from './lock-claim.ts'
 import type { LockDeps } from './lock-deps.ts'
 import type { LockTarget } from './lock-target.ts'
+import type { LockTerms } from './lock-terms.ts'
 
 /** All paths of one lease travel in each of its messages and in its certificate. */
 const KEYS_PER_LEASE_CHARS_MAX = 64 * 1024
+/** Voters that can be reached have answered by then. The claim has settled before the lease service gives up at 3 s. */
+const PATIENCE_MS = 1300
 
-/** Who holds the locks of a lease, why, and until when. */
-export type LeaseTerms = {
-  readonly projectId: ProjectId
-  readonly instance: InstanceId
-  readonly tokenId: string
-  readonly reason: string | null
-  readonly lockedAtMs: number
-  readonly untilMs: number
-}
+type Outcome = Result<HeldLease, LeaseRefusal>
 
 /** One lease over all targets, or none; in the live document before it is returned. */
 export async function takeLease(
   deps: LockDeps,
-  terms: LeaseTerms,
+  terms: LockTerms,
   targets: readonly LockTarget[],
 ): Promise<Result<readonly FileLock[]>> {
-  if (targets.reduce((sum, { key }) => sum + key.length, 0) > KEYS_PER_LEASE_CHARS_MAX) {
-    return err(domainError('too_large'))
-  }
-  const { instance: instanceId, reason, untilMs } = terms
-  const lease = await deps.leases.acquire({
-    resources: sortResources(targets.map(lockResource)),
-    owner: leaseOwner(deps.crypto, terms.tokenId, instanceId),
-    info: { instanceId, untilMs, ...(reason === null ? {} : { reason }) },
-    holdUntilMs: untilMs,
-    waitMs: 0,
-  })
-  if (!lease.ok) return err(refusalError(lease.error, { held: 'lock_held', nameOf: deps.nameOf }))
-  let published: Result<readonly FileLock[]> | undefined
-  try {
-    published = await publish(deps, terms, { lease: lease.value, targets })
-  } finally {
-    if (!published?.ok) await deps.leases.release(lease.value.leaseId)
-  }
-  return published
+  if (isTooLarge(targets)) return err(domainError('too_large'))
+  return await conclude(deps, terms, { outcome: await ask(deps, terms, targets), targets })
 }
 
-async function publish(
+/**
+ * The same, but where no quorum answers the locks are provisional. The claim is announced while the voters are still
+ * being waited for, so that both waits fit into one.
+ */
+export async function takeLeaseOrClaim(
   deps: LockDeps,
-  terms: LeaseTerms,
-  { lease, targets }: { lease: HeldLease; targets: readonly LockTarget[] },
+  terms: LockTerms,
+  targets: readonly LockTarget[],
 ): Promise<Result<readonly FileLock[]>> {
-  const certificate = certificateBytes(lease.certificate)
-  const entries = targets.map(({ path, key }, i) => ({
-    id: `${lease.leaseId}/${i}`,
-    certificate,
-    record: {
-      lease: lease.leaseId,
-      project: terms.projectId,
-      key,
-      path,
-      instance: terms.instance,
-      tokenId: terms.tokenId,
-      reason: terms.reason,
-      lockedAt: new Date(terms.lockedAtMs).toISOString(),
-      expiresAt: new Date(terms.untilMs).toISOString(),
-      token: lease.fencingToken,
-    },
-  }))
-  const put = await deps.live.put(entries)
-  return put.ok ? ok(entries.map(({ id, record }) => lockView({ node: deps.self, id, record }))) : put
+  if (isTooLarge(targets)) return err(domainError('too_large'))
+  const asking = ask(deps, terms, targets)
+  const early = await within(deps.clock, PATIENCE_MS, asking)
+  if (early && (early.ok || early.error.why !== 'no_quorum')) {
+    return await conclude(deps, terms, { outcome: early, targets })
+  }
+  const begun = await deps.claims.begin(terms, targets)
+  const outcome = await asking
+  if (!begun.ok) {
+    const isAlone = !outcome.ok && outcome.error.why === 'no_quorum'
+    return isAlone ? begun : await conclude(deps, terms, { outcome, targets })
+  }
+  const claim = begun.value
+  if (!outcome.ok && outcome.error.why === 'no_quorum') {
+    return await deps.claims.settle(claim, outcome.error.missing.map(deps.nameOf))
+  }
+  const certified = outcome.ok
+    ? await deps.claims.certify(claim, { lease: outcome.value, targets: claim.targets })
+    : err(refused(deps, outcome.error))
+  if (!certified.ok) await deps.claims.withdraw(claim)
+  return certified
 }
 
-/** Gives all locks of a lease back. */
+/** Asks the voters for what is held provisionally. @errors what a lease can be refused for; the claim stands then */
+export async function certifyNow(deps: LockDeps, claim: Claim): Promise<Result<readonly FileLock[]>> {
+  const { terms, targets } = claim
+  const outcome = await ask(deps, terms, targets)
+  if (!outcome.ok) return err(refused(deps, outcome.error))
+  return await deps.claims.certify(claim, { lease: outcome.value, targets })
+}
+
+const isTooLarge = (targets: readonly LockTarget[]): boolean =>
+  targets.reduce((sum, { key }) => sum + key.length, 0) > KEYS_PER_LEASE_CHARS_MAX
+
+const ask = (deps: LockDeps, terms: LockTerms, targets: readonly LockTarget[]): Promise<Outcome> =>
+  deps.leases.acquire(leaseRequest(deps.crypto, terms, targets))
+
+const refused = (deps: LockDeps, refusal: LeaseRefusal) =>
+  refusalError(refusal, { held: 'lock_held', nameOf: deps.nameOf })
+
+/** Undefined when it takes longer; it goes on all the same. */
+async function within<T>(clock: Clock, ms: number, task: Promise<T>): Promise<T | undefined> {
+  const { promise: late, resolve } = Promise.withResolvers<undefined>()
+  const cancel = clock.after(ms, () => resolve(undefined))
+  try {
+    return await Promise.race([task, late])
+  } finally {
+    cancel()
+  }
+}
+
+async function conclude(
+  deps: LockDeps,
+  terms: LockTerms,
+  { outcome, targets }: { outcome: Outcome; targets: readonly LockTarget[] },
+): Promise<Result<readonly FileLock[]>> {
+  if (!outcome.ok) return err(refused(deps, outcome.error))
+  const entries = certifiedEntries(terms, { lease: outcome.value, targets })
+  let put: Result<FeedPosition> | undefined
+  try {
+    put = await deps.live.put(entries)
+  } finally {
+    if (!put?.ok) await deps.leases.release(outcome.value.leaseId)
+  }
+  return put.ok ? ok(viewsOf(deps.self, entries)) : put
+}
+
+/** Gives all locks of a lease, or of a provisional claim, back. */
 export async function dropLease(deps: LockDeps, leaseId: string): Promise<FeedPosition> {
+  const claim = deps.claims.held(leaseId)
+  if (claim) return await deps.claims.withdraw(claim)
   await deps.leases.release(leaseId)
   return await deps.live.drop(deps.live.ofLease(leaseId).map(({ id }) => id))
 }
@@ -91,23 +121,16 @@ export async function dropLease(deps: LockDeps, leaseId: string): Promise<FeedPo
  * owner's leases do not exclude each other), so that they are held all the time.
  * @errors what a lease can be refused for; then nothing has changed
  */
-export async function dropPath(deps: LockDeps, leaseId: string, extentId: string): Promise<Result<FeedPosition>> {
-  const rest = deps.live.ofLease(leaseId).filter(({ id }) => id !== extentId)
+export async function dropPath(deps: LockDeps, leaseId: string, entry: string): Promise<Result<FeedPosition>> {
+  const claim = deps.claims.held(leaseId)
+  if (claim) return ok(await deps.claims.dropPath(claim, entry))
+  const rest = deps.live.ofLease(leaseId).filter(({ id }) => id !== entry)
   const [first] = rest
   if (first && deps.leases.isValid(leaseId)) {
-    const { record } = first
-    const terms = {
-      projectId: record.project,
-      instance: record.instance,
-      tokenId: record.tokenId,
-      reason: record.reason,
-      lockedAtMs: Date.parse(record.lockedAt),
-      untilMs: Date.parse(record.expiresAt),
-    }
     const kept = await takeLease(
       deps,
-      terms,
-      rest.map(({ record: { path, key } }) => ({ path, key })),
+      termsOfRecord(first.record),
+      rest.map(({ record }) => targetOf(record)),
     )
     if (!kept.ok) return kept
   }

@@ -10,7 +10,12 @@ import type { LockRecord } from '../../../crdt/lock-record.ts'
 import type { Result } from '../../../crdt/result.ts'
 import type { Documents, FeedPosition } from '../feeds/documents.ts'
 
-export type LiveEntry = { readonly id: string; readonly record: LockRecord; readonly certificate: Uint8Array }
+export type LiveEntry = {
+  readonly id: string
+  readonly record: LockRecord
+  /** None while the lock is provisional. */
+  readonly certificate: Uint8Array | undefined
+}
 
 /** This node's own live document. */
 export type LiveLocks = {
@@ -18,9 +23,13 @@ export type LiveLocks = {
   start(): Promise<void>
   /** @errors limit_reached: others would not take a larger live document */
   put(entries: readonly LiveEntry[]): Promise<Result<FeedPosition>>
+  /** As `put`, and takes others out in the same write. */
+  replace(ids: readonly string[], entries: readonly LiveEntry[]): Promise<Result<FeedPosition>>
   drop(ids: readonly string[]): Promise<FeedPosition>
   ofLease(leaseId: string): readonly LiveEntry[]
   onExtent(extent: string): readonly LiveEntry[]
+  /** Everything that this node says or is about to say. */
+  all(): readonly LiveEntry[]
 }
 
 /** A generation that has taken more writes than this, and twice what is still in it, is replaced by a fresh one. */
@@ -75,11 +84,17 @@ class Live implements LiveLocks {
     await this.#enqueue([])
   }
 
-  async put(entries: readonly LiveEntry[]): Promise<Result<FeedPosition>> {
-    const before = entries.map(({ id }) => this.#entries.get(id))
+  put(entries: readonly LiveEntry[]): Promise<Result<FeedPosition>> {
+    return this.replace([], entries)
+  }
+
+  async replace(ids: readonly string[], entries: readonly LiveEntry[]): Promise<Result<FeedPosition>> {
+    const touched = [...ids, ...entries.map(({ id }) => id)]
+    const before = touched.map((id) => this.#entries.get(id))
+    for (const id of ids) this.#entries.delete(id)
     for (const entry of entries) this.#entries.set(entry.id, entry)
     const takeBack = (): void =>
-      entries.forEach(({ id }, i) => {
+      touched.forEach((id, i) => {
         const old = before[i]
         if (old) this.#entries.set(id, old)
         else this.#entries.delete(id)
@@ -89,7 +104,7 @@ class Live implements LiveLocks {
       return err(domainError('limit_reached', { message: 'This node holds as many locks as it may.' }))
     }
     try {
-      return ok(await this.#enqueue(entries.map(putChange)))
+      return ok(await this.#enqueue([...entries.map(putChange), ...ids.map(dropChange)]))
     } catch (error) {
       takeBack()
       throw error
@@ -98,7 +113,7 @@ class Live implements LiveLocks {
 
   async drop(ids: readonly string[]): Promise<FeedPosition> {
     for (const id of ids) this.#entries.delete(id)
-    return await this.#enqueue(ids.map((id) => ({ bytes: DROP_BYTES, apply: (state) => dropLock(state, id) })))
+    return await this.#enqueue(ids.map(dropChange))
   }
 
   ofLease(leaseId: string): readonly LiveEntry[] {
@@ -107,6 +122,10 @@ class Live implements LiveLocks {
 
   onExtent(extent: string): readonly LiveEntry[] {
     return [...this.#entries.values()].filter(({ record }) => lockExtent(record) === extent)
+  }
+
+  all(): readonly LiveEntry[] {
+    return [...this.#entries.values()]
   }
 
   /** Resolves with the position of the last part. */
@@ -202,8 +221,10 @@ function weighRecord(record: LockRecord): number {
 }
 
 const putChange = ({ id, record, certificate }: LiveEntry): Change => ({
-  bytes: RECORD_BYTES + weighRecord(record) + certificate.byteLength,
+  bytes: RECORD_BYTES + weighRecord(record) + (certificate?.byteLength ?? 0),
   apply: (state) => putLock(state, id, record, certificate),
 })
+
+const dropChange = (id: string): Change => ({ bytes: DROP_BYTES, apply: (state) => dropLock(state, id) })
 
 const weigh = (changes: readonly Change[]): number => changes.reduce((sum, { bytes }) => sum + bytes, 0)

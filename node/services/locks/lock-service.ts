@@ -1,6 +1,6 @@
 import type { Actor } from '../../../crdt/actor.ts'
 import type { DomainError } from '../../../crdt/errors.ts'
-import type { FileLock } from '../../../crdt/lock.ts'
+import type { FileLock, LockNotice } from '../../../crdt/lock.ts'
 import type { Result } from '../../../crdt/result.ts'
 
 export type LockInput = {
@@ -8,6 +8,8 @@ export type LockInput = {
   readonly reason?: string
   /** Default 30. */
   readonly durationMinutes?: number
+  /** Only a certified lock will do: refused while no quorum can be reached, whatever the project's policy. */
+  readonly exclusive?: boolean
 }
 
 export type BulkLocks = {
@@ -17,6 +19,10 @@ export type BulkLocks = {
 
 export type LockService = {
   list(projectId: string): Promise<Result<readonly FileLock[]>>
+  /**
+   * Answers within about 3 s. Without a quorum the lock is provisional (see its `guarantee`), or refused where the
+   * project's policy or `exclusive` says so. A glob locks the directory that holds all it can match.
+   */
   acquire(actor: Actor, projectId: string, input: LockInput & { path: string }): Promise<Result<FileLock>>
   /** The lock that covers the path, or null. Display only: whoever must be sure acquires. */
   check(projectId: string, path: string): Promise<Result<FileLock | null>>
@@ -38,4 +44,8 @@ export type LockService = {
   ): Promise<Result<null>>
   /** Needs `lock:admin`; audited. */
   forceRelease(actor: Actor, projectId: string, path: string): Promise<Result<null>>
+  /** What became of provisional locks that their holders no longer have, oldest first. */
+  notices(projectId: string): Promise<Result<readonly LockNotice[]>>
+  /** For everybody. Needs `lock:write`. */
+  dismissNotice(actor: Actor, projectId: string, id: string): Promise<Result<null>>
 }

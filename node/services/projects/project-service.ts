@@ -110,6 +110,8 @@ const Inspected = z.object({
   isDirectory: z.boolean(),
   realPath: z.string().nullable(),
   repository: ProjectFields.shape.repository.nullable(),
+  /** A node of an earlier release does not say. */
+  foldsCase: z.boolean().default(false),
 })
 
 function serveInspection({ rpc, probe }: ProjectServiceDeps): void {
@@ -118,8 +120,8 @@ function serveInspection({ rpc, probe }: ProjectServiceDeps): void {
     input: z.strictObject({ path: ProjectPath }),
     run: async (actor, { path }) => {
       if (!can(actor, 'project:write')) return err(domainError('forbidden'))
-      const { exists, isDirectory, realPath, repository } = await probe.inspectFolder(path)
-      return ok({ exists, isDirectory, realPath, repository })
+      const { exists, isDirectory, realPath, repository, foldsCase } = await probe.inspectFolder(path)
+      return ok({ exists, isDirectory, realPath, repository, foldsCase })
     },
   })
 }
@@ -170,7 +172,13 @@ async function create(
 }
 
 /** Where a project lies, as the machine itself says. */
-type Place = { readonly peer: PeerId; readonly path: string; readonly repository: RepositoryIdentity | null }
+type Place = {
+  readonly peer: PeerId
+  readonly path: string
+  readonly repository: RepositoryIdentity | null
+  /** Its file system does not tell upper from lower case. */
+  readonly foldsCase: boolean
+}
 
 async function inspect(
   { deps }: Context,
@@ -181,12 +189,12 @@ async function inspect(
   if (!checked.success) return err(invalidField('project_path', 'The project path must be an absolute path.'))
   const answer = await deps.rpc.call(peer, 'project.inspect', { actor, input: { path }, reply: Inspected })
   if (!answer.ok) return answer
-  const { exists, isDirectory, realPath, repository } = answer.value
+  const { exists, isDirectory, realPath, repository, foldsCase } = answer.value
   if (!exists) return err(invalidField('project_path', `There is no folder ${path} on this machine.`))
   if (!isDirectory) return err(invalidField('project_path', `${path} is not a folder.`))
   const real = ProjectPath.safeParse(realPath ?? path)
   return real.success
-    ? ok({ path: real.data, repository })
+    ? ok({ path: real.data, repository, foldsCase })
     : err(invalidField('project_path', 'The folder lies at a path that is too long.'))
 }
 
@@ -198,6 +206,7 @@ async function addProject(
 ): Promise<Result<Project>> {
   const { documents, clock, random } = deps
   const { peer, path, repository } = place
+  const folding = place.foldsCase ? { 'settings.caseFold': true } : {}
   const key = repository ? repositoryKey(repository) : folderKey(peer, path)
   const id = ProjectId.parse(uuidFromRandom(random.bytes(16)))
   const createdAt = new Date(clock.wallMs()).toISOString()
@@ -208,7 +217,7 @@ async function addProject(
   if (!known) {
     const filled = await written(
       documents.write(projectDoc(id), actor, (state) => {
-        writeProjectFields(state, { ...fields, ...(repository ? { repository } : {}) })
+        writeProjectFields(state, { ...fields, ...folding, ...(repository ? { repository } : {}) })
         writeProjectPath(state, peer, path)
       }),
     )
@@ -225,7 +234,10 @@ async function addProject(
   const { value: projectId } = indexed.value
   if (projectId !== id) {
     const joined = await written(
-      documents.write(projectDoc(projectId), actor, (state) => writeProjectPath(state, peer, path)),
+      documents.write(projectDoc(projectId), actor, (state) => {
+        writeProjectPath(state, peer, path)
+        writeProjectFields(state, folding)
+      }),
     )
     if (!joined.ok) return joined
   }
@@ -291,6 +303,8 @@ function checkFields(change: ProjectChange): Result<ProjectFieldChanges> {
     recentChanges,
     'settings.maxContextTokens': settings?.maxContextTokens,
     'settings.taskTimeoutMinutes': settings?.taskTimeoutMinutes,
+    'settings.lockPolicy': settings?.lockPolicy,
+    'settings.caseFold': settings?.caseFold,
   }
   const checked = ProjectFieldChanges.safeParse(given)
   if (checked.success) return ok(checked.data)

@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest'
 import * as Y from 'yjs'
 import { InstanceId, ProjectId } from '../../../crdt/ids.ts'
 import { dropLock, markReady, putLock } from '../../../crdt/live-document.ts'
-import { LockBoard, lockEvent, type LockBoardRules } from '../../../crdt/lock-board.ts'
-import type { LockRecord } from '../../../crdt/lock-record.ts'
+import { LockBoard, lockEvents, type LockBoardRules } from '../../../crdt/lock-board.ts'
+import type { CertifiedRecord } from '../../../crdt/lock-record.ts'
 import { identity } from '../../support/identity.ts'
 
 const PROJECT = ProjectId.parse('00000000-0000-4000-8000-000000000001')
@@ -12,7 +12,7 @@ const B = identity(2).peer
 const lease = (n: number): string => n.toString(16).padStart(32, '0')
 const certificate = new Uint8Array([1])
 
-const record = (path: string, token: number, change: Partial<LockRecord> = {}): LockRecord => ({
+const record = (path: string, token: number, change: Partial<CertifiedRecord> = {}): CertifiedRecord => ({
   lease: lease(token),
   project: PROJECT,
   key: `p/${path.replace(/\/$/, '')}`,
@@ -29,7 +29,7 @@ const record = (path: string, token: number, change: Partial<LockRecord> = {}): 
 const board = (rules: Partial<LockBoardRules> = {}): LockBoard =>
   new LockBoard({ verify: () => true, isLive: () => true, ...rules })
 
-function live(records: readonly LockRecord[]): Y.Doc {
+function live(records: readonly CertifiedRecord[]): Y.Doc {
   const doc = new Y.Doc()
   doc.transact(() => {
     for (const one of records) putLock(doc, `${one.lease}/0`, one, certificate)
@@ -66,9 +66,9 @@ describe('locks', () => {
 
   it('come from the newest generation that is complete', () => {
     const locks = board()
-    const told: (string | undefined)[] = []
+    const told: string[] = []
     const sync = (generation: number, doc: Y.Doc): void => {
-      for (const change of locks.sync(A, generation, doc)) told.push(lockEvent(change)?.type)
+      for (const change of locks.sync(A, generation, doc)) told.push(...lockEvents(change).map(({ type }) => type))
     }
     const first = live([record('a', 1), record('b', 2)])
     sync(1, first)
@@ -89,11 +89,16 @@ describe('locks', () => {
     const doc = live([record('a', 1)])
     locks.sync(A, 1, doc)
     putLock(doc, `${lease(1)}/0`, record('a', 1, { expiresAt: '2026-01-01T01:00:00.000Z' }), certificate)
-    expect(locks.sync(A, 1, doc).map(lockEvent)).toEqual([undefined])
+    expect(locks.sync(A, 1, doc).flatMap(lockEvents)).toEqual([])
     putLock(doc, `${lease(2)}/0`, record('a', 2, { instance: InstanceId.parse('agent-1') }), certificate)
-    expect(locks.sync(A, 1, doc).map(lockEvent)).toEqual([undefined])
+    expect(locks.sync(A, 1, doc).flatMap(lockEvents)).toEqual([])
     putLock(doc, `${lease(3)}/0`, record('a', 3), certificate)
-    expect(locks.sync(A, 1, doc).map((change) => lockEvent(change)?.type)).toEqual(['file.locked'])
+    expect(
+      locks
+        .sync(A, 1, doc)
+        .flatMap(lockEvents)
+        .map(({ type }) => type),
+    ).toEqual(['file.locked'])
   })
 
   it('leave no certificate behind once the last path of a lease is gone', () => {

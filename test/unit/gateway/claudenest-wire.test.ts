@@ -7,12 +7,15 @@ it('never says that a lock has more time left than it was given', () => {
   const lock = {
     projectId: ProjectId.parse('00000000-0000-7000-8000-000000000000'),
     path: 'src/a.ts',
+    pattern: null,
     instanceId: InstanceId.parse('one'),
     reason: null,
     lockedAt: '2026-01-01T00:00:00.500Z',
     expiresAt: '2026-01-01T00:30:00.500Z',
     node: identity(1).peer,
     tokenId: 't',
+    guarantee: 'certified' as const,
+    missingVoters: [],
     leaseId: 'l',
     fencingToken: 1,
   }

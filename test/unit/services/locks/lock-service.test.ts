@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { FileLock } from '../../../../crdt/lock.ts'
 import { InstanceId, ProjectId } from '../../../../crdt/ids.ts'
 import { dropLock, putLock } from '../../../../crdt/live-document.ts'
-import type { LockRecord } from '../../../../crdt/lock-record.ts'
+import type { CertifiedRecord } from '../../../../crdt/lock-record.ts'
 import { certificateBytes } from '../../../../node/services/claims/claim-certificate.ts'
 import type { LockInput } from '../../../../node/services/locks/lock-service.ts'
 import { ClaimLab, codeOf, passing, PROJECT, valueOf, type LabNode } from '../../../support/claim-lab.ts'
@@ -43,12 +43,15 @@ describe('acquiring', () => {
     expect(mine).toEqual({
       projectId: PROJECT,
       path: 'src/auth.ts',
+      pattern: null,
       instanceId: 'one',
       reason: 'refactoring',
       lockedAt: new Date(now).toISOString(),
       expiresAt: new Date(now + 30 * 60_000).toISOString(),
       node: a.peer,
       tokenId: token('one'),
+      guarantee: 'certified',
+      missingVoters: [],
       leaseId: mine.leaseId,
       fencingToken: mine.fencingToken,
     })
@@ -196,7 +199,7 @@ describe('ending', () => {
   it('is for the instance and the token that locked, or the fencing token with the ability', async () => {
     lab = await ClaimLab.create()
     const [a, b] = [lab.nodes[0]!, lab.nodes[1]!]
-    const { fencingToken } = valueOf(await lock(a, 'a.ts', 'one'))
+    const fencingToken = valueOf(await lock(a, 'a.ts', 'one')).fencingToken!
     const no = 'lock_not_held_by_caller'
     expect(codeOf(await release(a, 'a.ts', 'two'))).toBe(no)
     expect(codeOf(await release(a, 'a.ts', 'one', 'stolen name'))).toBe(no)
@@ -405,11 +408,11 @@ describe('what is shown', () => {
     const [a, b] = [lab.nodes[0]!, lab.nodes[1]!]
     const mine = valueOf(await lock(b, 'a.ts', 'one'))
     const certificate = certificateBytes(b.leases.find(mine.leaseId)!.certificate)
-    const record = { lease: mine.leaseId, project: PROJECT, instance: mine.instanceId, token: mine.fencingToken }
+    const record = { lease: mine.leaseId, project: PROJECT, instance: mine.instanceId, token: mine.fencingToken! }
     const rest = { tokenId: mine.tokenId, reason: null, lockedAt: mine.lockedAt, expiresAt: mine.expiresAt }
     const doc = b.documents.list().find((id) => id.startsWith(`live/${b.peer}/`))!
     await b.documents.write(doc, undefined, (state) => {
-      const forge = (n: number, change: Partial<LockRecord>): void =>
+      const forge = (n: number, change: Partial<CertifiedRecord>): void =>
         putLock(
           state,
           `${mine.leaseId}/${n}`,
@@ -418,8 +421,8 @@ describe('what is shown', () => {
         )
       forge(1, {})
       forge(2, { key: `${PROJECT}/a.ts`, path: 'c.ts' })
-      forge(3, { key: `${PROJECT}/a.ts`, path: 'a.ts/' })
-      forge(4, { key: `${PROJECT}/a.ts`, path: 'a.ts', token: mine.fencingToken + 1 })
+      forge(3, { key: `${PROJECT}/a.ts`, path: 'a.ts', pattern: 'src/*', token: mine.fencingToken! })
+      forge(4, { key: `${PROJECT}/a.ts`, path: 'a.ts', token: mine.fencingToken! + 1 })
       forge(5, { key: `${PROJECT}/a.ts`, path: 'a.ts', instance: InstanceId.parse('somebody else') })
     })
     await settle()

@@ -20,12 +20,12 @@ afterEach(() => {
 /** A machine's folders: path → the repository whose top it is; `file` is no folder. */
 type Folders = Readonly<Record<string, RepositoryIdentity | null | 'file'>>
 
-async function start(node: SimNode, folders: Folders): Promise<Projects> {
+async function start(node: SimNode, folders: Folders, foldsCase = false): Promise<Projects> {
   const inspectFolder = async (path: string): Promise<FolderFacts> => {
     const found = folders[path]
-    if (found === undefined) return { exists: false, isDirectory: false, realPath: null, repository: null }
-    if (found === 'file') return { exists: true, isDirectory: false, realPath: path, repository: null }
-    return { exists: true, isDirectory: true, realPath: path, repository: found }
+    if (found === undefined) return { exists: false, isDirectory: false, realPath: null, repository: null, foldsCase }
+    if (found === 'file') return { exists: true, isDirectory: false, realPath: path, repository: null, foldsCase }
+    return { exists: true, isDirectory: true, realPath: path, repository: found, foldsCase }
   }
   const projects = await createProjectService({
     documents: node.documents,
@@ -80,7 +80,7 @@ describe('adding a project', () => {
       conventions: '',
       currentFocus: '',
       recentChanges: '',
-      settings: { maxContextTokens: 4000, taskTimeoutMinutes: 60 },
+      settings: { maxContextTokens: 4000, taskTimeoutMinutes: 60, lockPolicy: 'local-first', caseFold: false },
       repository: null,
       paths: { [one.peer]: '/home/ada/app' },
       createdAt: new Date(one.mesh.clock.wallMs()).toISOString(),
