@@ -22,6 +22,7 @@ export const NOTICE_PATHS_MAX = 20
 const path = z.string().min(1).max(1100)
 
 const Conflict = z.object({
+  lease: z.string().regex(/^[0-9a-f]{32}$/),
   path,
   instance: InstanceId,
   node: PeerId.nullable(),
@@ -111,6 +112,7 @@ function noticeView(record: NoticeRecord, node: PeerId, projectId: ProjectId): L
     lockedAt: at,
     endedAt: ended,
     conflict: conflict && {
+      leaseId: conflict.lease,
       path: conflict.path,
       instanceId: conflict.instance,
       node: conflict.node,

@@ -33,7 +33,12 @@ const shared = {
   expiresAt: z.iso.datetime(),
 }
 
-export const CertifiedRecord = z.object({ ...shared, token: z.int().min(0) })
+export const CertifiedRecord = z.object({
+  ...shared,
+  token: z.int().min(0),
+  /** When the lease was granted: later than `lockedAt` where the lock was provisional, or had another lease, before. */
+  grantedAt: z.iso.datetime(),
+})
 export type CertifiedRecord = z.infer<typeof CertifiedRecord>
 
 export const ProvisionalRecord = z.object({

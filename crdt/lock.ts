@@ -45,6 +45,8 @@ export type LockNotice = {
 }
 
 export type LockConflict = {
+  /** Of the winning lease or claim. */
+  readonly leaseId: string
   readonly path: string
   readonly instanceId: InstanceId
   /** Null when only the voters told of it. */

@@ -126,7 +126,7 @@ class Boards implements LockBoards {
   /** Nobody renews a provisional lock: it stands until its time is up, also while its holder cannot be heard. */
   #isLive(node: PeerId, record: LockRecord): boolean {
     if (isProvisional(record)) return this.#deps.isMember(node) && this.remainingMs(record) > 0
-    return this.#watch.isLive({ leaseId: record.lease, node, issuedAtMs: Date.parse(record.lockedAt) })
+    return this.#watch.isLive({ leaseId: record.lease, node, issuedAtMs: Date.parse(record.grantedAt) })
   }
 
   #tell(transitions: readonly LockTransition[]): void {

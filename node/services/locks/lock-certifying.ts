@@ -113,14 +113,22 @@ class Loop implements Certifying {
     const before = this.#blocked.get(claim.id)
     if (before?.leaseId !== leaseId) this.#blocked.set(claim.id, { leaseId, sinceMs: nowMs })
     else if (nowMs - before.sinceMs > (this.#deps.ttlMs ?? DEFAULT_TIMINGS.ttlMs)) {
-      this.#deps.claims.yieldTo(claim, conflictOf(claim, by, before.sinceMs - nowMs + this.#deps.clock.wallMs()))
+      this.#deps.claims.yieldTo(
+        claim,
+        conflictOf(claim, { leaseId, by }, before.sinceMs - nowMs + this.#deps.clock.wallMs()),
+      )
     }
   }
 }
 
-const conflictOf = ({ targets }: Claim, { instanceId }: Held['by'], sinceMs: number): LockConflict => ({
+const conflictOf = (
+  { targets }: Claim,
+  { leaseId, by }: Pick<Held, 'leaseId' | 'by'>,
+  sinceMs: number,
+): LockConflict => ({
+  leaseId,
   path: targets[0]?.path ?? './',
-  instanceId: InstanceId.parse(instanceId),
+  instanceId: InstanceId.parse(by.instanceId),
   node: null,
   since: new Date(sinceMs).toISOString(),
   guarantee: 'certified',

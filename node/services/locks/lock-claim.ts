@@ -59,6 +59,7 @@ export const noticeOf = ({ id, terms, targets }: Claim) => ({
 })
 
 export const conflictWith = ({ node, record }: HeldLock): LockConflict => ({
+  leaseId: record.lease,
   path: record.pattern ?? record.path,
   instanceId: record.instance,
   node,

@@ -98,7 +98,7 @@ async function conclude(
   { outcome, targets }: { outcome: Outcome; targets: readonly LockTarget[] },
 ): Promise<Result<readonly FileLock[]>> {
   if (!outcome.ok) return err(refused(deps, outcome.error))
-  const entries = certifiedEntries(terms, { lease: outcome.value, targets })
+  const entries = certifiedEntries(terms, { lease: outcome.value, targets, nowMs: deps.clock.wallMs() })
   let put: Result<FeedPosition> | undefined
   try {
     put = await deps.live.put(entries)

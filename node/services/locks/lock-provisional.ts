@@ -141,7 +141,7 @@ class Provisional implements ProvisionalLocks {
     }
     claim.state = 'certifying'
     leases.extend(lease.leaseId, claim.terms.untilMs)
-    const entries = certifiedEntries(claim.terms, { lease, targets })
+    const entries = certifiedEntries(claim.terms, { lease, targets, nowMs: this.#deps.clock.wallMs() })
     let put: Result<FeedPosition> | undefined
     try {
       put = await live.replace(entryIds(claim), entries)
@@ -220,8 +220,8 @@ class Provisional implements ProvisionalLocks {
   async #tellLoss(claim: Claim, conflict: LockConflict, isFirst: boolean): Promise<void> {
     const { notices, live, clock, log } = this.#deps
     const ended = new Date(clock.wallMs()).toISOString()
-    const { instanceId: instance, ...rest } = conflict
-    const notice = { ...noticeOf(claim), state: 'yield', ended, conflict: { instance, ...rest } } as const
+    const { instanceId: instance, leaseId: lease, ...rest } = conflict
+    const notice = { ...noticeOf(claim), state: 'yield', ended, conflict: { instance, lease, ...rest } } as const
     const told = await notices.put(claim.terms.projectId, notice)
     if (isFirst) await live.drop(entryIds(claim))
     if (told.ok || this.#isStopped) return

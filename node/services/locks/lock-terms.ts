@@ -12,7 +12,7 @@ export type LockTerms = {
   readonly untilMs: number
 }
 
-type Shared = Omit<CertifiedRecord, 'lease' | 'token'>
+type Shared = Omit<CertifiedRecord, 'lease' | 'token' | 'grantedAt'>
 
 /** The part of a record that does not depend on how surely the lock is held. */
 export const sharedRecord = (terms: LockTerms, { path, key, pattern }: LockTarget): Shared => ({

@@ -22,6 +22,7 @@ const record = (path: string, token: number, change: Partial<CertifiedRecord> = 
   reason: null,
   lockedAt: '2026-01-01T00:00:00.000Z',
   expiresAt: '2026-01-01T00:30:00.000Z',
+  grantedAt: '2026-01-01T00:00:00.000Z',
   token,
   ...change,
 })

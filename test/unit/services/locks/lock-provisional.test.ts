@@ -191,6 +191,9 @@ describe('[L2.8] a provisional lock', () => {
     await lab.pass(70_000)
     expect([await list(a!), await list(b!), await notices(a!)]).toEqual([[], [], []])
     expect(typesOf(b!)).toEqual(['file.locked', 'file.unlocked'])
+    // It ended well: a restart finds nothing that was left open.
+    await lab.restart(1)
+    expect(await notices(b!)).toEqual([])
   })
 
   it('stands while its holder cannot be heard, but no longer than it was taken for', async () => {
@@ -262,6 +265,15 @@ describe('[L2.8] a provisional lock', () => {
     expect([await list(a!), a!.leases.held()]).toEqual([[], []])
   })
 
+  it('does not wait for its turn to ask when the voter is heard again after a long time', async () => {
+    const [, a, b] = await withoutVoter()
+    valueOf(await lock(a!, 'a.ts', 'one', { durationMinutes: 60 }))
+    await lab.pass(600_000)
+    await lab.heal()
+    await lab.pass(5000)
+    expect(await shown(b!)).toEqual(['a.ts one certified'])
+  })
+
   it('is not overtaken by a newcomer while its holder is about to be certified', async () => {
     const [voter, a] = await withoutVoter()
     valueOf(await lock(a!, 'a.ts', 'one'))
@@ -300,6 +312,7 @@ describe('[I8] after a cut', () => {
       lockedAt: second.lockedAt,
       endedAt: expect.any(String),
       conflict: {
+        leaseId: first.leaseId,
         path: 'src/a.ts',
         instanceId: first.instanceId,
         node: a!.peer,
