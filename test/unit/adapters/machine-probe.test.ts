@@ -84,7 +84,7 @@ test('knows the login shell and falls back to /bin/sh', () => {
 
 test('tells a repository by its first commit and its remote, without credentials', async () => {
   const { folder, root } = makeRepository()
-  const inspected = { exists: true, isDirectory: true, realPath: folder }
+  const inspected = { exists: true, isDirectory: true, realPath: folder, foldsCase: false }
   expect(await probe.inspectFolder(folder)).toEqual({ ...inspected, repository: { rootCommit: root, remote: null } })
   git(folder, 'remote', 'add', 'origin', 'https://me:s3cret@example.org/a/b.git')
   const remote = 'https://example.org/a/b.git'
@@ -110,7 +110,7 @@ test('sees no repository in a folder inside one, in an empty one, nor in a shall
 
 test('tells what is missing and what is no directory', async () => {
   writeFileSync(join(scratch, 'file'), '')
-  const missing = { exists: false, isDirectory: false, realPath: null, repository: null }
+  const missing = { exists: false, isDirectory: false, realPath: null, repository: null, foldsCase: false }
   expect(await probe.inspectFolder(join(scratch, 'nowhere'))).toEqual(missing)
   expect(await probe.inspectFolder(join(scratch, 'file', 'below'))).toEqual(missing)
   expect(await probe.inspectFolder(`${scratch}\0`)).toEqual(missing)
@@ -119,6 +119,7 @@ test('tells what is missing and what is no directory', async () => {
     isDirectory: false,
     realPath: join(scratch, 'file'),
     repository: null,
+    foldsCase: false,
   })
 })
 

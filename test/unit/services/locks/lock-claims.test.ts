@@ -213,6 +213,8 @@ describe('a claim', () => {
       guarantee: 'certified',
     })
     await claims.withdraw(claim)
+    await settle()
+    expect([...notices.values()].map(({ state }) => state)).toEqual(['open'])
     await gates.live.open()
     expect(valueOf(await certified)).toMatchObject([{ path: 'a', guarantee: 'certified', fencingToken: 7 }])
     expect([[...entries.values()].map(({ record }) => record.token), notices.size]).toEqual([[7], 0])
@@ -230,6 +232,16 @@ describe('a claim', () => {
     expect([codeOf(await certified), released]).toEqual(['limit_reached', [lease.leaseId]])
     await settle()
     expect([...notices.values()].map(({ state }) => state)).toEqual(['yield'])
+  })
+
+  it('that is granted twice at once gives one lease back', async () => {
+    const { claims, gates, released, hold } = table()
+    const claim = await hold('a')
+    gates.live.shut()
+    const first = claims.certify(claim, { lease, targets: claim.targets })
+    const second = await claims.certify(claim, { lease: { ...lease, leaseId: 'b'.repeat(32) }, targets: claim.targets })
+    await gates.live.open()
+    expect([codeOf(await first), codeOf(second), released]).toEqual(['ok', 'superseded', ['b'.repeat(32)]])
   })
 
   it('takes no lease over more than it still holds', async () => {

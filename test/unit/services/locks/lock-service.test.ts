@@ -135,6 +135,83 @@ describe('acquiring', () => {
     expect(valueOf(await a.locks.check(PROJECT, 'docs/x/'))).toEqual(directory)
   })
 
+  it.each([
+    ['caf\u00e9.md', 'cafe\u0301.md'],
+    ['a/b', 'a//b'],
+    ['a', './a'],
+    ['a/b', 'a./b. '],
+    ['a', 'a/'],
+  ])('[L2.9] %j and %j are one lock', async (one, other) => {
+    lab = await ClaimLab.create({ nodes: 1 })
+    const [a] = [lab.nodes[0]!]
+    valueOf(await lock(a, one, 'one'))
+    expect(codeOf(await lock(a, other, 'two'))).toBe('lock_held')
+    expect(valueOf(await a.locks.check(PROJECT, other))?.instanceId).toBe('one')
+    expect(codeOf(await release(a, other, 'one'))).toBe('ok')
+    expect(await list(a)).toEqual([])
+  })
+
+  it('[L2.9] a path without a slash is a directory all the same, if there is anything below it', async () => {
+    lab = await ClaimLab.create()
+    const [a, b] = [lab.nodes[0]!, lab.nodes[1]!]
+    valueOf(await lock(a, 'src', 'one'))
+    expect(codeOf(await lock(b, 'src/x.ts', 'two'))).toBe('lock_held')
+    expect(codeOf(await lock(b, 'src.ts', 'two'))).toBe('ok')
+    valueOf(await lock(b, 'docs/a.md', 'two'))
+    expect(codeOf(await lock(a, 'docs', 'one'))).toBe('lock_held')
+  })
+
+  it('[L2.9] a pattern locks what holds all it can match, and is shown as it was typed', async () => {
+    lab = await ClaimLab.create()
+    const [a, b] = [lab.nodes[0]!, lab.nodes[1]!]
+    const mine = valueOf(await lock(a, './src/**/*.ts', 'one'))
+    expect([mine.path, mine.pattern]).toEqual(['src/', 'src/**/*.ts'])
+    expect([await list(b), valueOf(await b.locks.check(PROJECT, 'src/x/y.ts'))]).toEqual([[mine], mine])
+    expect(codeOf(await lock(b, 'src/readme.md', 'two'))).toBe('lock_held')
+    expect(codeOf(await lock(b, '*.md', 'two'))).toBe('lock_held')
+    expect(codeOf(await lock(b, 'docs/*.md', 'two'))).toBe('ok')
+    const { acquired, failed } = valueOf(await bulk(b, ['src/*', 'test/*'], 'two'))
+    expect([acquired.map(({ pattern }) => pattern), failed.map(({ path }) => path)]).toEqual([['test/*'], ['src/*']])
+    expect(codeOf(await release(b, 'src/**/*.ts', 'one'))).toBe('ok')
+    expect(codeOf(await lock(b, 'src/', 'two'))).toBe('ok')
+    const refused = await lock(a, 'x/*/../../y', 'one')
+    expect(!refused.ok && Object.keys(refused.error.details?.fields ?? {})).toEqual(['path'])
+  })
+
+  it('[L2.9] a project that folds case has one lock for two spellings, shown as its holder spelled it', async () => {
+    lab = await ClaimLab.create()
+    const [a, b] = [lab.nodes[0]!, lab.nodes[1]!]
+    valueOf(await lock(a, 'Src/Auth.ts', 'one'))
+    expect(codeOf(await lock(b, 'src/auth.ts', 'two'))).toBe('ok')
+    await release(b, 'src/auth.ts', 'two')
+    await release(a, 'Src/Auth.ts', 'one')
+    lab.projects[0]!.settings = { caseFold: true }
+    const mine = valueOf(await lock(a, 'Src/Auth.ts', 'one'))
+    expect([mine.path, await list(b)]).toEqual(['Src/Auth.ts', [mine]])
+    expect(codeOf(await lock(b, 'src/auth.ts', 'two'))).toBe('lock_held')
+    expect(codeOf(await lock(b, 'SRC/', 'two'))).toBe('lock_held')
+    expect(valueOf(await b.locks.check(PROJECT, 'SRC/AUTH.ts'))).toEqual(mine)
+    expect(codeOf(await release(b, 'SRC/AUTH.ts', 'one'))).toBe('ok')
+    const long = await lock(a, '\u0130'.repeat(1000), 'one')
+    expect(!long.ok && long.error.details?.fields).toEqual({ path: ['The path is too long.'] })
+  })
+
+  it.each([true, false])(
+    '[L2.9] keeps what was locked before the project began (%s) to fold case',
+    async (caseFold) => {
+      lab = await ClaimLab.create()
+      const [a, b] = [lab.nodes[0]!, lab.nodes[1]!]
+      lab.projects[0]!.settings = { caseFold: !caseFold }
+      const mine = valueOf(await lock(a, 'Src/Auth.ts', 'one'))
+      lab.projects[0]!.settings = { caseFold }
+      expect(codeOf(await lock(b, 'Src/Auth.ts', 'two'))).toBe('lock_held')
+      expect(valueOf(await b.locks.check(PROJECT, 'Src/'))).toEqual(mine)
+      expect(codeOf(await release(b, 'Src/Auth.ts', 'one'))).toBe('ok')
+      expect(await list(b)).toEqual([])
+      expect(codeOf(await lock(b, 'Src/Auth.ts', 'two'))).toBe('ok')
+    },
+  )
+
   it('locks the whole project by `./`', async () => {
     lab = await ClaimLab.create()
     const [a, b] = [lab.nodes[0]!, lab.nodes[1]!]

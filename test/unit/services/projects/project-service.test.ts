@@ -47,10 +47,10 @@ async function start(node: SimNode, folders: Folders, foldsCase = false): Promis
   return projects
 }
 
-async function twoNodes(foldersOne: Folders, foldersTwo: Folders) {
+async function twoNodes(foldersOne: Folders, foldersTwo: Folders, { foldsTwo = false } = {}) {
   const mesh = new SimMesh()
   const [one, two] = [mesh.add(1), mesh.add(2)]
-  const [a, b] = [await start(one, foldersOne), await start(two, foldersTwo)]
+  const [a, b] = [await start(one, foldersOne), await start(two, foldersTwo, foldsTwo)]
   const [machineA, machineB] = [machineIdOf(one.peer), machineIdOf(two.peer)]
   return { mesh, one, two, a, b, machineA, machineB, actor: localActor(one) }
 }
@@ -138,6 +138,25 @@ describe('adding a project', () => {
       'name',
       'settings.taskTimeoutMinutes',
     ])
+  })
+
+  it('[L2.9] folds case as soon as one of its folders lies where A and a are one file', async () => {
+    const folders = { '/app': repository('git@x:y') }
+    const { a, b, machineA, machineB, actor } = await twoNodes(
+      folders,
+      { ...folders, '/own': null },
+      { foldsTwo: true },
+    )
+    const caseFold = async (id: string) => value(await a.get(id)).settings.caseFold
+    const { id } = value(await a.create(actor, machineA, { projectPath: '/app' }))
+    await settle()
+    expect(await caseFold(id)).toBe(false)
+    value(await b.create(actor, machineB, { projectPath: '/app' }))
+    const own = value(await b.create(actor, machineB, { projectPath: '/own', settings: { caseFold: false } }))
+    await settle()
+    expect([await caseFold(id), await caseFold(own.id)]).toEqual([true, true])
+    value(await a.update(actor, id, { settings: { caseFold: false, lockPolicy: 'strict' } }))
+    expect(value(await a.get(id)).settings).toMatchObject({ caseFold: false, lockPolicy: 'strict' })
   })
 
   it('leaves nothing behind that stops a second try after the disk refused', async () => {
@@ -290,6 +309,8 @@ describe('what a member scribbles', () => {
     await two.documents.write(projectDoc(id), undefined, (state) => {
       state.getMap('project').set('name', { evil: true })
       state.getMap('project').set('settings.maxContextTokens', -1)
+      state.getMap('project').set('settings.lockPolicy', 'whatever')
+      state.getMap('project').set('settings.caseFold', 'yes')
       state.getMap('project').set('repository', { rootCommit: '$(reboot)', remote: null })
       state.getMap('paths').set('__proto__', '/etc')
       state.getMap('paths').set(two.peer, 'relative')
