@@ -139,9 +139,9 @@ class Provisional implements ProvisionalLocks {
       await leases.release(lease.leaseId)
       return err(lossOf(claim))
     }
+    const entries = certifiedEntries(claim.terms, { lease, targets, nowMs: this.#deps.clock.wallMs() })
     claim.state = 'certifying'
     leases.extend(lease.leaseId, claim.terms.untilMs)
-    const entries = certifiedEntries(claim.terms, { lease, targets, nowMs: this.#deps.clock.wallMs() })
     let put: Result<FeedPosition> | undefined
     try {
       put = await live.replace(entryIds(claim), entries)

@@ -48,6 +48,14 @@ export function projectRequirements(): void {
     const after = await data('PATCH', `/api/projects/${project}`, { body })
     expect(after).toEqual({ ...before, ...body, project: { ...before.project, ...body } })
   })
+  meets('PATCH /api/projects/:id', 'changes how files are locked, and refuses what is no policy', async () => {
+    const project = await newProject()
+    const path = `/api/projects/${project}`
+    expect((await data('GET', path)).settings).toMatchObject({ lockPolicy: 'local-first', caseFold: false })
+    const settings = { lockPolicy: 'strict', caseFold: true }
+    expect((await data('PATCH', path, { body: { settings } })).settings).toMatchObject(settings)
+    expect(await refusal('PATCH', path, { body: { settings: { lockPolicy: 'lax' } } })).toEqual([422, 'VAL_001'])
+  })
   meets('DELETE /api/projects/:id', 'removes the project', async () => {
     const project = await newProject()
     expect(await data('DELETE', `/api/projects/${project}`)).toBe(null)

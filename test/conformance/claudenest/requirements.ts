@@ -62,7 +62,10 @@ export const REQUIREMENTS: readonly Requirement[] = [
     'answers 409 PRJ_002 for a path that is taken',
   ]),
   ...rows('6.3', 'GET', '/api/projects/:id', ['answers the project', 'answers 404 PRJ_001 otherwise']),
-  ...rows('6.4', 'PATCH', '/api/projects/:id', ['changes what is given and keeps the rest']),
+  ...rows('6.4', 'PATCH', '/api/projects/:id', [
+    'changes what is given and keeps the rest',
+    'changes how files are locked, and refuses what is no policy',
+  ]),
   ...rows('6.5', 'DELETE', '/api/projects/:id', ['removes the project']),
   ...rows('7.1', 'GET', '/api/projects/:project/tasks', ['lists tasks', 'filters by status and priority', 'pages']),
   ...rows('7.2', 'POST', '/api/projects/:project/tasks', [
@@ -82,6 +85,7 @@ export const REQUIREMENTS: readonly Requirement[] = [
   ...rows('7.6', 'DELETE', '/api/tasks/:id', ['removes the task']),
   ...rows('7.7', 'POST', '/api/tasks/:id/claim', [
     'answers the task and "Task claimed successfully"',
+    'says that the claim is certified',
     'answers 409 TSK_002 to the second, with the holder',
     'takes assigned_to for instance_id',
   ]),
@@ -95,16 +99,29 @@ export const REQUIREMENTS: readonly Requirement[] = [
     'answers 403 TSK_003 to another token',
     'takes completion_summary for summary',
   ]),
-  ...rows('9.1', 'GET', '/api/projects/:project/locks', ['lists locks with the seconds they last']),
+  ...rows('9.1', 'GET', '/api/projects/:project/locks', [
+    'lists locks with the seconds they last',
+    'says how surely each is held',
+  ]),
   ...rows('9.2', 'POST', '/api/projects/:project/locks', [
     'answers 201 with the lock',
     'answers 409 LCK_001 to another instance, with holder and expiry',
     'takes locked_by and expires_at for instance_id and duration_minutes',
+    'says how surely it is held, and takes exclusive',
+    'takes a pattern, and says what that covers',
   ]),
-  ...rows('9.3', 'POST', '/api/projects/:project/locks/check', ['tells of a lock', 'tells that there is none']),
-  ...rows('9.4', 'POST', '/api/projects/:project/locks/extend', ['extends', 'takes minutes for additional_minutes']),
+  ...rows('9.3', 'POST', '/api/projects/:project/locks/check', [
+    'tells of a lock, and how surely it is held',
+    'tells that there is none',
+  ]),
+  ...rows('9.4', 'POST', '/api/projects/:project/locks/extend', [
+    'extends',
+    'takes minutes for additional_minutes',
+    'says how surely it is held',
+  ]),
   ...rows('9.5', 'POST', '/api/projects/:project/locks/bulk', [
     'answers what it got, what not, and why',
+    'says how surely each is held',
     'takes nothing with all_or_nothing when one is held',
   ]),
   ...rows('9.6', 'POST', '/api/projects/:project/locks/release', [

@@ -121,6 +121,11 @@ function claimRequirements(): void {
     const { status, json } = await call('POST', `/api/tasks/${id}/claim`, { body: { instance_id: 'instance_2' } })
     expect([status, json.error.code, json.error.details.holder.instance_id]).toEqual([409, 'TSK_002', 'instance_1'])
   })
+  meets('POST /api/tasks/:id/claim', 'says that the claim is certified', async () => {
+    const { id, guarantee } = await newTask(await newProject())
+    expect([guarantee, (await claim(id)).guarantee]).toEqual([null, 'certified'])
+    expect((await data('GET', `/api/tasks/${id}`)).task.guarantee).toBe('certified')
+  })
   meets('POST /api/tasks/:id/claim', 'takes assigned_to for instance_id', async () => {
     const { id } = await newTask(await newProject())
     const claimed = await data('POST', `/api/tasks/${id}/claim`, { body: { assigned_to: 'instance_3' } })

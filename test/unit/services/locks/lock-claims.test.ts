@@ -142,7 +142,7 @@ const lease = {
   leaseId: 'a'.repeat(32),
   resources: [],
   fencingToken: 7,
-  certificate: { grants: [] },
+  certificate: { req: { bytes: new Uint8Array(), seal: new Uint8Array() }, grants: [] },
   after: [],
 } as unknown as HeldLease
 
