@@ -53,6 +53,8 @@ describe.skipIf(CHROMIUM === undefined)('the first page', () => {
     await page.getByRole('cell', { name: 'Write it down' }).waitFor()
     await node.cli('task', 'claim', task, '--instance', 'agent-7')
     await page.getByRole('cell', { name: 'agent-7' }).waitFor()
+    await node.cli('lock', 'acquire', 'src/*.ts', '--project', project, '--instance', 'agent-7')
+    await page.getByRole('row', { name: /src\/\*\.ts \(all of src\/\) agent-7 .* certified/ }).waitFor()
     const second = await joinMesh(scratch, node, 'beta')
     await seesOnline(node, [second.peerId])
     await page.getByRole('row', { name: /beta online/ }).waitFor()

@@ -111,6 +111,32 @@ it('says within 3 s that there is no quorum, and which voter is missing', async 
   }
 })
 
+it('locks a file without a quorum, says so everywhere, and has it certified when the voter is back', async () => {
+  const { a, b, project } = await pair()
+  const onB = api(b, await eventually(() => login(b).catch(() => undefined)))
+  const locks = `/api/projects/${project}/locks`
+  await eventually(async () => ((await onB.get(locks)).status === 200 ? true : undefined))
+  a.process.kill('SIGSTOP')
+  try {
+    const began = performance.now()
+    const answer = await onB.post(locks, { path: 'src/a.ts', instance_id: 'beta-1' })
+    expect(performance.now() - began).toBeLessThan(3500)
+    const provisional = { guarantee: 'provisional', missing_voters: ['alpha'], fencing_token: null }
+    expect([answer.status, answer.body.data]).toMatchObject([201, { path: 'src/a.ts', ...provisional }])
+    const said = await rookery(['lock', 'check', 'src/a.ts', '--project', project, '--data-dir', b.dataDir])
+    expect(said.stdout).toContain('provisional: no quorum (alpha unreachable); it is reconciled when')
+    const strict = await onB.post(locks, { path: 'src/b.ts', instance_id: 'beta-1', exclusive: true })
+    expect([strict.status, strict.body.error.code]).toEqual([503, 'LCK_002'])
+  } finally {
+    a.process.kill('SIGCONT')
+  }
+  await eventually(async () => {
+    const { json } = await a.cli('lock', 'list', '--project', project)
+    return json[0]?.guarantee === 'certified' ? true : undefined
+  })
+  expect((await b.cli('lock', 'notices', '--project', project)).json).toEqual([])
+})
+
 it('closes everything a removed member had, and refuses it from then on', async () => {
   const { a, b } = await pair()
   const removed = await a.cli('remove', 'beta')

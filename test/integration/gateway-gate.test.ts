@@ -172,6 +172,8 @@ it('[A-T1] asks for a token on the routes that are not a dialect’s', async () 
   for (const [method, path] of [
     ['GET', '/rookery/status'],
     ['GET', '/rookery/projects'],
+    ['GET', concrete('/rookery/projects/:project/lock-notices')],
+    ['DELETE', concrete('/rookery/projects/:project/lock-notices/:id')],
     ['POST', '/broadcasting/auth'],
   ] as const) {
     expect((await lab.call(method, path, { token: null })).status).toBe(401)

@@ -166,3 +166,17 @@ it('[A-D1] serves an honest user while 200 connections say nothing', async () =>
   expect((await lab.call('GET', '/api/machines')).status).toBe(200)
   for (const socket of silent) socket.destroy()
 })
+
+it('lists the notices of lost locks, and refuses to dismiss what is not there', async () => {
+  const lab = await open()
+  const [folder, { json: machines }] = [lab.dataDir, await lab.call('GET', '/api/machines')]
+  const body = { name: 'work', project_path: folder }
+  const made = await lab.call('POST', `/api/machines/${machines.data[0].id}/projects`, { body })
+  const notices = `/rookery/projects/${made.json.data.id}/lock-notices`
+  expect((await lab.call('GET', notices)).json.data).toEqual([])
+  const unknown = await lab.call('DELETE', `${notices}/${'a'.repeat(32)}`)
+  expect([unknown.status, unknown.json.error.code]).toEqual([404, 'LCK_004'])
+  const { token } = await lab.tokenWith(['lock:read'])
+  expect((await lab.call('GET', notices, { token })).status).toBe(200)
+  expect((await lab.call('DELETE', `${notices}/x`, { token })).status).toBe(403)
+})

@@ -127,11 +127,15 @@ function refresh() {
 
 async function load() {
   const [status, projects] = await Promise.all([call('GET', '/rookery/status'), call('GET', '/rookery/projects')])
-  const withTasks = await Promise.all(
-    projects.map(async (project) => ({
-      project,
-      tasks: await call('GET', `/api/projects/${project.id}/tasks?per_page=${TASKS_SHOWN}`),
-    })),
+  const withWork = await Promise.all(
+    projects.map(async (project) => {
+      const [tasks, locks, notices] = await Promise.all([
+        call('GET', `/api/projects/${project.id}/tasks?per_page=${TASKS_SHOWN}`),
+        call('GET', `/api/projects/${project.id}/locks`),
+        call('GET', noticesOf(project)),
+      ])
+      return { project, tasks, locks, notices }
+    }),
   )
   $('node').textContent = `${status.name} · mesh ${status.mesh_id.slice(0, 8)}`
   $('version').textContent = `Rookery ${status.version}`
@@ -139,8 +143,8 @@ async function load() {
   $('voting').textContent = votingWords(status)
   $('problems').replaceChildren(...status.problems.map((problem) => element('li', problem)))
   $('problems').hidden = status.problems.length === 0
-  $('projects').replaceChildren(...withTasks.map(projectCard))
-  $('no-projects').hidden = withTasks.length > 0
+  $('projects').replaceChildren(...withWork.map(projectCard))
+  $('no-projects').hidden = withWork.length > 0
   live?.follow(projects.map((project) => `private-project.${project.id}`))
 }
 
@@ -158,19 +162,37 @@ function votingWords({ voters, quorum }) {
   return `Claims need the machines that vote: ${failing}.`
 }
 
-function projectCard({ project, tasks }) {
+const noticesOf = (project) => `/rookery/projects/${project.id}/lock-notices`
+
+function projectCard({ project, tasks, locks, notices }) {
   const card = element('article')
   card.append(element('h3', project.name), element('p', Object.values(project.paths).join(' · '), 'quiet'))
+  if (notices.length > 0) card.append(noticeList(project, notices))
   if (tasks.length === 0) card.append(element('p', 'No tasks.', 'quiet'))
   else card.append(taskTable(project, tasks))
+  if (locks.length > 0) card.append(lockTable(project, locks))
   return card
 }
 
-function taskTable(project, tasks) {
+const taskTable = (project, tasks) =>
+  listing(
+    `Tasks of ${project.name}`,
+    ['Task', 'Priority', 'Status', 'Assigned to'],
+    tasks.map((task) => [task.title, task.priority, statusOf(task), assigneeOf(task)]),
+  )
+
+const lockTable = (project, locks) =>
+  listing(
+    `Locks of ${project.name}`,
+    ['Locked', 'By', 'Until', 'Guarantee'],
+    locks.map((lock) => [lockedOf(lock), lock.locked_by, timeOf(lock.expires_at), guaranteeOf(lock)]),
+  )
+
+function listing(label, titles, rows) {
   const table = element('table')
   const head = element('tr')
   head.append(
-    ...['Task', 'Priority', 'Status', 'Assigned to'].map((title) => {
+    ...titles.map((title) => {
       const cell = element('th', title)
       cell.scope = 'col'
       return cell
@@ -179,12 +201,58 @@ function taskTable(project, tasks) {
   const top = element('thead')
   top.append(head)
   const body = element('tbody')
-  body.append(...tasks.map((task) => row([task.title, task.priority, statusOf(task), task.assigned_to ?? '–'])))
-  table.setAttribute('aria-label', `Tasks of ${project.name}`)
+  body.append(...rows.map(row))
+  table.setAttribute('aria-label', label)
   table.append(top, body)
   const scroll = element('div', undefined, 'scroll')
   scroll.append(table)
   return scroll
+}
+
+const assigneeOf = (task) =>
+  task.guarantee === null ? (task.assigned_to ?? '–') : `${task.assigned_to} (${task.guarantee})`
+
+const lockedOf = (lock) => (lock.pattern === null ? lock.path : `${lock.pattern} (all of ${lock.path})`)
+
+const guaranteeOf = (lock) =>
+  lock.guarantee === 'certified'
+    ? 'certified'
+    : `provisional: no quorum${lock.missing_voters.length > 0 ? ` (${lock.missing_voters.join(', ')} unreachable)` : ''}`
+
+const timeOf = (iso) => new Date(iso).toLocaleTimeString()
+
+function noticeList(project, notices) {
+  const list = element('ul', undefined, 'problem')
+  list.setAttribute('aria-label', `Lost locks of ${project.name}`)
+  list.append(
+    ...notices.map((notice) => {
+      const { conflict } = notice
+      const how =
+        conflict === null
+          ? 'ended when its node was restarted'
+          : `gave way to that of ${conflict.instance_id} on ${conflict.path}, held since ${timeOf(conflict.since)}`
+      const item = element(
+        'li',
+        `${notice.paths.join(', ')}: the provisional lock of ${notice.instance_id} ${how}. ${notice.advice} `,
+      )
+      const button = element('button', 'Dismiss')
+      button.type = 'button'
+      button.addEventListener('click', () => void dismiss(project, notice, button))
+      item.append(button)
+      return item
+    }),
+  )
+  return list
+}
+
+async function dismiss(project, notice, button) {
+  button.disabled = true
+  try {
+    await call('DELETE', `${noticesOf(project)}/${notice.id}`)
+  } catch (error) {
+    if (error.status !== 404) $('live').textContent = error.message
+  }
+  await refresh()
 }
 
 const statusOf = (task) => (task.is_blocked && task.status === 'pending' ? 'blocked' : task.status.replace('_', ' '))
