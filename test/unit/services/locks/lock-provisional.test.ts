@@ -46,10 +46,10 @@ async function withoutVoter(nodes = 3): Promise<[voter: LabNode, ...others: LabN
 
 /** The disk takes what others wrote and refuses what this node writes, until the returned function is called. */
 function refuseOwn({ store, peer }: LabNode): () => void {
-  const { append } = store
+  const append = store.append.bind(store)
   store.append = async (envelopes) => {
     if (envelopes.some(({ author }) => author === peer)) throw new Error('the disk is full')
-    await append.call(store, envelopes)
+    await append(envelopes)
   }
   return () => (store.append = append)
 }
