@@ -36,6 +36,7 @@ export function failureOf(error: DomainError): CommandFailure {
       .filter(([, problems]) => !problems.every((problem) => error.message.includes(problem)))
       .map(([field, problems]) => `${field} ${problems.join(', ')}`),
     holder && `held by ${holder.instanceId}${holder.expiresAt ? ` until ${holder.expiresAt}` : ''}`,
+    holder?.guarantee === 'provisional' && 'provisional: no quorum has confirmed it',
     holder?.reason && `reason: ${holder.reason}`,
     missingVoters && `missing: ${missingVoters.join(', ')}`,
   ].filter(Boolean)

@@ -107,7 +107,7 @@ class Provisional implements ProvisionalLocks {
     // Both are under way before anything is awaited: whoever looks next finds the claim.
     const announced = live.put(entriesOf(claim))
     const entered = notices.put(terms.projectId, { ...noticeOf(claim), state: 'open' })
-    for (const written of [await announced, await entered]) {
+    for (const written of await Promise.all([announced, entered])) {
       if (written.ok) continue
       await this.withdraw(claim)
       return written

@@ -8,8 +8,19 @@ it('names who holds and until when, under the field names of the API', () => {
   expect([failure.exitCode, failure.message, failure.details]).toEqual([
     4,
     'Another instance holds a lock on this path. (held by one until 2026-01-01T00:00:00.000Z; reason: refactoring)',
-    { holder: { instance_id: 'one', reason: 'refactoring', expires_at: '2026-01-01T00:00:00.000Z' } },
+    {
+      holder: {
+        instance_id: 'one',
+        reason: 'refactoring',
+        expires_at: '2026-01-01T00:00:00.000Z',
+        guarantee: 'certified',
+      },
+    },
   ])
+  const unsure = { ...holder, guarantee: 'provisional' } as const
+  expect(failureOf(domainError('lock_held', { details: { holder: unsure } })).message).toContain(
+    'provisional: no quorum',
+  )
 })
 
 it('names the voters that are missing, under the field names of the API', () => {
