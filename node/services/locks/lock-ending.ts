@@ -157,23 +157,10 @@ async function ownLock(deps: LockDeps, actor: Actor, input: Release): Promise<Re
   return refused ? err(refused) : lock
 }
 
-/**
- * Two calls at once may each have taken a lease on the path for one holder, and a provisional lock may just be getting
- * its certificate: all of them are given back.
- */
 async function releaseHere(deps: LockDeps, actor: Actor, input: Release): Promise<Result<z.infer<typeof Released>>> {
   const lock = await ownLock(deps, actor, input)
-  if (!lock.ok) return lock
-  const { record } = lock.value
-  let dropped = await drop(deps, lock.value)
-  for (const { id, record: other } of deps.live.onExtent(lockExtent(record))) {
-    if (!dropped.ok) return dropped
-    if (isTwin(other, record)) dropped = await drop(deps, { id, record: other })
-  }
-  return dropped
+  return lock.ok ? await dropAll(deps, lock.value) : lock
 }
-
-const isTwin = (a: LockRecord, b: LockRecord): boolean => a.instance === b.instance && a.tokenId === b.tokenId
 
 async function forceHere(deps: LockDeps, actor: Actor, input: Place): Promise<Result<z.infer<typeof Released>>> {
   const lock = await heldLock(deps, input)
@@ -184,8 +171,23 @@ async function forceHere(deps: LockDeps, actor: Actor, input: Place): Promise<Re
     { actor: actor.id, gateway: actor.gateway, path: record.path, instance: record.instance },
     'a lock was taken away',
   )
-  return await drop(deps, lock.value)
+  return await dropAll(deps, lock.value)
 }
+
+/**
+ * Two calls at once may each have taken a lease on the path for one holder, and a provisional lock may just be getting
+ * its certificate: all of them are given back.
+ */
+async function dropAll(deps: LockDeps, { id, record }: HeldLock): Promise<Result<z.infer<typeof Released>>> {
+  let dropped = await drop(deps, { id, record })
+  for (const { id: twin, record: other } of deps.live.onExtent(lockExtent(record))) {
+    if (!dropped.ok) return dropped
+    if (isTwin(other, record)) dropped = await drop(deps, { id: twin, record: other })
+  }
+  return dropped
+}
+
+const isTwin = (a: LockRecord, b: LockRecord): boolean => a.instance === b.instance && a.tokenId === b.tokenId
 
 /** In turn with other changes of the lease. */
 async function drop(

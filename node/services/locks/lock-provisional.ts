@@ -149,6 +149,7 @@ class Provisional implements ProvisionalLocks {
       if (!put?.ok) {
         claim.state = before
         await leases.release(lease.leaseId)
+        if (before === 'held') this.#armExpiry(claim)
         this.review()
       }
     }
