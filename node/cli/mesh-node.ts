@@ -1,5 +1,5 @@
 import type { Capability } from '../../crdt/capability.ts'
-import type { PeerId } from '../../crdt/ids.ts'
+import { SessionId, type PeerId } from '../../crdt/ids.ts'
 import type { MachineProbe } from '../ports/machine-probe.ts'
 import { hasCapability } from '../../protocols/membership/membership.ts'
 import { createArgon2Hasher } from '../adapters/argon2-hasher.ts'
@@ -105,7 +105,6 @@ async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup
   const projects = await createProjectService({ ...means, documents, machines, rpc, probe, events })
   cleanup.push(() => projects.stop())
   core.names.ask = (peer) => machines.nameOf(peer)
-  const work = await openWork({ core, rpc, projects, events, ttlMs: config.lease.ttlMs }, cleanup)
   const sessions = await createSessionService({
     ...means,
     documents,
@@ -121,6 +120,8 @@ async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup
     refusal: ({ from }) => (from === self || config.sessions.remote ? undefined : NO_REMOTE_SESSIONS),
   })
   cleanup.push(() => sessions.stop())
+  // After the sessions: whether an agent of the last run is still there decides about what it held.
+  const work = await openWork({ core, rpc, projects, events, ttlMs: config.lease.ttlMs }, cleanup)
   followMembership(core, { events, tasks: work.tasks })
   serveJoins({ ...means, network, membership, addressOf: (peer) => hostOf(network.connectionOf(peer)?.address) })
   const governance = await openGovernance(core, machines, cleanup)
@@ -221,16 +222,24 @@ type WorkDeps = Pick<Services, 'projects' | 'events'> & {
 }
 
 async function openWork({ core, rpc, projects, events, ttlMs }: WorkDeps, cleanup: Cleanup): Promise<Work> {
-  const { means, self, membership, documents, leases, presence, boot, nameOf } = core
-  const shared = { ...means, self, documents, leases, presence, events, rpc, projects, nameOf, ttlMs }
+  const { means, self, store, membership, documents, leases, presence, boot, nameOf } = core
+  const hasEnded = (instance: string): boolean => hasSessionEnded(core, instance)
+  const shared = { ...means, self, documents, leases, presence, events, rpc, projects, nameOf, ttlMs, hasEnded }
   const tasks = createTaskService(shared)
   cleanup.push(() => tasks.stop())
   const isMember = (peer: PeerId): boolean => membership.current().members.has(peer)
-  const locks = createLockService({ ...shared, boot, isMember })
+  const locks = createLockService({ ...shared, store, boot, isMember })
   cleanup.push(() => locks.stop())
   await tasks.start()
   await locks.start()
   return { tasks, locks }
+}
+
+/** An agent whose instance id is that of its session lives as long as that does. Of any other nothing is known. */
+function hasSessionEnded({ hosts }: MeshCore, instance: string): boolean {
+  const id = SessionId.safeParse(instance)
+  const session = id.success ? hosts.get(id.data) : undefined
+  return session !== undefined && session.state.status !== 'running'
 }
 
 function meshServiceOf(

@@ -66,11 +66,14 @@ export class ClaimLab {
   readonly cut = new Set<PeerId>()
   /** Nodes that envelopes do not reach, while everything else does. */
   readonly deaf = new Set<PeerId>()
+  /** Agents that every node knows to have ended. */
+  readonly ended = new Set<string>()
   /** Ordered pairs of nodes, `<from> <to>`, between which nothing passes. */
   readonly #split = new Set<string>()
   readonly #network = createMemoryNetwork()
   readonly #heartbeats = new Map<PeerId, Heartbeats>()
   readonly #boots = new Map<number, number>()
+  readonly #crashed = new Map<LabNode, LabNode['store']>()
   #membership: Membership | undefined
 
   /** `voters` of the nodes vote, the first ones. */
@@ -157,16 +160,23 @@ export class ClaimLab {
     await settle()
   }
 
-  /** The process of a node dies and starts again; only what was durable is left. */
+  /** The process of a node dies; only what was durable is left. */
+  async crash(node: LabNode): Promise<void> {
+    if (this.#crashed.has(node)) return
+    this.disconnect(node)
+    await stop(node)
+    node.disk.crash()
+    this.#crashed.set(node, node.store.crash())
+  }
+
+  /** The process of a node starts again; one that still lives dies first. */
   async restart(n: number): Promise<LabNode> {
     const old = this.nodes[n]
     if (!old) throw new Error(`no node ${n}`)
-    this.disconnect(old)
-    await stop(old)
-    old.disk.crash()
+    await this.crash(old)
     const boot = (this.#boots.get(n) ?? 1) + 1
     this.#boots.set(n, boot)
-    const node = await this.#start(n, old.disk, { store: old.store.crash(), boot })
+    const node = await this.#start(n, old.disk, { store: this.#crashed.get(old) ?? old.store, boot })
     this.nodes[n] = node
     await this.reconnect(node)
     return node
@@ -198,7 +208,7 @@ export class ClaimLab {
   }
 
   async close(): Promise<void> {
-    for (const node of this.nodes) await stop(node)
+    for (const node of this.nodes) if (!this.#crashed.has(node)) await stop(node)
   }
 
   project = async (id: string) => {
@@ -237,9 +247,10 @@ export class ClaimLab {
     const nameOf = (of: PeerId): string => membership().members.get(of)?.name ?? of
     const deps = { documents, leases, presence, events, clock, log, self: peer, rpc, crypto, nameOf }
     const projects = { get: this.project }
-    const tasks = createTaskService({ ...deps, random, projects })
+    const hasEnded = (instance: string): boolean => this.ended.has(instance)
+    const tasks = createTaskService({ ...deps, random, projects, hasEnded })
     const isMember = (of: PeerId): boolean => membership().members.has(of)
-    const locks = createLockService({ ...deps, random, projects, boot, isMember })
+    const locks = createLockService({ ...deps, random, projects, boot, isMember, store, hasEnded })
     await tasks.start()
     await locks.start()
     const actor = (tokenId: string, abilities: readonly string[] = ['*']): Actor => ({

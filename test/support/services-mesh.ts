@@ -280,6 +280,7 @@ export class SimLeases {
       onEnd: () => () => undefined,
       held: () => [],
       resume: async () => false,
+      discard: () => undefined,
       verified: () => undefined,
       voters: () => [],
     }

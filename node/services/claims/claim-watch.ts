@@ -12,6 +12,8 @@ export type ClaimWatch = {
    * only together with a call of `onFlip`.
    */
   isLive(lease: WatchedLease): boolean
+  /** Looks at every lease now, rather than when its time has come. */
+  lookAgain(): void
   /** How long it will be shown if its holder is not heard again. */
   remainingMs(leaseId: string): number
   stop(): void
@@ -61,6 +63,11 @@ class Watch implements ClaimWatch {
     const first = { ...lease, renewedMs: now, isHeard: false, lastLiveMs: now, isLive: false }
     this.#watched.set(lease.leaseId, first)
     return this.#look(first)
+  }
+
+  lookAgain(): void {
+    this.#timer?.cancel()
+    this.#sweep()
   }
 
   remainingMs(leaseId: string): number {

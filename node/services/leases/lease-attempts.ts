@@ -94,9 +94,8 @@ export class Attempts {
    * it is lost.
    */
   resume(certificate: Certificate, holdUntilMs: number): Promise<boolean> {
-    const { claims, leases, closing, boot } = this.#deps
-    const { lid, owner, info, res, token } = certificate.req.body
-    claims.learnToken(token.n)
+    const { leases, closing } = this.#deps
+    const { lid } = certificate.req.body
     return new Promise((resolve) => {
       const conclude = (isResumed: boolean): void => {
         closing.removeEventListener('abort', giveUp)
@@ -112,9 +111,20 @@ export class Attempts {
         conclude(isHeld)
       }
       closing.addEventListener('abort', giveUp)
-      const firstSeq = boot * SEQ_PER_BOOT
-      const running = claims.start({ lid, firstSeq, owner, info, res, token, isResumed: true }, onEvent)
+      const running = this.#takeUp(certificate, onEvent)
     })
+  }
+
+  /** Ends a lease of an earlier process without using it. */
+  discard(certificate: Certificate): void {
+    this.#takeUp(certificate, () => undefined).release()
+  }
+
+  #takeUp(certificate: Certificate, onEvent: (event: ClaimEvent) => void): RunningClaim {
+    const { claims, boot } = this.#deps
+    const { lid, owner, info, res, token } = certificate.req.body
+    claims.learnToken(token.n)
+    return claims.start({ lid, firstSeq: boot * SEQ_PER_BOOT, owner, info, res, token, isResumed: true }, onEvent)
   }
 
   /** Resolves with the outcome of the first round; from then on the lease, if there is one, lives in `leases`. */

@@ -83,6 +83,9 @@ export function createLeaseService(deps: LeaseServiceDeps): RunningLeaseService 
     acquire: async (request) =>
       isOpen() ? await acquire(deps, parts, checkedRequest(request)) : err({ why: 'no_quorum', missing: [] }),
     resume: async (certificate, holdUntilMs) => isOpen() && (await attempts.resume(certificate, holdUntilMs)),
+    discard: (certificate) => {
+      if (isOpen()) attempts.discard(certificate)
+    },
     isValid: (leaseId) => leases.isValid(leaseId),
     find: (leaseId) => leases.find(leaseId),
     release: async (leaseId, after) => leases.release(leaseId, after),

@@ -53,6 +53,8 @@ export type LeaseService = {
    * is lost: somebody else was certified since, the voters changed, or they cannot be reached.
    */
   resume(certificate: Certificate, holdUntilMs: number): Promise<boolean>
+  /** Tells the voters that a lease which an earlier process of this node was given is not used any more. */
+  discard(certificate: Certificate): void
   /** Stops using at once, then tells the voters; `after` is the last write made under the lease. */
   release(leaseId: string, after?: FeedPosition): Promise<void>
   extend(leaseId: string, holdUntilMs: number): boolean

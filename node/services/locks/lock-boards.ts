@@ -24,6 +24,8 @@ export type LockBoards = {
   catchUp(doc: DocId): Promise<void>
   /** Looks again at everything whose state depends on more than the documents: members, and the time. */
   refresh(): void
+  /** Looks again at who is live: leases of this node have come back. */
+  lookAgain(): void
   /** Called after every look at the documents, whether or not it changed what is shown. */
   onLook(listener: () => void): void
   remainingMs(record: LockRecord): number
@@ -105,6 +107,10 @@ class Boards implements LockBoards {
 
   refresh(): void {
     this.#tell(this.board.refresh())
+  }
+
+  lookAgain(): void {
+    this.#watch.lookAgain()
   }
 
   onLook(listener: () => void): void {

@@ -3,14 +3,17 @@ import { domainError } from '../../../crdt/errors.ts'
 import { lockView } from '../../../crdt/lock-board.ts'
 import { err, ok } from '../../../crdt/result.ts'
 import { createCertificateCheck } from '../claims/claim-certificate.ts'
+import { createResuming } from '../claims/claim-resuming.ts'
 import { createTurns } from '../claims/claim-turns.ts'
 import { createLockBoards } from './lock-boards.ts'
 import { createCertifying } from './lock-certifying.ts'
 import { createLockEnding } from './lock-ending.ts'
 import { findLock } from './lock-finding.ts'
+import { createKeptLocks } from './lock-keeping.ts'
 import { createLiveLocks } from './lock-live.ts'
 import { createLockNotices } from './lock-notices.ts'
 import { createProvisionalLocks } from './lock-provisional.ts'
+import { resumeLocks } from './lock-resuming.ts'
 import { createLockTaking } from './lock-taking.ts'
 import { lockSpaceOf } from './lock-target.ts'
 import type { LockDeps, LockServiceDeps } from './lock-deps.ts'
@@ -19,7 +22,10 @@ import type { LockNotices } from './lock-notices.ts'
 import type { LockService } from './lock-service.ts'
 
 export type RunningLockService = LockService & {
-  /** Announces that this node starts without locks, and follows those of the others. Call after documents and leases. */
+  /**
+   * Follows the locks of the others, and begins to go on with what an earlier run of this node held. Call after documents
+   * and leases.
+   */
   start(): Promise<void>
   stop(): void
 }
@@ -29,11 +35,12 @@ export type { LockServiceDeps } from './lock-deps.ts'
 /** The file locks of the mesh, on this node. */
 export function createLockService(input: LockServiceDeps): RunningLockService {
   const boards = createLockBoards({ ...input, certifies: createCertificateCheck(input) })
-  const live = createLiveLocks({ ...input, onWritten: (doc) => boards.catchUp(doc) })
+  const kept = createKeptLocks(input)
+  const live = createLiveLocks({ ...input, kept, onWritten: (doc) => boards.catchUp(doc) })
   const notices = createLockNotices(input)
   const claims = createProvisionalLocks({ ...input, boards, live, notices, onHeld: () => certifying.wake() })
   const certifying = createCertifying({ ...input, claims })
-  const deps = { ...input, boards, live, claims, turns: createTurns() }
+  const deps = { ...input, boards, live, claims, turns: createTurns(), resuming: createResuming(input) }
   const ending = createLockEnding(deps)
   const stops: (() => void)[] = []
   return {
@@ -47,8 +54,9 @@ export function createLockService(input: LockServiceDeps): RunningLockService {
       boards.onLook(() => claims.review())
       stops.push(followLeases(deps, ending), ...followMembers(deps, () => certifying.hurry()))
       await boards.start()
-      await live.start()
-      await notices.start()
+      const left = await kept.load()
+      await notices.start(new Set(left.flatMap(({ claim }) => claim ?? [])))
+      deps.resuming.begin(resumeLocks({ ...deps, kept, notices }, left))
     },
     stop() {
       for (const stop of stops) stop()

@@ -1,6 +1,8 @@
-import type { PeerId } from '../../../crdt/ids.ts'
+import type { InstanceId, PeerId } from '../../../crdt/ids.ts'
 import type { Crypto } from '../../../protocols/crypto.ts'
+import type { FeedStore } from '../../ports/feed-store.ts'
 import type { Random } from '../../ports/random.ts'
+import type { Resuming } from '../claims/claim-resuming.ts'
 import type { Turns } from '../claims/claim-turns.ts'
 import type { LeaseService } from '../leases/lease-service.ts'
 import type { LockBoards, LockBoardsDeps } from './lock-boards.ts'
@@ -21,6 +23,10 @@ export type LockServiceDeps = Omit<LockBoardsDeps, 'certifies' | 'leases' | 'pre
   nameOf: (peer: PeerId) => string
   /** Counts the starts of this node; never used twice. */
   boot: number
+  /** Keeps what this node holds beyond its process. */
+  store: Pick<FeedStore, 'getFact' | 'putFact'>
+  /** Whether the agent is known to have ended; most agents cannot be asked. */
+  hasEnded: (instance: InstanceId) => boolean
 }
 
 export type LockDeps = LockServiceDeps & {
@@ -28,4 +34,5 @@ export type LockDeps = LockServiceDeps & {
   live: LiveLocks
   claims: ProvisionalLocks
   turns: Turns
+  resuming: Resuming
 }

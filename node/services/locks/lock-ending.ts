@@ -101,6 +101,7 @@ function serve(deps: LockDeps): void {
 }
 
 async function heldLock(deps: LockDeps, { projectId, path }: Place): Promise<Result<HeldLock>> {
+  await deps.resuming.known()
   const found = await findLock(deps, projectId, path)
   if (!found.ok) return found
   const { lock } = found.value

@@ -2,29 +2,38 @@ import { liveDoc } from '../../../crdt/ids.ts'
 import { domainError } from '../../../crdt/errors.ts'
 import { dropLock, markReady, putLock } from '../../../crdt/live-document.ts'
 import { lockExtent } from '../../../crdt/lock-board.ts'
-import { err, ok } from '../../../crdt/result.ts'
+import { err } from '../../../crdt/result.ts'
 import { LIVE_BYTES_MAX } from '../feeds/generations.ts'
 import type * as Y from 'yjs'
 import type { DocId, PeerId } from '../../../crdt/ids.ts'
 import type { LockRecord } from '../../../crdt/lock-record.ts'
 import type { Result } from '../../../crdt/result.ts'
-import type { Documents, FeedPosition } from '../feeds/documents.ts'
+import type { Log } from '../../ports/log.ts'
+import type { KeptLocks } from './lock-keeping.ts'
+import { StorageError, type Documents, type FeedPosition } from '../feeds/documents.ts'
+import { written } from '../written.ts'
 
 export type LiveEntry = {
   readonly id: string
   readonly record: LockRecord
   /** None while the lock is provisional. */
   readonly certificate: Uint8Array | undefined
+  /** The provisional claim that it was before; only for this node itself. */
+  readonly claim?: string
 }
 
 /** This node's own live document. */
 export type LiveLocks = {
-  /** Announces a fresh, empty generation: whatever an earlier run said is void with it. */
+  /** Announces a fresh generation, unless a write has done so: whatever an earlier run said is void with it. */
   start(): Promise<void>
-  /** @errors limit_reached: others would not take a larger live document */
+  /**
+   * What is certified is then also on this node's disk.
+   * @errors limit_reached: others would not take a larger live document; storage_failed
+   */
   put(entries: readonly LiveEntry[]): Promise<Result<FeedPosition>>
   /** As `put`, and takes others out in the same write. */
   replace(ids: readonly string[], entries: readonly LiveEntry[]): Promise<Result<FeedPosition>>
+  /** A disk that refuses does not keep the lock: at worst it is resumed in vain after a restart. */
   drop(ids: readonly string[]): Promise<FeedPosition>
   ofLease(leaseId: string): readonly LiveEntry[]
   onExtent(extent: string): readonly LiveEntry[]
@@ -49,6 +58,8 @@ const GENERATIONS_PER_BOOT = 1_000_000
 
 type Change = { readonly bytes: number; readonly apply: (state: Y.Doc) => void }
 type Waiting = {
+  /** Of what counts only once it is on this node's disk: as if it had never been asked for. */
+  readonly takeBack: (() => void) | undefined
   readonly changes: readonly Change[]
   readonly resolve: (position: FeedPosition) => void
   readonly reject: (error: unknown) => void
@@ -61,6 +72,8 @@ export type LiveLocksDeps = {
   boot: number
   /** Told after each write, and when the document was replaced. */
   onWritten: (doc: DocId) => Promise<void>
+  kept: Pick<KeptLocks, 'save'>
+  log: Log
 }
 
 /** Writes one after the other: many changes of one moment share a write, and none is too large for an envelope. */
@@ -81,7 +94,7 @@ class Live implements LiveLocks {
   }
 
   async start(): Promise<void> {
-    await this.#enqueue([])
+    await this.#enqueue([], undefined)
   }
 
   put(entries: readonly LiveEntry[]): Promise<Result<FeedPosition>> {
@@ -93,27 +106,31 @@ class Live implements LiveLocks {
     const before = touched.map((id) => this.#entries.get(id))
     for (const id of ids) this.#entries.delete(id)
     for (const entry of entries) this.#entries.set(entry.id, entry)
-    const takeBack = (): void =>
-      touched.forEach((id, i) => {
+    let isTakenBack = false
+    const takeBack = (): void => {
+      for (const [i, id] of isTakenBack ? [] : touched.entries()) {
         const old = before[i]
         if (old) this.#entries.set(id, old)
         else this.#entries.delete(id)
-      })
+      }
+      isTakenBack = true
+    }
     if (this.#heldBytes() > HELD_BYTES_MAX) {
       takeBack()
       return err(domainError('limit_reached', { message: 'This node holds as many locks as it may.' }))
     }
+    let put: Result<FeedPosition> | undefined
     try {
-      return ok(await this.#enqueue([...entries.map(putChange), ...ids.map(dropChange)]))
-    } catch (error) {
-      takeBack()
-      throw error
+      put = await written(this.#enqueue([...entries.map(putChange), ...ids.map(dropChange)], takeBack))
+    } finally {
+      if (!put?.ok) takeBack()
     }
+    return put
   }
 
   async drop(ids: readonly string[]): Promise<FeedPosition> {
     for (const id of ids) this.#entries.delete(id)
-    return await this.#enqueue(ids.map(dropChange))
+    return await this.#enqueue(ids.map(dropChange), undefined)
   }
 
   ofLease(leaseId: string): readonly LiveEntry[] {
@@ -129,10 +146,10 @@ class Live implements LiveLocks {
   }
 
   /** Resolves with the position of the last part. */
-  async #enqueue(changes: readonly Change[]): Promise<FeedPosition> {
-    const parts = [this.#wait(changes.slice(0, CHANGES_PER_PART))]
+  async #enqueue(changes: readonly Change[], takeBack: (() => void) | undefined): Promise<FeedPosition> {
+    const parts = [this.#wait(changes.slice(0, CHANGES_PER_PART), takeBack)]
     for (let i = CHANGES_PER_PART; i < changes.length; i += CHANGES_PER_PART) {
-      parts.push(this.#wait(changes.slice(i, i + CHANGES_PER_PART)))
+      parts.push(this.#wait(changes.slice(i, i + CHANGES_PER_PART), takeBack))
     }
     const positions = await Promise.all(parts)
     const last = positions.at(-1)
@@ -140,9 +157,9 @@ class Live implements LiveLocks {
     return last
   }
 
-  #wait(changes: readonly Change[]): Promise<FeedPosition> {
+  #wait(changes: readonly Change[], takeBack: (() => void) | undefined): Promise<FeedPosition> {
     return new Promise((resolve, reject) => {
-      this.#queue.push({ changes, resolve, reject })
+      this.#queue.push({ changes, takeBack, resolve, reject })
       // What it waits for is told by the promises in the queue.
       if (!this.#isWriting) void this.#work()
     })
@@ -152,16 +169,36 @@ class Live implements LiveLocks {
     this.#isWriting = true
     await Promise.resolve() // what else is asked for in this moment joins in
     for (let batch = this.#takeBatch(); batch.length > 0; batch = this.#takeBatch()) {
-      try {
-        const first = !this.#isReady || this.#isWorn() ? await this.#replaceGeneration() : undefined
-        const changes = batch.flatMap((waiting) => waiting.changes)
-        const position = first && changes.length === 0 ? first : await this.#write(changes)
-        for (const { resolve } of batch) resolve(position)
-      } catch (error) {
-        for (const { reject } of batch) reject(error)
-      }
+      await this.#writeBatch(await this.#keep(batch))
     }
     this.#isWriting = false
+  }
+
+  async #writeBatch(batch: readonly Waiting[]): Promise<void> {
+    if (batch.length === 0) return
+    try {
+      const first = !this.#isReady || this.#isWorn() ? await this.#replaceGeneration() : undefined
+      const changes = batch.flatMap((waiting) => waiting.changes)
+      const position = first && changes.length === 0 ? first : await this.#write(changes)
+      for (const { resolve } of batch) resolve(position)
+    } catch (error) {
+      for (const { reject } of batch) reject(error)
+    }
+  }
+
+  /** On disk before anybody is told. What cannot be kept is refused; the rest is returned. */
+  async #keep(batch: readonly Waiting[]): Promise<readonly Waiting[]> {
+    try {
+      await this.#deps.kept.save([...this.#entries.values()])
+      return batch
+    } catch (cause) {
+      this.#deps.log.warn({ err: cause }, 'the locks of this node could not be kept')
+      for (const { takeBack, reject } of batch) {
+        takeBack?.()
+        if (takeBack) reject(new StorageError('the locks of this node could not be kept', { cause }))
+      }
+      return batch.filter(({ takeBack }) => !takeBack)
+    }
   }
 
   #takeBatch(): Waiting[] {

@@ -16,8 +16,11 @@ import type { EventHub } from '../event-hub.ts'
 
 /** What provisional locks leave behind in their project's document. */
 export type LockNotices = {
-  /** Follows every project. Claims that an earlier run of this node left open become notices of its restart. */
-  start(): Promise<void>
+  /**
+   * Follows every project. Claims that an earlier run of this node left open become notices of its restart, but for
+   * those that were `certified`: they ended well.
+   */
+  start(certified: ReadonlySet<string>): Promise<void>
   stop(): void
   list(projectId: ProjectId): Promise<readonly LockNotice[]>
   /** @errors notice_not_found */
@@ -51,14 +54,19 @@ class Notices implements LockNotices {
     this.#deps = deps
   }
 
-  async start(): Promise<void> {
+  async start(certified: ReadonlySet<string>): Promise<void> {
     const { documents, log } = this.#deps
     this.#stopFollowing = documents.onDocument((doc) => {
       this.#follow(doc, true).catch((error: unknown) =>
         log.error({ err: error, doc }, 'the notices of a project could not be opened'),
       )
     })
-    await Promise.all(documents.list().map((doc) => this.#follow(doc, false)))
+    await Promise.all(
+      documents.list().map(async (doc) => {
+        await this.#follow(doc, false)
+        await this.#endLeft(doc, certified)
+      }),
+    )
   }
 
   stop(): void {
@@ -102,14 +110,18 @@ class Notices implements LockNotices {
     const unpin = await this.#deps.documents.open(doc, (_change, state) => this.#look(projectId, state))
     if (this.#isStopped) return unpin()
     this.#unpin.set(doc, unpin)
-    const left = this.#deps.documents.readOpen(doc, (state) => {
-      this.#look(projectId, state)
-      return openClaims(state, this.#deps.self)
-    })
-    if (isNews) return
+    this.#deps.documents.readOpen(doc, (state) => this.#look(projectId, state))
+  }
+
+  async #endLeft(doc: DocId, certified: ReadonlySet<string>): Promise<void> {
+    const projectId = projectIdOf(doc)
+    if (projectId === undefined || this.#isStopped) return
+    const left = this.#deps.documents.readOpen(doc, (state) => openClaims(state, this.#deps.self))
     const ended = new Date(this.#deps.clock.wallMs()).toISOString()
     for (const open of left) {
-      const closed = await this.put(projectId, { ...open, state: 'owner-restart', ended })
+      const closed = certified.has(open.claim)
+        ? await this.close(projectId, open.claim)
+        : await this.put(projectId, { ...open, state: 'owner-restart', ended })
       if (!closed.ok) this.#deps.log.warn({ claim: open.claim }, 'the end of a provisional lock could not be written')
     }
   }

@@ -139,7 +139,8 @@ class Provisional implements ProvisionalLocks {
       await leases.release(lease.leaseId)
       return err(lossOf(claim))
     }
-    const entries = certifiedEntries(claim.terms, { lease, targets, nowMs: this.#deps.clock.wallMs() })
+    const granted = { lease, targets, nowMs: this.#deps.clock.wallMs() }
+    const entries = certifiedEntries(claim.terms, granted).map((entry) => ({ ...entry, claim: claim.id }))
     claim.state = 'certifying'
     leases.extend(lease.leaseId, claim.terms.untilMs)
     let put: Result<FeedPosition> | undefined

@@ -49,6 +49,7 @@ async function wish(
   projectId: string,
   input: Parameters<typeof lockWish>[0],
 ): Promise<Result<Wanted>> {
+  await deps.resuming.known()
   const project = await deps.projects.get(projectId)
   if (!project.ok) return project
   const parsed = lockWish(input, project.value)

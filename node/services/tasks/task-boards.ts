@@ -29,6 +29,8 @@ export type TaskBoards = {
   all(): readonly TaskBoard[]
   /** Looks again at claims whose voters were not known. */
   reverify(): void
+  /** Looks again at who is live: leases of this node have come back. */
+  lookAgain(): void
   remainingMs(leaseId: string): number
 }
 
@@ -111,6 +113,10 @@ class Boards implements TaskBoards {
 
   reverify(): void {
     for (const board of this.#open.values()) this.#tell(board.reverify())
+  }
+
+  lookAgain(): void {
+    this.#watch.lookAgain()
   }
 
   remainingMs(leaseId: string): number {

@@ -14,6 +14,7 @@ import type { Project } from '../../../crdt/project.ts'
 import type { Result } from '../../../crdt/result.ts'
 import type { TaskBoard } from '../../../crdt/task-board.ts'
 import type { Task, TaskClaim } from '../../../crdt/task.ts'
+import type { Resuming } from '../claims/claim-resuming.ts'
 import type { Turns } from '../claims/claim-turns.ts'
 import type { HeldLease } from '../leases/lease-service.ts'
 import type { TaskBoards } from './task-boards.ts'
@@ -33,7 +34,7 @@ const TRY_THE_NEXT: ReadonlySet<DomainErrorCode> = new Set([
 ])
 
 type Bid = { actor: Actor; instance: InstanceId; project: Project; board: TaskBoard; id: TaskId }
-type ClaimingDeps = TaskServiceDeps & { boards: TaskBoards; turns: Turns }
+type ClaimingDeps = TaskServiceDeps & { boards: TaskBoards; turns: Turns; resuming: Resuming }
 
 /** One winner per task: the lease decides, and the document says so before the winner is told. */
 export function createTaskClaiming(deps: ClaimingDeps): Pick<TaskService, 'claim' | 'claimNext'> {
@@ -41,6 +42,7 @@ export function createTaskClaiming(deps: ClaimingDeps): Pick<TaskService, 'claim
     async claim(actor, id, instanceId) {
       const instance = parseInstance(instanceId)
       if (!instance.ok) return instance
+      await deps.resuming.known()
       const found = await locateTask(deps, id)
       if (!found.ok) return found
       return await bid(deps, { actor, instance: instance.value, ...found.value })
@@ -48,6 +50,7 @@ export function createTaskClaiming(deps: ClaimingDeps): Pick<TaskService, 'claim
     async claimNext(actor, projectId, instanceId) {
       const instance = parseInstance(instanceId)
       if (!instance.ok) return instance
+      await deps.resuming.known()
       const project = await deps.projects.get(projectId)
       if (!project.ok) return project
       const board = await deps.boards.board(project.value.id)

@@ -1,17 +1,22 @@
 import { ok } from '../../../crdt/result.ts'
 import { createCertificateCheck } from '../claims/claim-certificate.ts'
+import { createResuming } from '../claims/claim-resuming.ts'
 import { createTurns } from '../claims/claim-turns.ts'
 import { createTaskBoards, taskResource } from './task-boards.ts'
 import { createTaskClaiming } from './task-claiming.ts'
 import { locateTask } from './task-deps.ts'
 import { createTaskEditing } from './task-editing.ts'
 import { createTaskEnding } from './task-ending.ts'
+import { resumeTasks } from './task-resuming.ts'
 import type { ProjectId, TaskId } from '../../../crdt/ids.ts'
 import type { TaskServiceDeps } from './task-deps.ts'
 import type { TaskService } from './task-service.ts'
 
 export type RunningTaskService = TaskService & {
-  /** Opens the projects and takes back what an earlier run left claimed. Call after documents and leases have started. */
+  /**
+   * Opens the projects and begins to go on with what an earlier run left claimed. Call after documents and leases have
+   * started.
+   */
   start(): Promise<void>
   stop(): void
   /** Call when the voters of the mesh changed: claims that could not be verified may be valid now. */
@@ -23,7 +28,7 @@ export type { TaskServiceDeps } from './task-deps.ts'
 /** The task board of the mesh, on this node. */
 export function createTaskService(input: TaskServiceDeps): RunningTaskService {
   const boards = createTaskBoards({ ...input, certifies: createCertificateCheck(input) })
-  const deps = { ...input, boards, turns: createTurns() }
+  const deps = { ...input, boards, turns: createTurns(), resuming: createResuming(input) }
   const ending = createTaskEnding(deps)
   const stops: (() => void)[] = []
   return {
@@ -54,7 +59,7 @@ export function createTaskService(input: TaskServiceDeps): RunningTaskService {
         }),
       )
       await boards.start()
-      await ending.dropLeftovers()
+      deps.resuming.begin(resumeTasks(deps))
     },
     stop() {
       for (const stop of stops) stop()

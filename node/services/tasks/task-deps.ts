@@ -1,5 +1,5 @@
 import { domainError, invalidField } from '../../../crdt/errors.ts'
-import { projectDoc, TaskId } from '../../../crdt/ids.ts'
+import { projectDoc, TaskId, type InstanceId } from '../../../crdt/ids.ts'
 import { err, ok } from '../../../crdt/result.ts'
 import { written } from '../written.ts'
 import type * as Y from 'yjs'
@@ -25,6 +25,8 @@ export type TaskServiceDeps = Omit<TaskBoardsDeps, 'certifies' | 'leases'> & {
   projects: Pick<ProjectService, 'get'>
   /** What people call a member; the peer id where it has no name. */
   nameOf: (peer: PeerId) => string
+  /** Whether the agent is known to have ended; most agents cannot be asked. */
+  hasEnded: (instance: InstanceId) => boolean
 }
 
 export type Located = { readonly project: Project; readonly board: TaskBoard; readonly id: TaskId; readonly task: Task }

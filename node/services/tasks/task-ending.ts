@@ -16,21 +16,20 @@ import type { Result } from '../../../crdt/result.ts'
 import type { TaskBoard } from '../../../crdt/task-board.ts'
 import type { StandingClaim } from '../../../crdt/task-entry.ts'
 import type { Task } from '../../../crdt/task.ts'
+import type { Resuming } from '../claims/claim-resuming.ts'
 import type { Turns } from '../claims/claim-turns.ts'
 import type { HeldLease } from '../leases/lease-service.ts'
 import type { TaskBoards } from './task-boards.ts'
 import type { Located, TaskServiceDeps } from './task-deps.ts'
 import type { TaskService } from './task-service.ts'
 
-type EndingDeps = TaskServiceDeps & { boards: TaskBoards; turns: Turns }
+export type EndingDeps = TaskServiceDeps & { boards: TaskBoards; turns: Turns; resuming: Resuming }
 
 export type TaskEnding = Pick<TaskService, 'release' | 'complete'> & {
   /** Lets other members end claims that this node holds for their callers. */
   serve(): void
   /** A lease ended by itself: says so on the board. */
   leaseEnded(lease: HeldLease, why: 'expired' | 'lost'): Promise<void>
-  /** Takes back claims that an earlier run of this node left behind. */
-  dropLeftovers(): Promise<void>
 }
 
 const proof = { instanceId: z.string().max(128).optional(), fencingToken: z.int().optional() }
@@ -87,15 +86,6 @@ export function createTaskEnding(deps: EndingDeps): TaskEnding {
         if (id !== undefined) await withdraw(deps, { board, id, leaseId: lease.leaseId, reason: why })
       }
     },
-    async dropLeftovers() {
-      for (const board of deps.boards.all()) {
-        for (const { id, claim } of board.claimed()) {
-          const { lease: leaseId } = claim.record
-          if (claim.node !== deps.self || deps.leases.find(leaseId)) continue
-          await withdraw(deps, { board, id, leaseId, reason: 'The node that held it was restarted.' })
-        }
-      }
-    },
   }
 }
 
@@ -105,6 +95,7 @@ function invalid({ issues }: z.ZodError): DomainError {
 }
 
 async function end(deps: EndingDeps, actor: Actor, ending: Ending): Promise<Result<Task>> {
+  await deps.resuming.known()
   const found = await locateTask(deps, ending.id)
   if (!found.ok) return found
   const { board, id, task } = found.value
@@ -119,6 +110,7 @@ async function end(deps: EndingDeps, actor: Actor, ending: Ending): Promise<Resu
 }
 
 async function endForOther(deps: EndingDeps, actor: Actor, ending: Ending): Promise<Result<Ended>> {
+  await deps.resuming.known()
   const found = await locateTask(deps, ending.id)
   return found.ok ? await endHere(deps, actor, { ending, found: found.value }) : found
 }
@@ -199,7 +191,7 @@ function holderOffline(deps: EndingDeps, { node, record }: StandingClaim): Domai
 }
 
 /** Says on the board that an own claim has ended, unless it was ended or taken over already. */
-const withdraw = (
+export const withdraw = (
   deps: EndingDeps,
   { board, id, leaseId, reason }: { board: TaskBoard; id: TaskId; leaseId: string; reason: string },
 ): Promise<void> =>

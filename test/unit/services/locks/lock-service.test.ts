@@ -469,18 +469,6 @@ describe('what is shown', () => {
     expect(b.told.filter(({ type }) => type === 'file.unlocked')).toHaveLength(120)
   })
 
-  it('[L2.11] starts with no locks after a restart of the node, and everybody knows', async () => {
-    lab = await ClaimLab.create()
-    const [a, b] = [lab.nodes[0]!, lab.nodes[1]!]
-    valueOf(await lock(b, 'a.ts', 'one'))
-    expect(await shown(a)).toEqual(['a.ts one'])
-    const again = await lab.restart(1)
-    expect([await shown(a), await shown(again)]).toEqual([[], []])
-    await lab.pass(65_000)
-    expect(codeOf(await lock(again, 'a.ts', 'one'))).toBe('ok')
-    expect(await shown(a)).toEqual(['a.ts one'])
-  })
-
   it('[M13] ignores a lock that its certificate does not prove', async () => {
     lab = await ClaimLab.create()
     const [a, b] = [lab.nodes[0]!, lab.nodes[1]!]

@@ -420,21 +420,6 @@ describe('what the board shows', () => {
     expect(valueOf(await a.tasks.get(task.id)).completion?.instanceId).toBe('agent')
   })
 
-  it('[L2.11] takes back at the start what an earlier run of the node had claimed', async () => {
-    lab = await ClaimLab.create()
-    const [a, b] = [lab.nodes[0]!, lab.nodes[1]!]
-    const task = await create(a)
-    valueOf(await claim(b, task, 'agent'))
-    await settle()
-    const again = await lab.restart(1)
-    expect([valueOf(await a.tasks.get(task.id)), valueOf(await again.tasks.get(task.id))]).toEqual([task, task])
-    expect(a.told.at(-1)).toMatchObject({ type: 'task.released', reason: 'The node that held it was restarted.' })
-    // The voters keep their promise to the earlier run until it runs out.
-    expect(codeOf(await claim(again, task, 'agent'))).toBe('task_claimed')
-    await lab.pass(65_000)
-    expect(codeOf(await claim(again, task, 'agent'))).toBe('ok')
-  })
-
   it('[M13] ignores a claim under another node’s name, and one whose certificate is for something else', async () => {
     lab = await ClaimLab.create()
     const [a, b] = [lab.nodes[0]!, lab.nodes[1]!]

@@ -1,0 +1,34 @@
+import type { Clock } from '../../ports/clock.ts'
+import type { Log } from '../../ports/log.ts'
+
+/** What an earlier process of this node held, until the voters have said what became of it. */
+export type Resuming = {
+  /** Owns the work, which may take as long as the voters are silent. To be called once. */
+  begin(work: Promise<void>): void
+  /**
+   * Waited for by everything that depends on who holds what: until it is known, a holder would be told that it holds
+   * nothing. Patience is limited; after that the answer is that of somebody who holds nothing.
+   */
+  known(): Promise<void>
+}
+
+/** Less than the 3 s within which everything is answered; voters that can be reached have answered by then. */
+const PATIENCE_MS = 2000
+
+export function createResuming({ clock, log }: { clock: Clock; log: Log }): Resuming {
+  let known: Promise<void> = Promise.resolve()
+  return {
+    begin(work) {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      known = promise
+      const cancel = clock.after(PATIENCE_MS, resolve)
+      work
+        .catch((error: unknown) => log.error({ err: error }, 'what the last run held could not be resumed'))
+        .finally(() => {
+          cancel()
+          resolve()
+        })
+    },
+    known: () => known,
+  }
+}
