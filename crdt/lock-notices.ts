@@ -9,7 +9,8 @@ import type { LockNotice } from './lock.ts'
  * Provisional locks as a `project/<id>` document remembers them, so that a crash cannot lose the news of their end:
  *   array `lock-notices/<peer>`  NoticeRecord, written by that peer alone, one per claim
  * A claim is entered as `open` before anybody works under it and taken out when it ends well. One that lost is replaced
- * by the notice; one that is still open when its node starts again ended with the node. Anybody may take a notice out.
+ * by the notice; one that is still open when its node starts again ended with the node. A certified lock is entered only
+ * when its node could not go on with it after a restart. Anybody may take a notice out.
  */
 
 const PREFIX = 'lock-notices/'

@@ -27,12 +27,15 @@ export type FileLock = {
   readonly fencingToken: number | null
 }
 
-/** Tells a holder what became of a provisional lock that it no longer has. Durable until somebody dismisses it. */
+/** Tells a holder what became of a lock that it no longer has. Durable until somebody dismisses it. */
 export type LockNotice = {
-  /** Of the claim that ended. */
+  /** Of the provisional claim that ended; of the lease where there never was one. */
   readonly id: string
   readonly projectId: ProjectId
-  /** `yield`: another holds a better lock. `owner-restart`: the node that held it was restarted. */
+  /**
+   * `yield`: provisional, and another holds a better lock. `owner-restart`: the node that held it was restarted, and it was
+   * provisional or could not be resumed.
+   */
   readonly why: 'yield' | 'owner-restart'
   /** What was locked; of very many only the first. */
   readonly paths: readonly string[]

@@ -59,7 +59,8 @@ async function serve({ directory, spec, inheritedUmask, save }: Serve): Promise<
   process.umask(inheritedUmask)
   const program = await startProgram({
     spec: spec.session,
-    environment: childEnvironment(process.env),
+    // What is claimed from within is the session's, and ends with it.
+    environment: { ...childEnvironment(process.env), ROOKERY_INSTANCE: spec.session.id },
     events: {
       onOutput: (bytes, type) => session.output(bytes, type),
       onEnd: (exit) => session.ended(exit, Date.now()),

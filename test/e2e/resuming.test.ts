@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import {
@@ -86,6 +86,31 @@ it('[L2.11] the agents of a node that was killed hold what they held when it is 
   expect((await lock(onVoter, project, 'alpha-1')).status).toBe(201)
   const notices = await back.get(`/rookery/projects/${project}/lock-notices`)
   expect(notices.body.data).toEqual([])
+})
+
+it('[L2.11] what a session held is free at once when it ended while its node was down', async () => {
+  const { holder, onVoter, tokenAtHolder, project } = await pair({})
+  const before = api(holder, tokenAtHolder)
+  const task = await createTask(onVoter, project, before)
+  const machine = await eventually(async () => {
+    const { body } = await before.get('/api/machines')
+    return body.data.find(({ peer_id }: { peer_id: string }) => peer_id === holder.peerId)?.id
+  })
+  const shell = { agent: 'shell', project_path: scratch.path }
+  const session = (await before.post(`/api/machines/${machine}/sessions`, shell)).body.data.session.id
+  expect((await claim(before, task, session)).status).toBe(200)
+  expect((await lock(before, project, session)).status).toBe(201)
+  await holder.stop('SIGKILL')
+  const sessions = join(holder.dataDir, 'sessions')
+  const folder = (await readdir(sessions)).find((name) => name.includes(session))!
+  const state = async () => JSON.parse(await readFile(join(sessions, folder, 'state.json'), 'utf8'))
+  process.kill((await state()).program.pid, 'SIGKILL')
+  await eventually(async () => ((await state()).state.status === 'running' ? undefined : true))
+
+  const back = api(await again(holder, {}), tokenAtHolder)
+  await eventually(async () => ((await claim(onVoter, task, 'alpha-1')).status === 200 ? true : undefined))
+  expect((await lock(onVoter, project, 'alpha-1')).status).toBe(201)
+  expect((await back.get(`/rookery/projects/${project}/lock-notices`)).body.data).toEqual([])
 })
 
 it('[L2.11] an agent is told what it lost while its node was down for longer than a lease lasts', async () => {

@@ -246,6 +246,7 @@ test('a program sees the allowed environment and nothing else', async () => {
       'LANG=C.UTF-8',
       'LC_ALL=C.UTF-8',
       'PATH=/usr/local/bin:/usr/bin:/bin',
+      `ROOKERY_INSTANCE=${sessionId(1)}`,
       'SHELL=/bin/sh',
       'TERM=xterm-256color',
     ].toSorted(),

@@ -123,10 +123,12 @@ export class ClaimLab {
     for (const other of this.nodes) if (other !== node) this.#network.disconnect(node.peer, other.peer)
   }
 
-  async reconnect(node: LabNode): Promise<void> {
-    this.cut.delete(node.peer)
-    for (const other of this.nodes) {
-      if (other !== node && this.#reaches(node.peer, other.peer)) this.#network.connect(node.peer, other.peer)
+  async reconnect(...nodes: readonly LabNode[]): Promise<void> {
+    for (const { peer } of nodes) this.cut.delete(peer)
+    for (const { peer } of nodes) {
+      for (const other of this.nodes) {
+        if (other.peer !== peer && this.#reaches(peer, other.peer)) this.#network.connect(peer, other.peer)
+      }
     }
     await this.sync()
   }
@@ -142,7 +144,7 @@ export class ClaimLab {
         this.#network.disconnect(a.peer, b.peer)
       }
     }
-    for (const node of this.nodes) await this.reconnect(node)
+    await this.reconnect(...this.nodes)
   }
 
   /** Everybody reaches everybody again, and knows what the others wrote. */
@@ -182,9 +184,18 @@ export class ClaimLab {
     return node
   }
 
-  /** Brings everything that was written to everybody who can be reached. */
+  /**
+   * Brings everything that was written to everybody who can be reached. Everybody sends before anybody has received: what
+   * one decides on hearing of another crosses with what the other decides on hearing of the one.
+   */
   async sync(): Promise<void> {
-    for (const from of this.nodes) for (const to of this.nodes) if (from !== to) await this.#bring(from, to)
+    const pairs = this.nodes.flatMap((from) => this.nodes.flatMap((to) => (from === to ? [] : [{ from, to }])))
+    // As often as there are nodes: then what the first knew has come to the last, through all the others.
+    for (const _ of this.nodes) {
+      const parcels = await Promise.all(pairs.map(async (pair) => ({ ...pair, bytes: await this.#missing(pair) })))
+      if (parcels.every(({ bytes }) => bytes.length === 0)) break
+      await Promise.all(parcels.map(({ from, to, bytes }) => to.documents.receive(bytes, from.peer)))
+    }
     await settle()
   }
 
@@ -287,11 +298,11 @@ export class ClaimLab {
     return known
   }
 
-  async #bring(from: LabNode, to: LabNode): Promise<void> {
-    if (!this.#hears(to.peer, from.peer)) return
+  async #missing({ from, to }: { from: LabNode; to: LabNode }): Promise<Uint8Array[]> {
+    if (!this.#hears(to.peer, from.peer)) return []
     const envelopes: Uint8Array[] = []
     for await (const bytes of from.documents.missing(to.documents.vectors(), Infinity)) envelopes.push(bytes)
-    await to.documents.receive(envelopes, from.peer)
+    return envelopes
   }
 }
 

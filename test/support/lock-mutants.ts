@@ -1,52 +1,48 @@
-/** One guard of the product taken out, and schedules that go wrong without it. */
+/** One guard of the product taken out, and a schedule that goes wrong without it. */
 export type LockMutant = {
   readonly file: string
   readonly from: string
   readonly to: string
-  readonly seeds: readonly number[]
+  readonly seed: number
 }
 
+const PROVISIONAL = 'node/services/locks/lock-provisional.ts'
+
 export const LOCK_MUTANTS: Readonly<Record<string, LockMutant>> = {
-  'a claim counts at once, without waiting for objections': {
-    file: 'node/services/locks/lock-provisional.ts',
-    from: 'claim.settledAtMs - this.#deps.clock.monoMs()',
-    to: '0',
-    seeds: [],
-  },
-  'a claim that has lost comes back when its rival is gone': {
-    file: 'node/services/locks/lock-provisional.ts',
-    from: "  yieldTo(claim: Claim, conflict: LockConflict): void {\n    if (claim.state !== 'held') return\n    this.#end(claim)",
-    to: "  yieldTo(claim: Claim, conflict: LockConflict): void {\n    if (claim.state !== 'held') return",
-    seeds: [],
-  },
-  'a claim gives way while its certificate is being written': {
-    file: 'node/services/locks/lock-claim.ts',
-    from: "state === 'settling' || state === 'held'",
-    to: "state !== 'ended'",
-    seeds: [],
-  },
-  'a claim that gave way gets a certificate all the same': {
-    file: 'node/services/locks/lock-provisional.ts',
-    from: 'if (!stands(claim) || claim.targets !== targets) {',
-    to: 'if (claim.targets !== targets) {',
-    seeds: [],
-  },
-  'certified does not come before provisional': {
-    file: 'crdt/lock-rank.ts',
-    from: 'return a.token !== null',
-    to: 'return a.token === null',
-    seeds: [],
-  },
-  'the later claim wins on one node, the earlier on another': {
+  'the earlier claim is not the better one for both sides': {
     file: 'crdt/lock-rank.ts',
     from: 'return order === 0 ? a.lease < b.lease : order < 0',
     to: 'return true',
-    seeds: [],
+    seed: 0,
   },
-  'the notice is kept in memory': {
-    file: 'node/services/locks/lock-provisional.ts',
+  'a claim gives way to any other, better or not': {
+    file: 'node/services/locks/lock-rivals.ts',
+    from: 'outranks(record, mine)',
+    to: 'record !== undefined && mine !== undefined',
+    seed: 0,
+  },
+  'a claim that has lost is still asked for': {
+    file: PROVISIONAL,
+    from: "    if (claim.state !== 'held') return\n    this.#end(claim)\n",
+    to: "    if (claim.state !== 'held') return\n",
+    seed: 0,
+  },
+  'a claim that lost while it was asked for gets its certificate': {
+    file: PROVISIONAL,
+    from: '!stands(claim) || claim.targets !== targets',
+    to: 'claim.targets !== targets',
+    seed: 0,
+  },
+  'a claim gives way while its certificate is being written': {
+    file: PROVISIONAL,
+    from: "    claim.state = 'certifying'\n",
+    to: '',
+    seed: 0,
+  },
+  'a claim that is open is not on disk': {
+    file: PROVISIONAL,
     from: "notices.put(terms.projectId, { ...noticeOf(claim), state: 'open' })",
     to: 'Promise.resolve(ok(null))',
-    seeds: [],
+    seed: 0,
   },
 }

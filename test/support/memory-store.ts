@@ -6,6 +6,8 @@ export type MemoryStore = FeedStore & {
   failWith(error: Error | undefined): void
   /** Holds every append back until `release`: what is written meanwhile is not synced. */
   hold(): void
+  /** The same for facts alone. */
+  holdFacts(): void
   release(): void
   /** What a restarted process would find: everything synced and nothing else. The old store stops working. */
   crash(): MemoryStore
@@ -25,6 +27,7 @@ export function createMemoryStore(
 ): MemoryStore {
   let failure: Error | undefined
   let held: { promise: Promise<void>; resolve: () => void } | undefined
+  let heldFacts: typeof held
   let dead = false
   const appends: StoredEnvelope[][] = []
   /** Every operation takes at least one turn of the event loop, as real disks do. */
@@ -49,9 +52,13 @@ export function createMemoryStore(
     hold() {
       held ??= Promise.withResolvers<void>()
     },
+    holdFacts() {
+      heldFacts ??= Promise.withResolvers<void>()
+    },
     release() {
       held?.resolve()
-      held = undefined
+      heldFacts?.resolve()
+      held = heldFacts = undefined
     },
     crash() {
       dead = true
@@ -94,6 +101,7 @@ export function createMemoryStore(
     readRecords: async () => [...disk.records],
     async putFact(key, value) {
       const copy = value.slice()
+      await heldFacts?.promise
       await turn()
       disk.facts.set(key, copy)
     },

@@ -233,7 +233,7 @@ function noticeList(project, notices) {
           : `gave way to that of ${conflict.instance_id} on ${conflict.path}, held since ${timeOf(conflict.since)}`
       const item = element(
         'li',
-        `${notice.paths.join(', ')}: the provisional lock of ${notice.instance_id} ${how}. ${notice.advice} `,
+        `${notice.paths.join(', ')}: the lock of ${notice.instance_id} ${how}. ${notice.advice} `,
       )
       const button = element('button', 'Dismiss')
       button.type = 'button'

@@ -48,10 +48,10 @@ export const wireNotice = ({ conflict, ...notice }: LockNotice): z.infer<typeof 
 
 const ofProject = { missing: 'project_not_found', query: none.query } as const
 
-/** What became of provisional locks that were lost; no documented API knows such locks. */
+/** What became of locks that were lost without having been given back; no documented API tells of that. */
 export const noticeRoutes = [
   route({
-    doc: 'Notices of lost provisional locks',
+    doc: 'Notices of lost locks',
     method: 'GET',
     path: '/rookery/projects/:project/lock-notices',
     policy: { ability: 'lock:read' },

@@ -78,7 +78,7 @@ function lockRelease(): Command {
 }
 
 function lockNotices(): Command {
-  return command('notices', 'tell which provisional locks were lost, and to whom')
+  return command('notices', 'tell which locks were lost without having been given back, and to whom')
     .option(...PROJECT_FLAG)
     .option('--dismiss <id>', 'take a notice off the list, for everybody')
     .action(async (options: CommonOptions & ProjectOption & { dismiss?: string }) => {
@@ -86,7 +86,7 @@ function lockNotices(): Command {
       if (options.dismiss !== undefined) await ask<null>(options, 'lock.dismiss', { project, id: options.dismiss })
       const notices = await ask<LockNotice[]>(options, 'lock.notices', { project })
       print(options, notices.map(wireNotice), () =>
-        notices.length === 0 ? ['No provisional lock was lost.'] : notices.flatMap(noticeLines),
+        notices.length === 0 ? ['No lock was lost.'] : notices.flatMap(noticeLines),
       )
     })
 }
@@ -108,7 +108,7 @@ function sentences(lock: FileLock): string[] {
 function noticeLines(notice: LockNotice): string[] {
   const { advice } = wireNotice(notice)
   const { conflict } = notice
-  const what = `${notice.paths.join(', ')}: the provisional lock of ${notice.instanceId}`
+  const what = `${notice.paths.join(', ')}: the lock of ${notice.instanceId}`
   const how = conflict
     ? `gave way to that of ${conflict.instanceId} on ${conflict.path}, held since ${conflict.since}`
     : 'ended when its node was restarted'

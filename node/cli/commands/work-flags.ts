@@ -9,7 +9,8 @@ export const PROJECT_FLAG = [
 export const instanceFlag = [
   '--instance <id>',
   'name of the agent instance that acts',
-  `${userInfo().username}@${hostname()}`,
+  // Within a session its own id: a node that restarts knows by it whether the agent is still there.
+  process.env.ROOKERY_INSTANCE ?? `${userInfo().username}@${hostname()}`,
 ] as const
 
 export type ProofOption = { readonly fencingToken?: number }

@@ -44,7 +44,7 @@ export type LockService = {
   ): Promise<Result<null>>
   /** Needs `lock:admin`; audited. */
   forceRelease(actor: Actor, projectId: string, path: string): Promise<Result<null>>
-  /** What became of provisional locks that their holders no longer have, oldest first. */
+  /** What became of locks that their holders no longer have and did not give back, oldest first. */
   notices(projectId: string): Promise<Result<readonly LockNotice[]>>
   /** For everybody. Needs `lock:write`. */
   dismissNotice(actor: Actor, projectId: string, id: string): Promise<Result<null>>

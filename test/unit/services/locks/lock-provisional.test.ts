@@ -1,5 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { FileLock, LockNotice } from '../../../../crdt/lock.ts'
+import { err } from '../../../../crdt/result.ts'
+import { SETTLE_MS } from '../../../../node/services/locks/lock-provisional.ts'
 import type { LockInput } from '../../../../node/services/locks/lock-service.ts'
 import { ClaimLab, codeOf, passing, PROJECT, valueOf, type LabNode } from '../../../support/claim-lab.ts'
 import { settle } from '../../../support/clock.ts'
@@ -135,6 +137,19 @@ describe('[L2.8] without a quorum', () => {
     const [, a, b] = await withoutVoter()
     const both = await passing(lab, Promise.all([acquire(a!, 'a.ts', 'one'), acquire(b!, 'a.ts', 'two')]))
     expect(both.map(codeOf).toSorted()).toEqual(['lock_held', 'ok'])
+    await settle()
+    expect([await list(a!), (await list(a!)).length, await notices(a!)]).toEqual([await list(b!), 1, []])
+  })
+
+  it('[P1] waits for objections also where the voters refuse at once', async () => {
+    const [, a, b] = await withoutVoter()
+    for (const { leases } of [a!, b!]) leases.acquire = async () => err({ why: 'no_quorum', missing: [] })
+    const startMs = lab.clock.monoMs()
+    const both = await passing(lab, Promise.all([acquire(a!, 'a.ts', 'one'), acquire(b!, 'a.ts', 'two')]), 10)
+    expect([both.map(codeOf).toSorted(), lab.clock.monoMs() - startMs >= SETTLE_MS]).toEqual([
+      ['lock_held', 'ok'],
+      true,
+    ])
     await settle()
     expect([await list(a!), (await list(a!)).length, await notices(a!)]).toEqual([await list(b!), 1, []])
   })
@@ -358,6 +373,25 @@ describe('[I8] after a cut', () => {
       expect(await shown(node)).toEqual(['x one certified'])
       expect((await lost(node)).toSorted()).toEqual(['three yield two', 'two yield one'])
     }
+  })
+
+  it('[P3] a claim whose certificate is being written gives way to nobody', async () => {
+    const [voter, a, b] = await apart()
+    const earlier = valueOf(await lock(b!, 'a.ts', 'two', { durationMinutes: 60 }))
+    const later = valueOf(await lock(a!, 'a.ts', 'one', { durationMinutes: 60 }))
+    a!.store.holdFacts()
+    await lab.split([voter, a!], [b!])
+    await lab.pass(10_000)
+    expect([a!.leases.held().length, await shown(a!)]).toEqual([1, ['a.ts one provisional']])
+    await lab.heal()
+    await lab.pass(2000)
+    a!.store.release()
+    await lab.pass(20_000)
+    for (const node of lab.nodes) {
+      expect([await shown(node), await lost(node)]).toEqual([['a.ts one certified'], ['two yield one']])
+    }
+    expect((await notices(voter)).map(({ id }) => id)).toEqual([earlier.leaseId])
+    expect((await list(voter))[0]?.lockedAt).toBe(later.lockedAt)
   })
 
   it('[P5] a node that dies between its decision and the notice still leaves exactly one', async () => {
