@@ -122,15 +122,23 @@ async function restart({ lab, restarted, everyone }: Run, n: number): Promise<vo
   everyone.push(await lab.restart(n))
 }
 
+/**
+ * Claims are often certified when a cut changes. On a slow disk that takes until it has changed once more, so that others
+ * are heard while a certificate is being written.
+ */
 async function cut({ lab }: Run, roll: Roll): Promise<void> {
-  const groups: LabNode[][] = Array.from({ length: 1 + roll(3) }, () => [])
-  for (const node of lab.nodes) groups[roll(groups.length)]?.push(node)
-  // Claims are often certified when a cut changes: with a slow disk that takes long enough for others to be heard.
   const slow = roll(2) === 0 ? nodeAt(lab, roll(lab.nodes.length)).store : undefined
   slow?.holdFacts()
+  await recut(lab, roll)
+  if (slow) await recut(lab, roll)
+  slow?.release()
+}
+
+async function recut(lab: ClaimLab, roll: Roll): Promise<void> {
+  const groups: LabNode[][] = Array.from({ length: 1 + roll(3) }, () => [])
+  for (const node of lab.nodes) groups[roll(groups.length)]?.push(node)
   await lab.split(...groups)
   await lab.pass(1000 * (1 + roll(8)))
-  slow?.release()
 }
 
 function nodeAt(lab: ClaimLab, n: number): LabNode {

@@ -10,6 +10,9 @@ export type Resuming = {
    * nothing. Patience is limited; after that the answer is that of somebody who holds nothing.
    */
   known(): Promise<void>
+  /** The node stops: what is not known by then is neither resumed nor lost, and left for the next start. */
+  stop(): void
+  readonly isStopped: boolean
 }
 
 /** Less than the 3 s within which everything is answered; voters that can be reached have answered by then. */
@@ -17,6 +20,7 @@ const PATIENCE_MS = 2000
 
 export function createResuming({ clock, log }: { clock: Clock; log: Log }): Resuming {
   let known: Promise<void> = Promise.resolve()
+  let isStopped = false
   return {
     begin(work) {
       const { promise, resolve } = Promise.withResolvers<void>()
@@ -30,5 +34,11 @@ export function createResuming({ clock, log }: { clock: Clock; log: Log }): Resu
         })
     },
     known: () => known,
+    stop() {
+      isStopped = true
+    },
+    get isStopped() {
+      return isStopped
+    },
   }
 }

@@ -59,6 +59,7 @@ export function createLockService(input: LockServiceDeps): RunningLockService {
       deps.resuming.begin(resumeLocks({ ...deps, kept, notices }, left))
     },
     stop() {
+      deps.resuming.stop()
       for (const stop of stops) stop()
       certifying.stop()
       claims.stop()

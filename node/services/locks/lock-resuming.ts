@@ -4,7 +4,7 @@ import type { KeptLock, KeptLocks } from './lock-keeping.ts'
 import type { LockDeps } from './lock-deps.ts'
 import type { LockNotices } from './lock-notices.ts'
 
-export type ResumingDeps = Pick<LockDeps, 'boards' | 'clock' | 'leases' | 'live' | 'log'> & {
+export type ResumingDeps = Pick<LockDeps, 'boards' | 'clock' | 'leases' | 'live' | 'log' | 'resuming'> & {
   kept: KeptLocks
   notices: Pick<LockNotices, 'put'>
   /** Whether the agent is known to have ended; most agents cannot be asked. */
@@ -21,11 +21,12 @@ type Fate = 'resumed' | 'lost' | 'over'
 export async function resumeLocks(deps: ResumingDeps, left: readonly KeptLock[]): Promise<void> {
   const byLease = Map.groupBy(left, ({ record }) => record.lease)
   await Promise.all([...byLease.values()].map((locks) => resumeLease(deps, locks)))
-  await deps.live.start()
+  if (!deps.resuming.isStopped) await deps.live.start()
 }
 
 async function resumeLease(deps: ResumingDeps, locks: readonly KeptLock[]): Promise<void> {
   const fate = await askVoters(deps, locks)
+  if (deps.resuming.isStopped) return
   if (fate === 'resumed') {
     deps.kept.settle(locks)
     const put = await deps.live.put(locks)

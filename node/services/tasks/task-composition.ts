@@ -62,6 +62,7 @@ export function createTaskService(input: TaskServiceDeps): RunningTaskService {
       deps.resuming.begin(resumeTasks(deps))
     },
     stop() {
+      deps.resuming.stop()
       for (const stop of stops) stop()
       boards.stop()
     },

@@ -33,7 +33,7 @@ async function resumeTask(deps: EndingDeps, { board, id, claim: { record } }: Le
     return await end(isOver ? 'expired' : 'The agent has ended.')
   }
   if (await deps.leases.resume(certificate, untilMs)) deps.boards.lookAgain()
-  else await end(RESTARTED)
+  else if (!deps.resuming.isStopped) await end(RESTARTED)
 }
 
 const RESTARTED = 'The node that held it was restarted.'

@@ -54,6 +54,18 @@ describe('[L2.11] a claim whose node restarts', () => {
     expect(codeOf(await complete(once, task, 'agent'))).toBe('ok')
   })
 
+  it('goes on restart after restart, also through one that came before the voters had answered', async () => {
+    const { voter, task } = await claimed()
+    lab.disconnect(voter)
+    await lab.restart(1)
+    await lab.pass(3000)
+    await lab.restart(1)
+    await lab.reconnect(voter)
+    await lab.pass(5000)
+    const again = await restart()
+    expect([await shown(again, task), await shown(voter, task)]).toEqual([task, task])
+  })
+
   it('lasts no longer than it was to last', async () => {
     const { voter, task } = await claimed()
     await lab.pass(50 * 60_000)
