@@ -15,7 +15,7 @@ export type Resuming = {
   readonly isStopped: boolean
 }
 
-/** Less than the 3 s within which everything is answered; voters that can be reached have answered by then. */
+/** Voters that can be reached have answered by then. What is asked in a process's first moments takes that much longer. */
 const PATIENCE_MS = 2000
 
 export function createResuming({ clock, log }: { clock: Clock; log: Log }): Resuming {
