@@ -39,7 +39,8 @@ function mutate({ file, from, to }: LockMutant): void {
     load(url, context, nextLoad) {
       const loaded = nextLoad(url, context)
       if (!url.endsWith(`/${file}`)) return loaded
-      const parts = String(loaded.source).split(from)
+      const source = typeof loaded.source === 'string' ? loaded.source : new TextDecoder().decode(loaded.source)
+      const parts = source.split(from)
       if (parts.length !== 2) throw new Error(`${file} has ${parts.length - 1} of: ${from}`)
       return { ...loaded, source: parts.join(to) }
     },
