@@ -37,6 +37,6 @@ export const LOCK_MUTANTS: Readonly<Record<string, LockMutant>> = {
     file: PROVISIONAL,
     from: "notices.put(terms.projectId, { ...noticeOf(claim), state: 'open' })",
     to: 'Promise.resolve(ok(null))',
-    seed: 0,
+    seed: 13,
   },
 }

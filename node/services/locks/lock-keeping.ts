@@ -21,14 +21,14 @@ export type KeptLocks = {
 
 const FACT = 'held-locks'
 
-const Kept = z.array(
-  z.object({
-    id: z.string(),
-    record: CertifiedRecord,
-    certificate: z.instanceof(Uint8Array),
-    claim: z.string().exactOptional(),
-  }),
-)
+/** Each lock in bytes of its own: encoded once, however often the list is written. */
+const KeptList = z.array(z.instanceof(Uint8Array))
+const Kept = z.object({
+  id: z.string(),
+  record: CertifiedRecord,
+  certificate: z.instanceof(Uint8Array),
+  claim: z.string().exactOptional(),
+})
 
 export function createKeptLocks({
   store,
@@ -38,7 +38,13 @@ export function createKeptLocks({
   log: Log
 }): KeptLocks {
   const unsettled = new Set<KeptLock>()
+  const encoded = new WeakMap<KeptLock, Uint8Array>()
   let saved: readonly KeptLock[] = []
+  const bytesOf = (lock: KeptLock): Uint8Array => {
+    const bytes = encoded.get(lock) ?? encodeCanonical(lock)
+    encoded.set(lock, bytes)
+    return bytes
+  }
   return {
     async load() {
       const bytes = await store.getFact(FACT)
@@ -53,7 +59,7 @@ export function createKeptLocks({
       const kept = [...unsettled, ...entries.filter(isKept)]
       // Most writes of the live document change nothing here.
       if (kept.length === saved.length && kept.every((lock, i) => lock === saved[i])) return
-      await store.putFact(FACT, encodeCanonical(kept))
+      await store.putFact(FACT, encodeCanonical(kept.map(bytesOf)))
       saved = kept
     },
   }
@@ -64,7 +70,8 @@ const isKept = (entry: LiveEntry): entry is KeptLock => !isProvisional(entry.rec
 /** Locks that cannot be read are lost, as they would be without a disk. */
 function decoded(bytes: Uint8Array, log: Log): KeptLock[] {
   try {
-    return decodeCanonical(Kept, bytes, LIVE_BYTES_MAX)
+    const list = decodeCanonical(KeptList, bytes, LIVE_BYTES_MAX)
+    return list.map((lock) => decodeCanonical(Kept, lock, LIVE_BYTES_MAX))
   } catch (error) {
     if (!(error instanceof MalformedError)) throw error
     log.warn({ err: error }, 'the locks of the last run cannot be read')
