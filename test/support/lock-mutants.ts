@@ -25,13 +25,13 @@ export const LOCK_MUTANTS: Readonly<Record<string, LockMutant>> = {
     file: PROVISIONAL,
     from: "    if (claim.state !== 'held') return\n    this.#end(claim)\n",
     to: "    if (claim.state !== 'held') return\n",
-    seed: 0,
+    seed: 2,
   },
   'a claim that lost while it was asked for gets its certificate': {
     file: PROVISIONAL,
     from: '!stands(claim) || claim.targets !== targets',
     to: 'claim.targets !== targets',
-    seed: 0,
+    seed: 111,
   },
   'a claim that is open is not on disk': {
     file: PROVISIONAL,

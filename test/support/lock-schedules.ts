@@ -213,9 +213,13 @@ function endFaults(
   const isCertified = held.some((each) => wasCertified(run, each))
   const why = notices.find(({ id }) => id === claim)?.why
   const what = held.map(words).join(', ')
-  if (isCertified) return why === 'yield' ? [`gave way with a certificate: ${what}`] : []
+  if (isCertified) return why === 'yield' || wasToldLost(run, claim) ? [`gave way with a certificate: ${what}`] : []
   return why === undefined ? [`neither certified nor lost: ${what}`] : []
 }
+
+/** Whether somebody was ever told that this claim gave way; what is told is not taken back. */
+const wasToldLost = ({ everyone }: Run, claim: string): boolean =>
+  everyone.some(({ told }) => told.some((event) => event.type === 'file.conflict' && event.notice.id === claim))
 
 /** Whether somebody was ever told that this lock, once provisional, had got its certificate. */
 const wasCertified = ({ everyone }: Run, lock: FileLock): boolean =>
