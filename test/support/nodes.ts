@@ -38,6 +38,8 @@ export type NodeOptions = {
   /** Written to config.json before the start. */
   readonly config?: object
   readonly args?: readonly string[]
+  /** Beside what the tests run with themselves. */
+  readonly env?: Readonly<Record<string, string>>
 }
 
 /** The races send more than the documented 1000 requests a minute; the limits have tests of their own. */
@@ -79,7 +81,7 @@ export class RunningNode {
     const args = ['up', '--json', '--data-dir', options.dataDir, ...named, '--no-mdns']
     const listen = options.args ?? ['--http', '127.0.0.1:0', '--p2p', '/ip4/127.0.0.1/tcp/0']
     // A shell that reads no start-up files: those of whoever runs the tests are no part of what is tested.
-    const env = { ...process.env, SHELL: '/bin/sh', HOME: await homeFor(options.dataDir) }
+    const env = { ...process.env, SHELL: '/bin/sh', HOME: await homeFor(options.dataDir), ...options.env }
     const child = spawn(PROGRAM, [...args, ...listen], { stdio: ['ignore', 'pipe', 'pipe'], env })
     let stderr = ''
     child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))

@@ -1,0 +1,93 @@
+import { eventually, seesOnline, type Json } from '../support/nodes.ts'
+import type { ChaosMember, Cluster } from './cluster.ts'
+import { request } from './gateway-client.ts'
+import type { HistoryEntry } from './history.ts'
+import { DIRECTORIES, FILES } from './hot-set.ts'
+
+/** Only guards against a hang: leases left behind last a minute at most, and members redial with longer and longer pauses. */
+const WITHIN_MS = 180_000
+
+/**
+ * After the faults: everybody can take everything again, and all boards say the same and have lost nothing.
+ * Returns what is wrong.
+ */
+export async function checkAfterwards(cluster: Cluster, entries: readonly HistoryEntry[], created: readonly string[]) {
+  const { members } = cluster
+  const peers = members.map((member) => member.node().peerId)
+  const problems: string[] = []
+  const must = async (what: string, work: () => Promise<unknown>): Promise<void> => {
+    try {
+      await work()
+    } catch (error) {
+      problems.push(`${what}: ${error instanceof Error ? error.message : String(error)}`)
+    }
+  }
+  await must('not all members see each other', async () => {
+    await Promise.all(
+      members.map((member) => eventually(async () => ((await isMet(member, peers)) ? true : undefined), WITHIN_MS)),
+    )
+  })
+  for (const member of members)
+    await must(`${member.name} cannot take everything`, async () => await takeEverything(cluster, member))
+  await must('the boards of the nodes do not agree', async () => {
+    await eventually(async () => ((await boardsOf(cluster)).size === 1 ? true : undefined), WITHIN_MS)
+  })
+  const [board = '[]'] = await boardsOf(cluster)
+  return [...problems, ...lostOperations(JSON.parse(board), entries, created)]
+}
+
+const isMet = async (member: ChaosMember, peers: readonly string[]): Promise<boolean> =>
+  await seesOnline(member.node(), peers).then(
+    () => true,
+    () => false,
+  )
+
+async function takeEverything({ project }: Cluster, member: ChaosMember): Promise<void> {
+  const locks = `/api/projects/${project}/locks`
+  const instance_id = `last-${member.name}`
+  const until = async (method: string, path: string, body: object): Promise<Json> =>
+    await eventually(async () => {
+      const { outcome, data } = await request(member.endpoint(), method, path, body)
+      return outcome === 'done' ? (data ?? {}) : undefined
+    }, WITHIN_MS)
+  for (const path of [...FILES, ...DIRECTORIES]) {
+    await until('POST', locks, { path, instance_id, duration_minutes: 1 })
+    await until('POST', `${locks}/release`, { path, instance_id })
+  }
+  const { id } = await until('POST', `/api/projects/${project}/tasks`, { title: `Of ${instance_id}` })
+  await until('POST', `/api/tasks/${id}/claim`, { instance_id })
+  await until('POST', `/api/tasks/${id}/complete`, { instance_id, summary: 'the last' })
+}
+
+/** Each different view of the tasks, once. */
+async function boardsOf({ members, project }: Cluster): Promise<Set<string>> {
+  const boards = await Promise.all(members.map(async (member) => JSON.stringify(await tasksOf(member, project))))
+  return new Set(boards)
+}
+
+async function tasksOf(member: ChaosMember, project: string): Promise<Json[]> {
+  const tasks: Json[] = []
+  for (let page = 1; ; page++) {
+    const { data } = await request(member.endpoint(), 'GET', `/api/projects/${project}/tasks?per_page=100&page=${page}`)
+    for (const { id, status, is_claimed, assigned_to, completion_summary } of data ?? [])
+      tasks.push({ id, status, is_claimed, assigned_to, completion_summary })
+    if ((data ?? []).length < 100) return tasks.toSorted((a, b) => a.id.localeCompare(b.id))
+  }
+}
+
+/** What was acknowledged is still there. */
+function lostOperations(
+  board: readonly Json[],
+  entries: readonly HistoryEntry[],
+  created: readonly string[],
+): string[] {
+  const tasks = new Map<string, Json>(board.map((task) => [task.id, task]))
+  const lost = created.filter((id) => !tasks.has(id)).map((id) => `task ${id} was created and is not there`)
+  const completed = entries.filter(({ kind, outcome }) => kind === 'task_complete' && outcome === 'done')
+  const undone = completed.flatMap(({ agent, about: [id = ''] }) => {
+    const task = tasks.get(id)
+    const isKept = task?.status === 'completed' && task.completion_summary === `by ${agent}`
+    return isKept ? [] : [`task ${id} was completed by ${agent} and is ${JSON.stringify(task)}`]
+  })
+  return [...lost, ...undone]
+}
