@@ -6,7 +6,10 @@ import { connectRedis } from './redis.ts'
 import { freePort, isOnPath, startServer } from './server-process.ts'
 
 /** Somebody else's way to let one of many win. Undefined when the program is not on this machine. */
-export type ClaimPeer = { claim(key: string): Promise<boolean> }
+export type ClaimPeer = {
+  claim(key: string): Promise<boolean>
+  release(key: string): Promise<boolean>
+}
 
 /** One etcd, which syncs every transaction to disk before it answers. */
 export async function startEtcd(context: Context): Promise<ClaimPeer | undefined> {
@@ -32,10 +35,13 @@ export async function startEtcd(context: Context): Promise<ClaimPeer | undefined
   return client
 }
 
-/** One redis without persistence, as its locks are usually run. */
-export async function startRedis(context: Context): Promise<ClaimPeer | undefined> {
+/**
+ * One redis. `default`: nothing is on disk when it answers, as its locks are usually run; `always`: every command is
+ * (`appendfsync always`).
+ */
+export async function startRedis(context: Context, sync: 'default' | 'always'): Promise<ClaimPeer | undefined> {
   if (!isOnPath('redis-server')) {
-    context.skip('redis is not installed (--install installs it)')
+    if (sync === 'default') context.skip('redis is not installed (--install installs it)')
     return undefined
   }
   const port = await freePort()
@@ -45,7 +51,8 @@ export async function startRedis(context: Context): Promise<ClaimPeer | undefine
     '--bind': '127.0.0.1',
     '--dir': directory,
     '--save': '',
-    '--appendonly': 'no',
+    '--appendonly': sync === 'always' ? 'yes' : 'no',
+    '--appendfsync': sync === 'always' ? 'always' : 'everysec',
   }
   await startServer(context, ['redis-server', ...Object.entries(flags).flat()], port)
   const client = await connectRedis(port)

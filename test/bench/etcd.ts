@@ -1,13 +1,16 @@
 import { once } from 'node:events'
-import { connect, type ClientHttp2Session } from 'node:http2'
+import { connect, type ClientHttp2Session, type IncomingHttpHeaders } from 'node:http2'
 
-/** How long a claim lasts without a keep-alive. */
-const TTL_SECONDS = 60
+/** How long a claim lasts without a keep-alive: longer than any benchmark. */
+const TTL_SECONDS = 3600
 const FRAME_HEADER_BYTES = 5
+const OWNER = Buffer.from('bench')
 
 export type EtcdClient = {
   /** Takes the key if nobody has it, in one transaction, under this client's lease. */
   claim(key: string): Promise<boolean>
+  /** Deletes the key if it is this client's, in one transaction. */
+  release(key: string): Promise<boolean>
   close(): void
 }
 
@@ -22,16 +25,26 @@ export async function connectEtcd(port: number): Promise<EtcdClient> {
   const granted = await call(session, '/etcdserverpb.Lease/LeaseGrant', varintField(1, BigInt(TTL_SECONDS)))
   const lease = varintOf(granted, 2)
   if (lease === undefined) throw new Error('etcd granted no lease')
+  const transact = async (compare: Buffer[], operation: Buffer): Promise<boolean> => {
+    // TxnRequest { compare = 1, success = 2 }, TxnResponse { succeeded = 2 }
+    const request = [bytesField(1, ...compare), bytesField(2, operation)]
+    return varintOf(await call(session, '/etcdserverpb.KV/Txn', Buffer.concat(request)), 2) === 1n
+  }
   return {
     async claim(key) {
       const name = Buffer.from(key)
       // Compare { result = 1: EQUAL, target = 2: CREATE, key = 3, create_revision = 5 }
       const isAbsent = [varintField(1, 0n), varintField(2, 1n), bytesField(3, name), varintField(5, 0n)]
       // PutRequest { key = 1, value = 2, lease = 3 } inside RequestOp { request_put = 2 }
-      const put = [bytesField(1, name), bytesField(2, Buffer.from('bench')), varintField(3, lease)]
-      // TxnRequest { compare = 1, success = 2 }, TxnResponse { succeeded = 2 }
-      const request = [bytesField(1, ...isAbsent), bytesField(2, bytesField(2, ...put))]
-      return varintOf(await call(session, '/etcdserverpb.KV/Txn', Buffer.concat(request)), 2) === 1n
+      const put = [bytesField(1, name), bytesField(2, OWNER), varintField(3, lease)]
+      return await transact(isAbsent, bytesField(2, ...put))
+    },
+    async release(key) {
+      const name = Buffer.from(key)
+      // Compare { result = 1: EQUAL, target = 2: VALUE, key = 3, value = 7 }
+      const isMine = [varintField(1, 0n), varintField(2, 3n), bytesField(3, name), bytesField(7, OWNER)]
+      // DeleteRangeRequest { key = 1 } inside RequestOp { request_delete_range = 3 }
+      return await transact(isMine, bytesField(3, bytesField(1, name)))
     },
     close: () => session.destroy(),
   }
@@ -47,7 +60,9 @@ function call(session: ClientHttp2Session, path: string, message: Uint8Array): P
     })
     const chunks: Buffer[] = []
     let status: unknown
-    stream.on('trailers', (trailers) => (status = trailers['grpc-status']))
+    // A refusal comes without a body and without trailers.
+    for (const event of ['response', 'trailers'] as const)
+      stream.on(event, (headers: IncomingHttpHeaders) => (status = headers['grpc-status'] ?? status))
     stream.on('data', (chunk: Buffer) => chunks.push(chunk))
     stream.on('error', reject)
     stream.on('end', () => {

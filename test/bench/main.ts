@@ -1,10 +1,11 @@
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Command, Option } from 'commander'
+import { Argument, Command } from 'commander'
 import type { Benchmark, Context, Measurement } from './benchmark.ts'
 import { claims } from './claims.ts'
 import { footprint } from './footprint.ts'
 import { initialSync } from './initial-sync.ts'
+import { leases } from './leases.ts'
 import { describeMachine } from './machine.ts'
 import { installPeers } from './install-peers.ts'
 import { propagation } from './propagation.ts'
@@ -13,6 +14,7 @@ import { rest } from './rest.ts'
 import { terminal } from './terminal.ts'
 
 const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
+  leases,
   claims,
   propagation,
   'initial-sync': initialSync,
@@ -25,7 +27,7 @@ const README = join(import.meta.dirname, '../../README.md')
 
 const program = new Command('npm run bench --')
   .description('Measures Rookery and, in the same run, the program each figure is compared with.')
-  .addOption(new Option('--only <name...>', 'just these').choices(Object.keys(BENCHMARKS)))
+  .addArgument(new Argument('[name...]', 'just these').choices(Object.keys(BENCHMARKS)))
   .option('--quick', 'few samples: about a minute instead of some five', false)
   .option('--json', 'print the result as one JSON value on the last line', false)
   .option('--readme', 'also write the table into README.md', false)
@@ -39,7 +41,8 @@ all figures: trust the ratios. Exit code: 0 when everything could be measured, w
   )
   .parse()
 
-const options = program.opts<{ only?: string[]; quick: boolean; json: boolean; readme: boolean; install: boolean }>()
+const names = program.processedArgs[0] as readonly string[]
+const options = program.opts<{ quick: boolean; json: boolean; readme: boolean; install: boolean }>()
 const say = (text: string): void => void process.stderr.write(`${text}\n`)
 
 /** What has to be undone for the benchmark that runs. */
@@ -88,7 +91,7 @@ const skipped: string[] = []
 let hasFailed = false
 for (const [name, benchmark] of Object.entries(BENCHMARKS)) {
   if (isInterrupted) break
-  if (options.only && !options.only.includes(name)) continue
+  if (names.length > 0 && !names.includes(name)) continue
   say(`${name} …`)
   const began = performance.now()
   try {

@@ -38,6 +38,13 @@ export async function startMesh(
   return { members, project: await first.call('addProject', folder), path }
 }
 
+/** Lets all of them vote and resolves when they know it. */
+export async function letAllVote(members: readonly [Member, ...Member[]]): Promise<void> {
+  const peers = await Promise.all(members.map((member) => member.call('peer')))
+  const epoch = await members[0].call('letVote', peers)
+  for (const member of members) await until(async () => (await member.call('epoch')) === epoch)
+}
+
 async function joinedMember(context: Context, inviter: Member, directory: string): Promise<Member> {
   const member = await startMember(context, directory)
   await member.call('join', await inviter.call('ticket'))

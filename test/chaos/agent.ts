@@ -8,8 +8,8 @@ import { DIRECTORIES, FILES, leavesOf } from './hot-set.ts'
 import type { HotTasks } from './hot-tasks.ts'
 
 const USES_MAX = 3
-const USE_PAUSE_MS = 250
-const REST_MS = 60
+const USE_PAUSE_MS = 150
+const REST_MS = 40
 /** After an answer that did not come: whoever is asked again at once is probably still away. */
 const AFTER_UNKNOWN_MS = 300
 

@@ -1,4 +1,5 @@
-import { execFileSync, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
+import { rmSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -186,9 +187,11 @@ class Member implements ChaosMember {
   }
 }
 
-/** Fills a member's own disk to the last byte; gives the room back when called. */
-export function fillDisk({ dataDir }: ChaosMember): () => void {
-  const filler = join(dataDir, 'filler')
-  spawnSync('dd', ['if=/dev/zero', `of=${filler}`, 'bs=64k'], { stdio: 'ignore' }) // ends when there is no room
-  return () => void execFileSync('rm', ['-f', filler])
+const fillerOf = ({ dataDir }: ChaosMember): string => join(dataDir, 'filler')
+
+/** Fills a member's own disk to the last byte. */
+export function fillDisk(member: ChaosMember): void {
+  spawnSync('dd', ['if=/dev/zero', `of=${fillerOf(member)}`, 'bs=64k'], { stdio: 'ignore' }) // ends when there is no room
 }
+
+export const makeRoom = (member: ChaosMember): void => rmSync(fillerOf(member), { force: true })

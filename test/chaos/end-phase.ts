@@ -22,6 +22,11 @@ export async function checkAfterwards(cluster: Cluster, entries: readonly Histor
       problems.push(`${what}: ${error instanceof Error ? error.message : String(error)}`)
     }
   }
+  for (const member of members)
+    await must(`${member.name} has ended by itself`, async () => {
+      const { exitCode } = member.node().process
+      if (exitCode !== null) throw new Error(`exit code ${exitCode}`)
+    })
   await must('not all members see each other', async () => {
     await Promise.all(
       members.map((member) => eventually(async () => ((await isMet(member, peers)) ? true : undefined), WITHIN_MS)),

@@ -1,7 +1,7 @@
 import type { Dice } from './dice.ts'
 
 /** So many tasks are fought for at a time. */
-const HOT_TASKS = 3
+const HOT_TASKS = 5
 
 export type HotTasks = {
   /** Undefined when there should be one more. */

@@ -13,6 +13,7 @@ const program = new Command('npm run test:chaos --')
   .option('--ops <count>', 'operations of all agents together', positive, 2000)
   .option('--minutes <count>', 'end after so long, whatever has been done', positive, 30)
   .option('--seed <number>', 'of what agents and faults do; how it is timed differs from run to run', Number)
+  .option('--keep', 'keep history and logs even when nothing is wrong', false)
   .addHelpText(
     'after',
     `
@@ -26,27 +27,27 @@ When there are any, history and logs are kept and the path is told. Exit code: 0
   )
   .parse()
 
-const options = program.opts<{ nodes: '3' | '5'; ops: number; minutes: number; seed?: number }>()
+const options = program.opts<{ nodes: '3' | '5'; ops: number; minutes: number; seed?: number; keep: boolean }>()
 const say = (text: string): void => void process.stderr.write(`${text}\n`)
 
 const interrupted = new AbortController()
-for (const signal of ['SIGINT', 'SIGTERM'] as const)
-  process.on(signal, () => {
-    say('interrupted: no more operations; checking those that were made')
-    interrupted.abort()
-  })
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupted.abort())
 
-const report = await runChaos(
-  {
-    nodes: options.nodes === '5' ? 5 : 3,
-    ops: options.ops,
-    minutes: options.minutes,
-    seed: options.seed ?? Date.now() % 1_000_000,
-  },
-  say,
-  interrupted.signal,
-)
-for (const text of report.found) say(`VIOLATION ${text}`)
-if (report.kept !== null) say(`history and logs are in ${report.kept}`)
-process.stdout.write(`${JSON.stringify(report)}\n`)
-process.exitCode = report.violations === 0 ? 0 : 1
+const chosen = {
+  nodes: options.nodes === '5' ? (5 as const) : (3 as const),
+  ops: options.ops,
+  minutes: options.minutes,
+  seed: options.seed ?? Date.now() % 1_000_000,
+  keep: options.keep,
+}
+try {
+  const report = await runChaos(chosen, say, interrupted.signal)
+  for (const text of report.found) say(`VIOLATION ${text}`)
+  if (report.kept !== null) say(`history and logs are in ${report.kept}`)
+  process.stdout.write(`${JSON.stringify(report)}\n`)
+  process.exit(report.violations === 0 ? 0 : 1)
+} catch (error) {
+  if (!interrupted.signal.aborted) throw error
+  say(error instanceof Error ? error.message : String(error))
+  process.exit(130)
+}

@@ -8,9 +8,10 @@ import { checkAfterwards } from './end-phase.ts'
 import { checkHistory } from './history-check.ts'
 import { HistoryLog, type HistoryEntry } from './history.ts'
 import { createHotTasks } from './hot-tasks.ts'
-import { FAULTS, runNemesis, type FaultKind } from './nemesis.ts'
+import { createNemesis, FAULTS, type FaultKind } from './nemesis.ts'
 
-const AGENTS_PER_NODE = 3
+/** More than there are things to fight for: somebody always waits out a fault, and the others go on. */
+const AGENTS_PER_NODE = 7
 /** Short, so that leases run out during faults; the rules are the same at any length. */
 const TIMINGS: ChaosTimings = { ttlMs: 4000, holdMs: 1000 }
 const MARGIN = 0.9
@@ -18,9 +19,12 @@ const TELL_EVERY_MS = 5000
 
 export type ChaosOptions = {
   readonly nodes: 3 | 5
+  /** At least so many, and until every kind of fault has happened. */
   readonly ops: number
   readonly minutes: number
   readonly seed: number
+  /** Keeps history and logs even when nothing is wrong. */
+  readonly keep: boolean
 }
 
 export type ChaosReport = ChaosOptions & {
@@ -38,46 +42,61 @@ export type ChaosReport = ChaosOptions & {
   readonly violations: number
   /** The first of them, in words. */
   readonly found: readonly string[]
-  /** Where history and logs were kept, when something was found. */
+  /** Where history and logs are. */
   readonly kept: string | null
 }
 
 const FOUND_MAX = 20
 
-/** One run: a fresh mesh, agents and faults at once, then quiet, then the checks. */
+/**
+ * One run: a fresh mesh, agents and faults at once, then quiet, then the checks.
+ * @throws when it is interrupted; by then everything has been ended and removed, but the history
+ */
 export async function runChaos(
   options: ChaosOptions,
   say: (text: string) => void,
-  stop?: AbortSignal,
+  interrupted: AbortSignal = new AbortController().signal,
 ): Promise<ChaosReport> {
   const began = performance.now()
   const out = await mkdtemp(join(tmpdir(), 'rookery-chaos-'))
   const history = new HistoryLog(join(out, 'history.jsonl'))
   say(`starting ${options.nodes} nodes (seed ${options.seed})`)
   const cluster = await startCluster(options.nodes, TIMINGS)
+  const stage = { cluster, history, say, out }
+  const interruption = new Promise<never>((_, reject) => {
+    interrupted.addEventListener('abort', () => reject(new Error(`interrupted; the history is in ${out}`)))
+  })
   try {
-    const { faults, created } = await disturbedWork(options, { cluster, history, say, stop })
-    say(`${history.entries.length} operations; the faults are over, checking`)
-    const found = [
-      ...checkHistory(history.entries, { promisedMs: TIMINGS.holdMs * MARGIN }),
-      ...(await checkAfterwards(cluster, history.entries, created)),
-    ]
-    if (found.length > 0) await keepLogs(cluster, out)
-    await history.close()
-    if (found.length === 0) await rm(out, { recursive: true })
-    return {
-      ...options,
-      ...countsOf(history.entries),
-      faults,
-      skipped: FAULTS.filter((kind) => faults[kind] === 0),
-      tasks: created.length,
-      seconds: Math.round((performance.now() - began) / 1000),
-      violations: found.length,
-      found: found.slice(0, FOUND_MAX),
-      kept: found.length > 0 ? out : null,
-    }
+    const result = await Promise.race([workAndCheck(options, stage), interruption])
+    return { ...options, ...result, seconds: Math.round((performance.now() - began) / 1000) }
   } finally {
     await cluster.dispose()
+  }
+}
+
+async function workAndCheck(
+  options: ChaosOptions,
+  stage: Stage,
+): Promise<Omit<ChaosReport, keyof ChaosOptions | 'seconds'>> {
+  const { cluster, history, say, out } = stage
+  const { faults, created } = await disturbedWork(options, stage)
+  say(`${history.entries.length} operations; the faults are over, checking`)
+  const found = [
+    ...checkHistory(history.entries, { promisedMs: TIMINGS.holdMs * MARGIN }),
+    ...(await checkAfterwards(cluster, history.entries, created)),
+  ]
+  const isKept = options.keep || found.length > 0
+  if (isKept) await keepLogs(cluster, out)
+  await history.close()
+  if (!isKept) await rm(out, { recursive: true })
+  return {
+    ...countsOf(history.entries),
+    faults,
+    skipped: FAULTS.filter((kind) => faults[kind] === 0),
+    tasks: created.length,
+    violations: found.length,
+    found: found.slice(0, FOUND_MAX),
+    kept: isKept ? out : null,
   }
 }
 
@@ -85,17 +104,19 @@ type Stage = {
   readonly cluster: Cluster
   readonly history: HistoryLog
   readonly say: (text: string) => void
-  readonly stop: AbortSignal | undefined
+  /** Where history and logs go. */
+  readonly out: string
 }
 
 async function disturbedWork(
   { ops, minutes, seed }: ChaosOptions,
-  { cluster, history, say, stop }: Stage,
+  { cluster, history, say }: Stage,
 ): Promise<{ faults: Record<FaultKind, number>; created: readonly string[] }> {
   const end = new AbortController()
   const endMs = performance.now() + minutes * 60_000
   const tasks = createHotTasks()
-  const takeTurn = (): boolean => history.entries.length < ops && performance.now() < endMs && stop?.aborted !== true
+  const nemesis = createNemesis({ cluster, dice: createDice(seed), history, signal: end.signal })
+  const takeTurn = (): boolean => (history.entries.length < ops || !nemesis.hasDoneAll()) && performance.now() < endMs
   const agents = cluster.members.flatMap((home, n) =>
     Array.from({ length: AGENTS_PER_NODE }, (_, i) => {
       const dice = createDice(seed * 1000 + n * AGENTS_PER_NODE + i)
@@ -113,7 +134,7 @@ async function disturbedWork(
     }),
   )
   const telling = setInterval(() => say(`${history.entries.length} of ${ops} operations`), TELL_EVERY_MS)
-  const nemesis = runNemesis({ cluster, dice: createDice(seed), history, say, signal: end.signal })
+  const disturbed = nemesis.run()
   try {
     // A node that was killed is back only when the nemesis is done with it: agents wait for that.
     await Promise.all(agents)
@@ -121,7 +142,8 @@ async function disturbedWork(
     end.abort()
     clearInterval(telling)
   }
-  return { faults: await nemesis, created: tasks.created() }
+  await disturbed
+  return { faults: nemesis.counts, created: tasks.created() }
 }
 
 function countsOf(entries: readonly HistoryEntry[]) {

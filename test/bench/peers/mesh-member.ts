@@ -7,7 +7,7 @@ import { Config } from '../../../node/cli/config.ts'
 import { runNode } from '../../../node/cli/run-node.ts'
 import { answerCalls } from '../calls.ts'
 import { sampleTask } from '../sample-task.ts'
-import { nowMicros, ratePerSecond, timeEach } from '../statistics.ts'
+import { nowMicros, ratePerSecond } from '../statistics.ts'
 import { finalText, isFinal, sentAt, stampedText } from '../stamps.ts'
 
 const [dataDir = ''] = process.argv.slice(2)
@@ -29,18 +29,25 @@ const arrivals: number[] = []
 let final = Promise.withResolvers<number>()
 
 let nextLease = 0
-const claimed: string[] = []
-async function claimOne(): Promise<void> {
-  const request = {
-    resources: [{ kind: 'name', key: `bench-${process.pid}-${nextLease++}`, mode: 'exact' }],
-    owner: 'bench',
-    info: { instanceId: 'bench', untilMs: Date.now() + 600_000 },
-    holdUntilMs: Date.now() + 600_000,
-    waitMs: 0,
-  } as const
-  const lease = await leases().acquire(request)
+const freshKey = (): string => `bench-${process.pid}-${nextLease++}`
+const HOLD_MS = 600_000
+
+/** Resolves with what gives it back. */
+async function takeLease(key: string, owner: string, waitMs: number): Promise<() => Promise<void>> {
+  const lease = await leases().acquire({
+    resources: [{ kind: 'name', key, mode: 'exact' }],
+    owner,
+    info: { instanceId: owner, untilMs: Date.now() + HOLD_MS },
+    holdUntilMs: Date.now() + HOLD_MS,
+    waitMs,
+  })
   if (!lease.ok) throw new Error(`a claim was refused: ${JSON.stringify(lease.error)}`)
-  claimed.push(lease.value.leaseId)
+  return async () => await leases().release(lease.value.leaseId)
+}
+
+async function takeAndGiveBack(): Promise<void> {
+  const giveBack = await takeLease(freshKey(), 'bench', 0)
+  await giveBack()
 }
 
 /** Node, leases and documents as the product wires them, without the gateway. */
@@ -115,10 +122,37 @@ const calls = {
     return began
   },
 
-  claimEach: (count: number) => timeEach(count, claimOne),
-  claimRate: ({ count, inFlight }: { count: number; inFlight: number }) => ratePerSecond(count, inFlight, claimOne),
-  async releaseAll() {
-    for (const leaseId of claimed.splice(0)) await leases().release(leaseId)
+  /** Lets exactly these vote. */
+  async letVote(members: readonly string[]) {
+    return must(await leases().changes.set({ members })).epoch
+  },
+  epoch: () => leases().changes.view().epoch,
+  /** Durations of the acquisitions alone; each is given back before the next. */
+  async leaseEach(count: number) {
+    const durations: number[] = []
+    for (let i = 0; i < count; i++) {
+      const began = nowMicros()
+      const giveBack = await takeLease(freshKey(), 'bench', 0)
+      durations.push(nowMicros() - began)
+      await giveBack()
+    }
+    return durations
+  },
+  leaseRate: ({ count, inFlight }: { count: number; inFlight: number }) =>
+    ratePerSecond(count, inFlight, takeAndGiveBack),
+  /** Fights for one lease with so many at once; resolves with how often each got it until the time was over. */
+  async contend({ key, contenders, forMs }: { key: string; contenders: number; forMs: number }) {
+    const end = performance.now() + forMs
+    let won = 0
+    const contend = async (_: unknown, index: number): Promise<void> => {
+      while (performance.now() < end) {
+        const giveBack = await takeLease(key, `bench-${index}`, HOLD_MS)
+        won += 1
+        await giveBack()
+      }
+    }
+    await Promise.all(Array.from({ length: contenders }).map(contend))
+    return won
   },
 }
 export type MeshMemberCalls = typeof calls
