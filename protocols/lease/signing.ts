@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { PeerId } from '../../crdt/ids.ts'
 import { decodeCanonical, encodeCanonical } from '../codec.ts'
 import { Bytes, Hash, Signature, type Crypto, type Signer } from '../crypto.ts'
+import { ProvenBatch, rootOf } from './proven-batch.ts'
 
 export type LeaseKind =
   | 'config'
@@ -56,6 +57,8 @@ export type Keys = { readonly crypto: Crypto; readonly signer: Signer }
 
 /** Roots of batches that were checked: as many as are under way between a voter and all its members. */
 const CHECKED_ROOTS_MAX = 1024
+/** Signers of whom the latest batch is kept whole, at most 2^11 nodes each. */
+const LATEST_BATCHES_MAX = 64
 
 /**
  * Signs and checks the statements of the lease protocol. What is signed is a batch: signing and checking cost as much for
@@ -66,12 +69,15 @@ export class Signatures {
   readonly #keys: Keys
   readonly #tags = new Map<LeaseKind, Uint8Array>()
   readonly #batchTag: Uint8Array
+  readonly #join: (left: Uint8Array, right: Uint8Array) => Uint8Array
   readonly #checked = new Set<string>()
+  readonly #latest = new Map<PeerId, ProvenBatch>()
 
   constructor(keys: Keys) {
     this.#keys = keys
     this.self = keys.signer.peer
     this.#batchTag = tagHash(keys.crypto, 'batch')
+    this.#join = (left, right) => inner(keys.crypto, [left, right])
   }
 
   draft<T extends object>(kind: LeaseKind, body: T): Draft<T> {
@@ -108,16 +114,15 @@ export class Signatures {
 
   /** Whether this node, and nobody else, made this statement, as a statement of its kind. */
   isSignedBy(by: PeerId, signed: Signed<unknown>): boolean {
-    const { sig, path, at } = signed.seal
-    if (at >= 2 ** path.length) return false
-    const root = path.reduce<Uint8Array>(
-      (node, sibling, level) => inner(this.#keys.crypto, (at >> level) & 1 ? [sibling, node] : [node, sibling]),
-      this.#leaf(signed),
-    )
-    const key = rootKey(by, root, sig)
-    if (this.#checked.has(key)) return true
-    if (!this.#keys.crypto.verify(by, this.#rootBytes(root), sig)) return false
+    const { seal } = signed
+    if (seal.at >= 2 ** seal.path.length) return false
+    const leaf = this.#leaf(signed)
+    if (this.#latest.get(by)?.includes(leaf, seal, this.#join)) return true
+    const root = rootOf(leaf, seal, this.#join)
+    const key = rootKey(by, root, seal.sig)
+    if (!this.#checked.has(key) && !this.#keys.crypto.verify(by, this.#rootBytes(root), seal.sig)) return false
     this.#remember(key)
+    this.#begin(by, new ProvenBatch(seal, root)).includes(leaf, seal, this.#join)
     return true
   }
 
@@ -130,6 +135,14 @@ export class Signatures {
 
   #rootBytes(root: Uint8Array): Uint8Array {
     return joined([this.#batchTag, root])
+  }
+
+  #begin(by: PeerId, batch: ProvenBatch): ProvenBatch {
+    this.#latest.delete(by)
+    this.#latest.set(by, batch)
+    const oldest = this.#latest.keys().next()
+    if (this.#latest.size > LATEST_BATCHES_MAX && !oldest.done) this.#latest.delete(oldest.value)
+    return batch
   }
 
   #remember(key: string): void {

@@ -38,6 +38,7 @@ export class Claims {
   readonly #releaser: ReturnType<typeof createReleaser>
   readonly #wakeUps: ReturnType<typeof createWakeUps<Running>>
   readonly #stopWatchdog: Cancel
+  #instant: Instant | undefined
   /** Highest token number known; after a restart it is learned anew, from the first refusal. */
   #known = 0
 
@@ -86,7 +87,7 @@ export class Claims {
   deliver(message: Extract<SignedMessage, { t: 'grant' | 'deny' }>): void {
     const one = this.#running.get(message.m.body.lid)
     if (!one) return
-    const now = instantOf(this.#deps.clock)
+    const now = this.#now()
     const { claim } = one
     this.#settle(one, message.t === 'grant' ? claim.onGrant(message.m, now) : claim.onDeny(message.m, now), now)
   }
@@ -132,8 +133,17 @@ export class Claims {
     return seen
   }
 
+  /**
+   * One for all that is done without a pause: asking the system for it costs as much as a decision. A lease is judged
+   * by the clocks of the moment whenever it is used, so it does no harm here if the process stood still meanwhile.
+   */
+  #now(): Instant {
+    if (this.#instant === undefined) queueMicrotask(() => (this.#instant = undefined))
+    return (this.#instant ??= instantOf(this.#deps.clock))
+  }
+
   #step(one: Running): void {
-    const now = instantOf(this.#deps.clock)
+    const now = this.#now()
     const { send: transmission, event } = one.claim.poll(now)
     if (transmission) this.#deps.outbox.post(transmission.to, { t: 'request', m: transmission.request })
     this.#settle(one, event, now)

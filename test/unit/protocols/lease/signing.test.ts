@@ -223,3 +223,53 @@ describe('[L2.3] statements from the wire', () => {
     expect(Packed.safeParse({ b, s: seal }).success).toBe(false)
   })
 })
+
+describe('[L2.3] the latest batch of a signer', () => {
+  /** Signatures that count what they hash. */
+  function counting(): { signatures: Signatures; count: () => number } {
+    let count = 0
+    const counted: Crypto['sha256'] = (data) => {
+      count += 1
+      return sha256(data)
+    }
+    return {
+      signatures: new Signatures({ signer: identity(40), crypto: { ...crypto, sha256: counted } }),
+      count: () => count,
+    }
+  }
+
+  it('is followed only where nobody has been', () => {
+    const { signatures, count } = counting()
+    const batch = batchOf(64)
+    signatures.isSignedBy(peer(SIGNER), batch[0]!)
+    const before = count()
+    expect(batch.every((signed) => signatures.isSignedBy(peer(SIGNER), signed))).toBe(true)
+    // One for each statement, and for each node between: to the root it would be seven for each.
+    expect(count() - before).toBeLessThan(2 * 64)
+  })
+
+  it('vouches for nothing but its own statements, each with its whole path', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 20 }), fc.nat(), fc.nat(), fc.nat(7), (size, known, other, bit) => {
+        const batch = batchOf(size)
+        const fresh = signaturesOf(40)
+        expect(fresh.isSignedBy(peer(SIGNER), batch[known % size]!)).toBe(true)
+        const one = batch[other % size]!
+        const { path, at } = one.seal
+        const isGenuine = (seal: Partial<Seal>): boolean => fresh.isSignedBy(peer(SIGNER), withSeal(one, seal))
+        for (const height of path.keys()) {
+          const bent = path.map((hash, i) =>
+            i === height ? hash.map((byte, j) => (j === 0 ? byte ^ (1 << bit) : byte)) : hash,
+          )
+          expect(isGenuine({ path: bent })).toBe(false)
+        }
+        expect([isGenuine({ path: [...path, path[0] ?? one.hash] }), isGenuine({ path: path.slice(1) })]).toEqual([
+          false,
+          path.length === 0,
+        ])
+        expect(fresh.isSignedBy(peer(SIGNER), { ...one, hash: sha256(one.hash) })).toBe(false)
+        expect([isGenuine({ at }), fresh.isSignedBy(peer(8), one)]).toEqual([true, false])
+      }),
+    )
+  })
+})
