@@ -34,11 +34,15 @@ export async function checkAfterwards(cluster: Cluster, entries: readonly Histor
   })
   for (const member of members)
     await must(`${member.name} cannot take everything`, async () => await takeEverything(cluster, member))
+  const last = { boards: await boardsOf(cluster) }
   await must('the boards of the nodes do not agree', async () => {
-    await eventually(async () => ((await boardsOf(cluster)).size === 1 ? true : undefined), WITHIN_MS)
+    await eventually(async () => {
+      last.boards = await boardsOf(cluster)
+      return differences(last.boards).length === 0 ? true : undefined
+    }, WITHIN_MS)
   })
-  const [board = '[]'] = await boardsOf(cluster)
-  return [...problems, ...lostOperations(JSON.parse(board), entries, created)]
+  const [board = []] = last.boards.values()
+  return [...problems, ...differences(last.boards), ...lostOperations(board, entries, created)]
 }
 
 const isMet = async (member: ChaosMember, peers: readonly string[]): Promise<boolean> =>
@@ -64,10 +68,25 @@ async function takeEverything({ project }: Cluster, member: ChaosMember): Promis
   await until('POST', `/api/tasks/${id}/complete`, { instance_id, summary: 'the last' })
 }
 
-/** Each different view of the tasks, once. */
-async function boardsOf({ members, project }: Cluster): Promise<Set<string>> {
-  const boards = await Promise.all(members.map(async (member) => JSON.stringify(await tasksOf(member, project))))
-  return new Set(boards)
+type Boards = ReadonlyMap<string, readonly Json[]>
+
+/** What each node says about the tasks. */
+async function boardsOf({ members, project }: Cluster): Promise<Boards> {
+  return new Map(
+    await Promise.all(members.map(async (member) => [member.name, await tasksOf(member, project)] as const)),
+  )
+}
+
+/** Tasks of which not all nodes say the same. */
+function differences(boards: Boards): string[] {
+  const ids = new Set([...boards.values()].flatMap((board) => board.map(({ id }) => id)))
+  return [...ids].flatMap((id) => {
+    const views = [...boards].map(
+      ([name, board]) => [name, JSON.stringify(board.find((task) => task.id === id))] as const,
+    )
+    const isSame = new Set(views.map(([, view]) => view)).size === 1
+    return isSame ? [] : [`task ${id}: ${views.map(([name, view]) => `${name} says ${view}`).join('; ')}`]
+  })
 }
 
 async function tasksOf(member: ChaosMember, project: string): Promise<Json[]> {
