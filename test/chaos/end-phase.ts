@@ -1,7 +1,7 @@
 import { eventually, seesOnline, type Json } from '../support/nodes.ts'
 import type { ChaosMember, Cluster } from './cluster.ts'
 import { request } from './gateway-client.ts'
-import type { HistoryEntry } from './history.ts'
+import type { HistoryEntry, Outcome } from './history.ts'
 import { DIRECTORIES, FILES } from './hot-set.ts'
 
 /** Only guards against a hang: leases left behind last a minute at most, and members redial with longer and longer pauses. */
@@ -34,6 +34,9 @@ export async function checkAfterwards(cluster: Cluster, entries: readonly Histor
   })
   for (const member of members)
     await must(`${member.name} cannot take everything`, async () => await takeEverything(cluster, member))
+  await must('not every claim can be given back', async () => {
+    await eventually(async () => ((await giveBackClaims(cluster)) === 0 ? true : undefined), WITHIN_MS)
+  })
   const last = { boards: await boardsOf(cluster) }
   await must('the boards of the nodes do not agree', async () => {
     await eventually(async () => {
@@ -54,18 +57,35 @@ const isMet = async (member: ChaosMember, peers: readonly string[]): Promise<boo
 async function takeEverything({ project }: Cluster, member: ChaosMember): Promise<void> {
   const locks = `/api/projects/${project}/locks`
   const instance_id = `last-${member.name}`
-  const until = async (method: string, path: string, body: object): Promise<Json> =>
+  const until = async (outcomes: readonly Outcome[], path: string, body: object): Promise<Json> =>
     await eventually(async () => {
-      const { outcome, data } = await request(member.endpoint(), method, path, body)
-      return outcome === 'done' ? (data ?? {}) : undefined
+      const { outcome, data } = await request(member.endpoint(), 'POST', path, body)
+      return outcomes.includes(outcome) ? (data ?? {}) : undefined
     }, WITHIN_MS)
+  // What is refused when it is asked for again was done the first time, when no answer came.
+  const ended = ['done', 'refused'] as const
   for (const path of [...FILES, ...DIRECTORIES]) {
-    await until('POST', locks, { path, instance_id, duration_minutes: 1 })
-    await until('POST', `${locks}/release`, { path, instance_id })
+    await until(['done'], locks, { path, instance_id, duration_minutes: 1 })
+    await until(ended, `${locks}/release`, { path, instance_id })
   }
-  const { id } = await until('POST', `/api/projects/${project}/tasks`, { title: `Of ${instance_id}` })
-  await until('POST', `/api/tasks/${id}/claim`, { instance_id })
-  await until('POST', `/api/tasks/${id}/complete`, { instance_id, summary: 'the last' })
+  const { id } = await until(['done'], `/api/projects/${project}/tasks`, { title: `Of ${instance_id}` })
+  await until(['done'], `/api/tasks/${id}/claim`, { instance_id })
+  await until(ended, `/api/tasks/${id}/complete`, { instance_id, summary: 'the last' })
+}
+
+/**
+ * Ends what agents left behind that did not learn what came of their last request. Returns how many claims some board
+ * still showed: they are only shown as long as their node is heard to renew them.
+ */
+async function giveBackClaims(cluster: Cluster): Promise<number> {
+  const boards = await boardsOf(cluster)
+  const claimed = new Map([...boards.values()].flat().flatMap((task) => (task.is_claimed ? [[task.id, task]] : [])))
+  for (const { id, assigned_to } of claimed.values()) {
+    const home = cluster.members.find(({ name }) => assigned_to.startsWith(`${name}-`)) ?? cluster.members[0]
+    const body = { instance_id: assigned_to, reason: 'the end' }
+    if (home) await request(home.endpoint(), 'POST', `/api/tasks/${id}/release`, body)
+  }
+  return claimed.size
 }
 
 type Boards = ReadonlyMap<string, readonly Json[]>
