@@ -1,0 +1,174 @@
+import { decode } from 'cborg'
+import { tokenNumber } from '../../../protocols/lease/messages.ts'
+import type { VoterRecord } from '../../../protocols/lease/records.ts'
+import type { JournalObserver } from '../ports/sim-journal.ts'
+import { leavesOf, maskOf, type Mask } from '../universe.ts'
+import type { Violations } from '../violations.ts'
+
+type Promised = { readonly owner: string; readonly mask: Mask; ttlMaxMs: number; deadlineMs: number }
+type Recorded<T extends VoterRecord['t']> = VoterRecord & { readonly t: T }
+type Lease = { readonly node: string; readonly lid: string }
+
+/** For sums of fractions of a millisecond. */
+const ROUNDING_MS = 1e-3
+
+/**
+ * What one voter has promised, followed from its journal alone: I5 (no two live conflicting promises), I10 (no promise
+ * is shortened, the floor never falls), L2.4.6 (released stays released) and I2 where it begins (a token below that of
+ * an earlier overlapping lease is never granted).
+ */
+export class VoterPromises implements JournalObserver {
+  readonly #name: string
+  readonly #monoMs: () => number
+  readonly #violations: Violations
+  #live = new Map<string, Promised>()
+  #released = new Set<string>()
+  /** Per thing the highest token granted, and to which lease. */
+  #highest = new Map<number, { token: number; lease: string }>()
+  #floor = 0
+  #counter = 0
+  /** Incarnations and counters of grants that are on the disk. */
+  #durable = new Map<string, Set<number>>()
+  #inc = ''
+  readonly count = { grants: 0, renewals: 0, compactions: 0 }
+
+  constructor(name: string, monoMs: () => number, violations: Violations) {
+    this.#name = name
+    this.#monoMs = monoMs
+    this.#violations = violations
+  }
+
+  isDurable(inc: string, vseq: number): boolean {
+    return this.#durable.get(inc)?.has(vseq) ?? false
+  }
+
+  /** Promises that still run. */
+  get liveCount(): number {
+    return [...this.#live.values()].filter(({ deadlineMs }) => deadlineMs > this.#monoMs()).length
+  }
+
+  appended = (bytes: Uint8Array): void => {
+    const record = decode(bytes) as VoterRecord
+    if (record.t === 'grant') this.#checkGrant(record)
+    if (record.t === 'exp') this.#checkExpiry(record)
+    if (record.t === 'grant' || record.t === 'renew') this.#checkCounter(record)
+    this.#apply(record)
+  }
+
+  durable = (bytes: Uint8Array): void => {
+    const record = decode(bytes) as VoterRecord
+    if (record.t === 'init') this.#durable.set(record.inc, this.#durable.get(record.inc) ?? new Set())
+    if (record.t === 'grant' || record.t === 'renew') this.#durable.get(this.#inc)?.add(record.vseq)
+  }
+
+  compacted = (records: readonly Uint8Array[]): void => {
+    this.count.compactions += 1
+    for (const bytes of records) {
+      const record = decode(bytes) as VoterRecord
+      if (record.t === 'floor') this.#checkFloor(record)
+    }
+  }
+
+  replayed = (records: readonly Uint8Array[]): void => {
+    this.#live = new Map()
+    this.#released = new Set()
+    this.#highest = new Map()
+    this.#counter = 0
+    for (const bytes of records) this.#apply(decode(bytes) as VoterRecord)
+    for (const promise of this.#live.values()) promise.deadlineMs = this.#monoMs() + promise.ttlMaxMs
+  }
+
+  /** The disk is gone, and with it what every grant of its incarnations rested on. */
+  wiped(): void {
+    this.#durable = new Map()
+    this.#live = new Map()
+    this.#floor = 0
+  }
+
+  #checkGrant(record: Recorded<'grant'>): void {
+    const mask = maskOf(record.res)
+    const owner = `${record.node} ${record.owner}`
+    const lease = nameOf(record)
+    if (this.#released.has(lease)) this.#report('L2.4.6', `granted ${short(lease)} after its release`)
+    for (const [other, promise] of this.#live) {
+      if (other === lease || promise.owner === owner || (promise.mask & mask) === 0) continue
+      if (promise.deadlineMs > this.#monoMs() + ROUNDING_MS) {
+        this.#report('I5', `granted ${short(lease)} although its promise for ${short(other)} still runs`)
+      }
+    }
+    const token = tokenNumber(record.token)
+    for (const leaf of leavesOf(mask)) {
+      const before = this.#highest.get(leaf)
+      if (before && before.lease !== lease && before.token >= token) {
+        this.#report('I2', `granted ${short(lease)} with token ${token} after ${before.token}`)
+      }
+    }
+  }
+
+  #checkExpiry(record: Recorded<'exp'>): void {
+    const promise = this.#live.get(nameOf(record))
+    const leftMs = promise ? promise.deadlineMs - this.#monoMs() : 0
+    if (leftMs > ROUNDING_MS) this.#report('I10', `shortened a promise by ${leftMs.toFixed(0)} ms`)
+  }
+
+  #checkCounter({ vseq }: Recorded<'grant' | 'renew'>): void {
+    if (vseq <= this.#counter) this.#report('I10', `uses counter ${vseq} after ${this.#counter}`)
+  }
+
+  #checkFloor({ token }: Recorded<'floor'>): void {
+    const floor = token ? tokenNumber(token) : 0
+    if (floor < this.#floor) this.#report('I10', `lowered its floor from ${this.#floor} to ${floor}`)
+    this.#floor = floor
+  }
+
+  #apply(record: VoterRecord): void {
+    const nowMs = this.#monoMs()
+    if ('vseq' in record) this.#counter = Math.max(this.#counter, record.vseq)
+    switch (record.t) {
+      case 'init':
+        this.#inc = record.inc
+        return
+      case 'grant': {
+        this.count.grants += 1
+        const mask = maskOf(record.res)
+        const owner = `${record.node} ${record.owner}`
+        const promise = { owner, mask, ttlMaxMs: record.ttlMax, deadlineMs: nowMs + record.ttl }
+        this.#live.set(nameOf(record), promise)
+        return this.#remember(mask, tokenNumber(record.token), nameOf(record))
+      }
+      case 'renew': {
+        this.count.renewals += 1
+        const promise = this.#live.get(nameOf(record))
+        if (!promise) return
+        promise.deadlineMs = Math.max(promise.deadlineMs, nowMs + record.ttl)
+        promise.ttlMaxMs = Math.max(promise.ttlMaxMs, record.ttl)
+        return
+      }
+      case 'rel':
+        this.#released.add(nameOf(record))
+        this.#live.delete(nameOf(record))
+        return
+      case 'exp':
+        this.#live.delete(nameOf(record))
+        return
+      case 'ended':
+        if (record.released) this.#released.add(nameOf(record))
+        this.#live.delete(nameOf(record))
+        return this.#remember(maskOf(record.res), tokenNumber(record.token), nameOf(record))
+      case 'floor':
+    }
+  }
+
+  #remember(mask: Mask, token: number, lease: string): void {
+    for (const leaf of leavesOf(mask)) {
+      if ((this.#highest.get(leaf)?.token ?? 0) <= token) this.#highest.set(leaf, { token, lease })
+    }
+  }
+
+  #report(rule: string, what: string): void {
+    this.#violations.add(rule, `${this.#name} ${what}`)
+  }
+}
+
+const nameOf = ({ node, lid }: Lease): string => `${node} ${lid}`
+const short = (lease: string): string => lease.slice(-32, -26)

@@ -1,0 +1,11 @@
+/** One broken invariant can show a thousand times in a run. */
+const KEPT_MAX = 20
+
+/** What a run did that it must never do. */
+export class Violations {
+  readonly found: string[] = []
+
+  add(rule: string, what: string): void {
+    if (this.found.length < KEPT_MAX) this.found.push(`[${rule}] ${what}`)
+  }
+}
