@@ -1,6 +1,7 @@
 import type { AcquireRequest, HeldLease } from '../../node/services/leases/lease-service.ts'
 import type { Prng } from './ports/prng.ts'
 import type { Operation } from './checkers/history.ts'
+import type { Note } from './notebook.ts'
 import type { Process } from './sim-host.ts'
 import { drawResources, leavesOf, maskOf } from './universe.ts'
 import type { World } from './world.ts'
@@ -12,6 +13,9 @@ const WRITE_PAUSE_MS = 1500
 const WAIT_MS_MAX = 20_000
 /** A dead agent's lease is renewed for this long by the node that outlives it. */
 const HOLD_MS = { min: 2000, max: 60_000 }
+/** Share of leases on a machine that somebody wants to go on with after a restart, and how soon. */
+const RESUME_RATE = 0.8
+const RESUME_AFTER_MS_MAX = 3000
 /** Share of leases under which the same agent takes a second one: its own never stand in its way. */
 const SECOND_LEASE_RATE = 0.1
 
@@ -29,6 +33,7 @@ export async function runAgent(world: World, process: Process, prng: Prng): Prom
       if (world.isEnding) return
       const held = await acquire(world, process, { owner, prng })
       if (!held) continue
+      process.host.notes.write({ ...held, owner }, () => process.life.isAlive)
       await work(world, process, { ...held, prng, sleep })
       if (prng.chance(SECOND_LEASE_RATE)) {
         const second = await acquire(world, process, { owner, prng })
@@ -40,6 +45,33 @@ export async function runAgent(world: World, process: Process, prng: Prng): Prom
       else world.counts.diedHolding += 1
     }
   }
+}
+
+/**
+ * Agents that outlived their node go on with what they held, unless they died as well. What another was given meanwhile
+ * must not come back.
+ */
+export function resumeAgents(world: World, process: Process, prng: Prng): void {
+  const { notes } = process.host
+  for (const note of notes.take())
+    if (prng.chance(RESUME_RATE)) void resume(world, process, { note, prng: prng.fork(note.lease.leaseId) })
+}
+
+async function resume(world: World, process: Process, { note, prng }: { note: Note; prng: Prng }): Promise<void> {
+  const { clock, leases, host, life } = process
+  const sleep = (ms: number): Promise<void> => new Promise((resolve) => clock.after(ms, resolve))
+  const { lease, operation } = note
+  world.counts.restoresTried += 1
+  await sleep(prng.between(0, RESUME_AFTER_MS_MAX))
+  const isResumed = await leases.resume(
+    lease.certificate,
+    Math.ceil(clock.wallMs() + prng.between(HOLD_MS.min, HOLD_MS.max)),
+  )
+  world.trace?.(`${note.owner} of ${host.name} ${isResumed ? 'goes on with' : 'has lost'} ${lease.leaseId.slice(0, 6)}`)
+  if (!isResumed) return
+  host.notes.write(note, () => life.isAlive)
+  await work(world, process, { lease, operation, prng, sleep })
+  await giveBack(world, process, { lease, operation, prng })
 }
 
 type Held = { readonly lease: HeldLease; readonly operation: Operation }
@@ -100,19 +132,25 @@ async function work(
     if (!leases.isValid(leaseId)) continue
     operation.knownUntilMs = world.time.nowMs
     const delayMs = prng.chance(stallRate) ? prng.between(0, STALL_MS_MAX) : prng.between(0, WRITE_MS_MAX)
-    world.time.after(delayMs, () => write(world, process, { lease, prng }))
+    const { fencingToken: token } = leases.find(leaseId) ?? lease
+    world.time.after(delayMs, () => write(world, process, { lease, token, prng }))
   }
 }
 
 /** The effect, some time after the check: nothing but the token protects it now. */
-function write(world: World, { life, leases }: Process, { lease, prng }: { lease: HeldLease; prng: Prng }): void {
+function write(
+  world: World,
+  { life, leases }: Process,
+  { lease, token, prng }: { lease: HeldLease; token: number; prng: Prng },
+): void {
   const isValid = life.isAlive && leases.isValid(lease.leaseId)
   const leaf = prng.pick([...leavesOf(maskOf(lease.resources))])
-  world.store.write(1 << leaf, { token: lease.fencingToken, leaseId: lease.leaseId, isValid })
+  world.store.write(1 << leaf, { token, leaseId: lease.leaseId, isValid })
 }
 
 async function giveBack(world: World, process: Process, { lease, operation, prng }: Held & { prng: Prng }) {
-  const { leases, peer } = process
+  const { leases, peer, host, life } = process
+  host.notes.strike(lease.leaseId, () => life.isAlive)
   if (leases.isValid(lease.leaseId)) operation.knownUntilMs = world.time.nowMs
   if (leases.find(lease.leaseId)) world.counts.released += 1
   world.trace?.(`${lease.leaseId.slice(0, 6)} is given back`)

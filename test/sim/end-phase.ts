@@ -33,10 +33,10 @@ export async function endWorld(world: World): Promise<void> {
 }
 
 async function probe(world: World): Promise<void> {
-  const intact = world.hosts.filter((host) => world.isVoterIntact(host)).length
+  const intact = world.hosts.filter((host) => world.isVoterIntact(host) && !world.removed.has(host)).length
   for (const host of world.hosts) {
     if (world.removed.has(host)) continue
-    if (2 * intact <= world.config.voters.length) world.counts.probesSkippedQuorumLost += 1
+    if (intact < world.set.quorum) world.counts.probesSkippedQuorumLost += 1
     else await acquireEverything(world, host)
   }
 }

@@ -1,7 +1,7 @@
 import type { PeerId } from '../../crdt/ids.ts'
 import type { Prng } from './ports/prng.ts'
 import type { SimHost } from './sim-host.ts'
-import { removalOf } from './sim-membership.ts'
+import { reconfigure } from './reconfigure.ts'
 import type { FaultPauses } from './swarm.ts'
 import type { World } from './world.ts'
 
@@ -10,10 +10,8 @@ const ASLEEP_MS = { min: 500, max: 60_000 }
 const CUT_MS = { min: 500, max: 30_000 }
 const WALL_STEP_MS_MAX = 50 * 60_000
 const REBOOT_RATE = 0.5
-/** Share of wipes that spare the quorum; the rest may leave a mesh that can never decide again. */
-const CAREFUL_WIPE_RATE = 0.7
-/** A change of the membership reaches each node within this time. */
-const NEWS_MS_MAX = 10_000
+/** Share of losses that spare the quorum; the rest may leave a mesh that can never decide again. */
+const CAREFUL_RATE = 0.7
 /** Of clocks, in both directions. */
 export const DRIFT = 0.05
 
@@ -78,27 +76,26 @@ const INJECT: Readonly<Record<keyof FaultPauses, Inject>> = {
   wipe(world, prng) {
     const voters = world.hosts.filter((host) => world.isVoterIntact(host))
     if (voters.length === 0) return
-    const spare = Math.floor(world.config.voters.length / 2) + 1
-    if (voters.length <= spare && prng.chance(CAREFUL_WIPE_RATE)) return
+    if (voters.length <= world.set.quorum && prng.chance(CAREFUL_RATE)) return
     const host = prng.pick(voters)
     world.counts.diskWipes += 1
-    world.lostDisks.add(host)
-    void host.wipe()
+    host.wipe()
     restartLater(world, prng, host)
   },
   removal(world, prng) {
-    const others = world.hosts.filter((host) => !world.isVoter(host) && !world.removed.has(host))
-    if (others.length === 0) return
-    const gone = prng.pick(others)
+    const members = world.hosts.filter((host) => !world.removed.has(host))
+    const gone = prng.pick(members)
+    // Somebody has to be left who may say who votes.
+    const [founder] = world.hosts
+    if (gone === founder) return
+    const left = members.filter((host) => host !== gone && world.isVoterIntact(host)).length
+    if (world.isVoter(gone) && left < world.set.quorum && prng.chance(CAREFUL_RATE)) return
     world.counts.removals += 1
     world.trace?.(`${gone.name} is removed from the mesh`)
     world.removed.add(gone)
-    for (const host of world.hosts) {
-      world.time.after(prng.between(0, NEWS_MS_MAX), () => {
-        if (host.membership) host.membership = removalOf(gone.peer)(host.membership)
-      })
-    }
+    world.log.write(prng.pick(members), { is: 'removal', peer: gone.peer })
   },
+  reconfigure,
 }
 
 /** Injects each kind of fault again and again, until the world begins to end. */

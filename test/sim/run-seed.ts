@@ -38,7 +38,8 @@ export async function runPlan(plan: Plan, trace?: (line: string) => void): Promi
   return { plan, counts, violations: violations.found, hash: `${time.count}/${time.hash.toString(16)}` }
 }
 
-function summarise({ counts, time, network, store, hosts }: World): void {
+function summarise({ counts, time, network, store, hosts, ballots }: World): void {
+  counts.epochsDecided = ballots.decisions
   counts.schedules = 1
   counts.simulatedMs = time.nowMs
   counts.events = time.count

@@ -1,22 +1,23 @@
 import type { PeerId } from '../../crdt/ids.ts'
 import type { Clock } from '../../node/ports/clock.ts'
 import type { LeaseJournal } from '../../node/ports/lease-journal.ts'
-import type { Log } from '../../node/ports/log.ts'
-import { createLeaseService } from '../../node/services/leases/lease-holder.ts'
-import type { LeaseService } from '../../node/services/leases/lease-service.ts'
+import { createLeaseService, type RunningLeaseService } from '../../node/services/leases/lease-holder.ts'
 import { createVoterIncarnation, openLeaseVoter, prepareVoterJournal } from '../../node/services/leases/lease-voter.ts'
 import type { LeaseVoter } from '../../node/services/leases/lease-voter.ts'
-import { voterSetOf } from '../../protocols/lease/config.ts'
-import type { LeaseMessage } from '../../protocols/lease/frame.ts'
+import { Signatures } from '../../protocols/lease/signing.ts'
 import { Voter } from '../../protocols/lease/voter.ts'
-import type { Membership } from '../../protocols/membership/membership.ts'
+import { hasCapability, type Membership } from '../../protocols/membership/membership.ts'
 import { SignedAnswers } from './checkers/answers.ts'
 import { VoterPromises } from './checkers/promises.ts'
+import { Notebook } from './notebook.ts'
 import { Life } from './ports/life.ts'
 import type { Prng } from './ports/prng.ts'
 import { SimClock } from './ports/sim-clock.ts'
 import { SimDisk } from './ports/sim-disk.ts'
 import { openSimJournal } from './ports/sim-journal.ts'
+import { createSimLog } from './sim-log.ts'
+import { nameOfNode, withRecord, type LogRecord } from './sim-membership.ts'
+import { answerOf, type Answer } from './wire.ts'
 import type { World } from './world.ts'
 
 /** A running process of a host. */
@@ -24,14 +25,17 @@ export type Process = {
   readonly life: Life
   readonly clock: Clock
   readonly peer: PeerId
-  readonly leases: LeaseService & { close(): Promise<void> }
+  readonly host: SimHost
+  readonly leases: RunningLeaseService
+  readonly voter: LeaseVoter
 }
 
+type VoterDeps = Omit<Parameters<typeof openLeaseVoter>[0], 'journal'>
+
 const REBOOT_MS_MAX = 60_000
+const WALL_START_MS = 1_800_000_000_000
 /** A restart sometimes finds its journal compacted: in a short run it never grows enough by itself. */
 const COMPACT_RATE = 0.2
-/** After the loss of a disk somebody may give the node a new voter identity. */
-const NEW_IDENTITY_RATE = 0.5
 
 /** One machine: clocks and a disk that outlive its processes. */
 export class SimHost {
@@ -39,10 +43,11 @@ export class SimHost {
   readonly name: string
   readonly clock: SimClock
   readonly disk: SimDisk<Uint8Array[]>
+  readonly notes: Notebook
   readonly promises: VoterPromises
   readonly answers: SignedAnswers
-  membership: Membership | undefined
   process: Process | undefined
+  #membership: Membership | undefined
   #life: Life | undefined
   #boot = 0
   readonly #world: World
@@ -52,18 +57,29 @@ export class SimHost {
     this.#world = world
     this.#prng = world.prng.fork(`host ${n}`)
     this.peer = peer
-    this.name = `node ${n}`
+    this.name = nameOfNode(n)
     this.clock = new SimClock(world.time, {
       bootMs: this.#prng.between(0, REBOOT_MS_MAX),
       wallMs: WALL_START_MS + this.#prng.between(-1e6, 1e6),
     })
     this.disk = new SimDisk<Uint8Array[]>(() => [], world.plan.disk, this.#prng.fork('disk'))
+    this.notes = new Notebook(world.time, this.#prng.fork('notes'))
     this.promises = new VoterPromises(this.name, () => this.clock.monoMs(), world.violations)
     this.answers = new SignedAnswers(this.name, this.promises, world.violations)
   }
 
   get isUp(): boolean {
     return this.#life !== undefined
+  }
+
+  get isAwake(): boolean {
+    return this.isUp && !this.clock.isSuspended
+  }
+
+  /** What this node knows of the membership log. */
+  get membership(): Membership {
+    if (!this.#membership) throw new Error('the mesh does not exist yet')
+    return this.#membership
   }
 
   /** Makes a voter identity on the empty disk. */
@@ -73,32 +89,47 @@ export class SimHost {
     return await prepareVoterJournal(journal, this.#prng)
   }
 
+  join(membership: Membership): void {
+    this.#membership = membership
+    void this.start()
+  }
+
+  /** The node hears of what is in the membership log. */
+  learn(record: LogRecord): void {
+    this.#membership = withRecord(this.membership, record)
+    this.touch()
+    this.process?.leases.membershipChanged()
+  }
+
   async start(): Promise<void> {
-    if (this.#life || !this.membership) return
+    if (this.#life || !this.#membership) return
     const life = new Life()
     this.#life = life
     const world = this.#world
     const { peer } = this
     const clock = this.clock.port(life)
-    const network = world.network.join(peer, life, (from) => this.membership?.members.has(from) ?? false)
+    const network = world.network.join(peer, life, (from) => this.membership.members.has(from))
     const deps = {
       network,
-      membership: () => this.#knownMembership(),
+      membership: () => this.membership,
       crypto: world.crypto,
       signer: world.crypto.signer(peer),
       clock,
       random: this.#prng.fork(`process ${++this.#boot}`),
-      log: this.#log(),
+      log: createSimLog(this.name, world),
     }
-    const voter = this.#isVoter ? await this.#openVoter(deps, life) : undefined
+    const voter = this.#tapped(await this.#openVoter(deps, life))
     const leases = createLeaseService({
       ...deps,
       timings: world.plan.timings,
       boot: this.#boot,
       reached: (position, signal) => world.arrivals.reached(position, signal, clock),
-      ...(voter && { voter: this.#tapped(voter) }),
+      voterLog: world.log.port(this, () => life.isAlive),
+      nameOf: (of) => this.membership.members.get(of)?.name ?? of,
+      isOnline: () => true,
+      voter,
     })
-    this.process = { life, clock, peer, leases }
+    this.process = { life, clock, peer, host: this, leases, voter }
     world.started(this, this.process)
   }
 
@@ -133,60 +164,56 @@ export class SimHost {
     this.#world.network.resume(this.peer)
   }
 
+  /** Whether a node that is up knows the voters of this epoch. */
+  knowsEpoch(epoch: number): boolean {
+    return this.process !== undefined && this.process.leases.changes.view().epoch >= epoch
+  }
+
   touch(): void {
     this.#life?.touch()
   }
 
-  /** The disk is replaced by an empty one. */
-  async wipe(): Promise<void> {
+  /** The voter's disk is replaced by an empty one: the next start votes under another incarnation. */
+  wipe(): void {
     this.crash(true)
     this.#world.trace?.(`${this.name} loses its disk`)
     this.disk.wipe()
-    for (const { node, inc } of this.#world.config.voters) if (node === this.peer) this.answers.wiped(inc)
+    this.answers.wiped()
     this.promises.wiped()
-    if (this.#prng.chance(NEW_IDENTITY_RATE)) await this.prepare()
   }
 
   /** Sees everything that leaves this voter, also what does not go over the network. */
-  answered({ t, m }: LeaseMessage): void {
-    const { counts } = this.#world
-    this.#world.trace?.(`${this.name} answers ${t} ${'lid' in m ? m.lid.slice(0, 6) : ''} ${'why' in m ? m.why : ''}`)
-    if (t === 'grant') this.answers.grantLeaves(m)
-    if (t === 'deny') counts[`denied${capitalised(m.why)}`] += 1
-    if (t === 'prove') counts.rollbackQuestions += 1
-    if (t === 'free') counts.freeHints += 1
-  }
-
-  get #isVoter(): boolean {
-    return this.#world.config.voters.some(({ node }) => node === this.peer)
-  }
-
-  #knownMembership(): Membership {
-    if (!this.membership) throw new Error('the mesh does not exist yet')
-    return this.membership
+  answered(answer: Answer): void {
+    const { counts, ballots, trace } = this.#world
+    trace?.(`${this.name} answers ${describe(answer)}`)
+    if ('body' in answer) this.answers.leaves(answer)
+    if (answer.t === 'deny') counts[`denied${capitalised(answer.body.why)}`] += 1
+    if (answer.t === 'prove') counts.rollbackQuestions += 1
+    if (answer.t === 'free') counts.freeHints += 1
+    if (answer.t === 'outbid') counts.outbids += 1
+    if (answer.t === 'seal') ballots.sealed(answer.body)
   }
 
   #journal(life: Life, clock: Clock): LeaseJournal {
     return openSimJournal(this.disk, { life, clock }, this.promises)
   }
 
-  async #openVoter(deps: Omit<Parameters<typeof openLeaseVoter>[0], 'journal'>, life: Life): Promise<LeaseVoter> {
+  async #openVoter(deps: VoterDeps, life: Life): Promise<LeaseVoter> {
     const journal = this.#journal(life, deps.clock)
-    const hasHistory = this.disk.state.length > 1
+    const hasHistory = this.disk.state.length > 2
     if (hasHistory) this.#world.counts.voterRestores += 1
-    if (hasHistory && this.#prng.chance(COMPACT_RATE)) await this.#compact(journal, deps.clock)
+    if (hasHistory && this.#prng.chance(COMPACT_RATE)) await this.#compact(journal, deps)
     return await openLeaseVoter({ ...deps, journal })
   }
 
   /** As the running voter does when its journal has grown. */
-  async #compact(journal: LeaseJournal, clock: Clock): Promise<void> {
-    const { crypto, config } = this.#world
-    const set = voterSetOf(crypto, config)
+  async #compact(journal: LeaseJournal, { crypto, signer, clock, membership }: VoterDeps): Promise<void> {
     const voter = new Voter(
       {
-        keys: { crypto, signer: crypto.signer(this.peer) },
-        voterSet: () => set,
-        isMember: () => true,
+        signatures: new Signatures({ crypto, signer }),
+        sha256: (data) => crypto.sha256(data),
+        isMember: (peer) => membership().members.has(peer),
+        isAdmin: (peer) => hasCapability(membership(), peer, 'admin'),
         newIncarnation: () => createVoterIncarnation(this.#prng),
       },
       await journal.replay(),
@@ -200,30 +227,22 @@ export class SimHost {
       ...voter,
       submit: (from, message, sink) =>
         voter.submit(from, message, (reply) => {
-          this.answered(reply)
+          const answer = answerOf(reply)
+          if (answer) this.answered(answer)
           sink(reply)
         }),
     }
   }
-
-  /** Interruptions are counted; what a node calls an error or a warning has no place in a mesh of honest nodes. */
-  #log(): Log {
-    const { counts, violations } = this.#world
-    const broken = (fields: object, message: string): void =>
-      violations.add('log', `${message} ${'err' in fields ? String(fields.err) : ''}`)
-    return {
-      debug: () => undefined,
-      info: (fields) => {
-        const state = 'state' in fields ? fields.state : undefined
-        if (state === 'suspended' || state === 'resumed' || state === 'lost') counts[state] += 1
-      },
-      warn: broken,
-      error: broken,
-    }
-  }
 }
 
-const WALL_START_MS = 1_800_000_000_000
+const describe = (answer: Answer): string =>
+  [
+    answer.t,
+    'body' in answer && 'lid' in answer.body && answer.body.lid.slice(0, 6),
+    answer.t === 'deny' && answer.body.why,
+  ]
+    .filter(Boolean)
+    .join(' ')
 
 const capitalised = <T extends string>(word: T): Capitalize<T> =>
   (word.charAt(0).toUpperCase() + word.slice(1)) as Capitalize<T>

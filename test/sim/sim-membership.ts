@@ -1,29 +1,36 @@
+import type { Capability } from '../../crdt/capability.ts'
 import type { MeshId, PeerId } from '../../crdt/ids.ts'
-import type { Config } from '../../protocols/lease/messages.ts'
-import type { Membership } from '../../protocols/membership/membership.ts'
+import type { Membership, RecordedVoterSet } from '../../protocols/membership/membership.ts'
 
 export const SPACE = 'ab'.repeat(32) as MeshId
 
-/** One change of the log; every node applies it when it hears of it, in its own order. */
-export type MembershipChange = (before: Membership) => Membership
+/** What is in the membership log of a simulated mesh, besides its first members. */
+export type LogRecord =
+  | { readonly is: 'voters'; readonly set: RecordedVoterSet }
+  | { readonly is: 'fault'; readonly proof: Uint8Array }
+  | { readonly is: 'removal'; readonly peer: PeerId }
 
-export const removalOf =
-  (peer: PeerId): MembershipChange =>
-  (before) => {
-    const members = new Map(before.members)
-    members.delete(peer)
-    const removed = new Map(before.removed).set(peer, new Map())
-    return { ...before, members, removed }
-  }
+/** A set of records says the same in whatever order they came. */
+export function withRecord(before: Membership, record: LogRecord): Membership {
+  if (record.is === 'voters') return { ...before, voterSets: [...before.voterSets, record.set] }
+  if (record.is === 'fault') return { ...before, voterFaults: [...before.voterFaults, record.proof] }
+  const members = new Map(before.members)
+  members.delete(record.peer)
+  const removed = new Map(before.removed).set(record.peer, new Map())
+  return { ...before, members, removed }
+}
 
-export function foundingMembership(peers: readonly PeerId[], leaseConfig: Config): Membership {
+export type Founding = { readonly peers: readonly PeerId[]; readonly admins: number; readonly leaseConfig: Uint8Array }
+
+/** The first so many of the peers are admins. */
+export function foundingMembership({ peers, admins, leaseConfig }: Founding): Membership {
   const [founder] = peers
   if (!founder) throw new RangeError('a mesh has at least one member')
   const member = (peer: PeerId, seniority: number) => ({
     peer,
-    name: `node-${seniority + 1}`,
+    name: nameOfNode(seniority),
     boxKey: new Uint8Array(32),
-    capabilities: new Set<never>(),
+    capabilities: new Set<Capability>(seniority < admins ? ['admin'] : []),
     seniority,
   })
   return {
@@ -33,6 +40,11 @@ export function foundingMembership(peers: readonly PeerId[], leaseConfig: Config
     removed: new Map(),
     invites: new Map(),
     leaseConfig,
+    voterSets: [],
+    voterFaults: [],
+    recoveryKeys: [],
     heads: [],
   }
 }
+
+export const nameOfNode = (n: number): string => `node ${n}`

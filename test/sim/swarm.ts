@@ -6,7 +6,16 @@ import type { NetworkFaults } from './ports/sim-network.ts'
 /** Faults of the whole world by kind, each with the mean pause between two of them; 0 = never. */
 export type FaultPauses = Readonly<
   Record<
-    'crash' | 'suspend' | 'partition' | 'oneWayCut' | 'reset' | 'clockStep' | 'rateChange' | 'wipe' | 'removal',
+    | 'crash'
+    | 'suspend'
+    | 'partition'
+    | 'oneWayCut'
+    | 'reset'
+    | 'clockStep'
+    | 'rateChange'
+    | 'wipe'
+    | 'removal'
+    | 'reconfigure',
     number
   >
 >
@@ -29,6 +38,8 @@ export type Plan = {
   readonly seed: number
   readonly nodes: number
   readonly voters: number
+  /** The first so many nodes may say who votes. */
+  readonly admins: number
   readonly hotFiles: number
   readonly activeMs: number
   readonly timings: LeaseTimings
@@ -54,6 +65,7 @@ export function drawPlan(seed: number): Plan {
     seed,
     nodes,
     voters: prng.int(1, Math.min(5, nodes)),
+    admins: prng.int(1, Math.min(3, nodes)),
     hotFiles: prng.int(1, 3),
     activeMs: isShort ? prng.between(40_000, 120_000) : prng.between(120_000, 240_000),
     timings: isShort ? SHORT : DEFAULT_TIMINGS,
@@ -78,6 +90,7 @@ export function drawPlan(seed: number): Plan {
       rateChange: pause(20_000),
       wipe: sometimes(0.3, () => prng.between(30_000, 150_000)),
       removal: sometimes(0.2, () => prng.between(20_000, 100_000)),
+      reconfigure: sometimes(0.5, () => prng.between(15_000, 60_000)),
     },
     drift: prng.chance(0.8),
     agents: {

@@ -1,14 +1,21 @@
 import type { PeerId } from '../../crdt/ids.ts'
-import { signAs } from '../../protocols/lease/signing.ts'
-import type { Config, Voter } from '../../protocols/lease/messages.ts'
+import type { HeldLease } from '../../node/services/leases/lease-service.ts'
+import { createVoterSets, type VoterSets } from '../../node/services/leases/voter-sets.ts'
+import { encodeCanonical } from '../../protocols/codec.ts'
+import { packCertificate } from '../../protocols/lease/certificate.ts'
+import type { VoterSet } from '../../protocols/lease/config.ts'
+import type { Voter } from '../../protocols/lease/messages.ts'
+import { pack, Signatures } from '../../protocols/lease/signing.ts'
 import { Arrivals } from './arrivals.ts'
-import { runAgent } from './agent.ts'
+import { resumeAgents, runAgent } from './agent.ts'
+import { Ballots } from './checkers/ballots.ts'
 import { Beliefs } from './checkers/beliefs.ts'
-import { checkCertificate, reportCertificate } from './checkers/certificates.ts'
+import { faultsOf } from './checkers/certificates.ts'
 import { History } from './checkers/history.ts'
 import { emptyCounts, type Counts } from './counts.ts'
 import { drawRate } from './faults.ts'
 import { FencedStore } from './fenced-store.ts'
+import { MeshLog } from './mesh-log.ts'
 import { Prng } from './ports/prng.ts'
 import { createSimCrypto, simPeer } from './ports/sim-crypto.ts'
 import { SimNetwork } from './ports/sim-network.ts'
@@ -33,15 +40,16 @@ export class World {
   readonly network: SimNetwork
   readonly store = new FencedStore(this.violations)
   readonly history = new History()
+  readonly ballots: Ballots
   readonly arrivals: Arrivals
   readonly hosts: readonly SimHost[]
   readonly removed = new Set<SimHost>()
-  readonly lostDisks = new Set<SimHost>()
   /** Told of what happens, in verbose runs. */
   trace: ((what: string) => void) | undefined
   /** From now on nothing new is begun. */
   isEnding = false
-  #config: Config | undefined
+  #log: MeshLog | undefined
+  readonly #sets: VoterSets
   readonly #beliefs: Beliefs
   readonly #seen = new Map<Process, number>()
   readonly #cuts = new Set<() => void>()
@@ -52,31 +60,40 @@ export class World {
     this.network = new SimNetwork(this.time, this.prng.fork('network'), plan.network)
     this.arrivals = new Arrivals(this.time, this.prng.fork('arrivals'), plan.agents.arrivalMs)
     this.hosts = Array.from({ length: plan.nodes }, (_, n) => new SimHost(this, simPeer(n), n))
-    this.#beliefs = new Beliefs(this.violations, ({ certificate, leaseId }) => {
-      this.counts.certificates += 1
-      this.trace?.(`certified ${leaseId.slice(0, 6)}`)
-      const others = this.hosts.flatMap(({ process }) => process ?? [])
-      const verifier = others.find(({ peer }) => peer !== certificate.req.node)
-      reportCertificate(this.violations, leaseId, checkCertificate(certificate, this.config, verifier?.leases))
+    const observer = new Signatures({ crypto: this.crypto, signer: this.crypto.signer(simPeer(0)) })
+    this.#sets = createVoterSets(observer, () => this.log.all)
+    this.ballots = new Ballots(this.violations, (cid) => this.#sets.find(cid)?.set)
+    this.#beliefs = new Beliefs(this.violations, {
+      certified: (lease) => this.#certified(lease),
+      resumed: () => (this.counts.restored += 1),
     })
     this.time.afterEvent = () => this.#observe()
     this.network.observe = (from, frame) => {
-      for (const message of answersIn(frame)) this.#hostOf(from)?.answered(message)
+      const host = this.hostOf(from)
+      for (const answer of answersIn(frame)) host?.answered(answer)
     }
   }
 
-  get config(): Config {
-    if (!this.#config) throw new Error('the mesh does not exist yet')
-    return this.#config
+  get log(): MeshLog {
+    if (!this.#log) throw new Error('the mesh does not exist yet')
+    return this.#log
+  }
+
+  /** The newest voter set that was ever written down. */
+  get set(): VoterSet {
+    const epoch = this.#sets.current()
+    if (!epoch) throw new Error('the mesh has no voter set')
+    return epoch.set
   }
 
   isVoter(host: SimHost): boolean {
-    return this.config.voters.some(({ node }) => node === host.peer)
+    return this.set.incarnations.has(host.peer)
   }
 
-  /** Whether the host still has the voter identity that the configuration names. */
+  /** Whether the host still has the voter identity that the newest set names. */
   isVoterIntact(host: SimHost): boolean {
-    return this.isVoter(host) && !this.lostDisks.has(host)
+    const inc = this.set.incarnations.get(host.peer)
+    return inc !== undefined && host.promises.durableInc === inc
   }
 
   /** Makes the voter identities and the configuration, then starts every node. */
@@ -88,23 +105,18 @@ export class World {
     await this.time.run(FOUNDING_MS)
     const [founder] = this.hosts
     if (!founder || voters.length !== this.plan.voters) throw new Error('the mesh could not be founded')
-    const keys = { crypto: this.crypto, signer: this.crypto.signer(founder.peer) }
-    this.#config = signAs(keys, 'config', {
-      v: 1 as const,
-      space: SPACE,
-      epoch: 1,
-      voters,
-      prev: null,
-      by: founder.peer,
+    const signatures = new Signatures({ crypto: this.crypto, signer: this.crypto.signer(founder.peer) })
+    const config = { v: 1 as const, space: SPACE, epoch: 1, voters, prev: null, by: founder.peer }
+    const membership = foundingMembership({
+      peers: this.hosts.map(({ peer }) => peer),
+      admins: this.plan.admins,
+      leaseConfig: encodeCanonical(pack(signatures.sign('config', config))),
     })
-    const membership = foundingMembership(
-      this.hosts.map(({ peer }) => peer),
-      this.#config,
-    )
+    const { time, network } = this
+    this.#log = new MeshLog({ time, network, prng: this.prng.fork('log') }, this.hosts, membership)
     for (const host of this.hosts) {
       if (this.plan.drift) host.clock.setRate(drawRate(this.prng))
-      host.membership = membership
-      void host.start()
+      host.join(membership)
     }
   }
 
@@ -115,9 +127,9 @@ export class World {
       if (why === 'expired') this.counts.expired += 1
     })
     if (this.isEnding) return
-    for (let n = 0; n < this.plan.agents.perNode; n++) {
-      void runAgent(this, process, this.prng.fork(`agent ${n} of ${host.name} at ${this.time.nowMs}`))
-    }
+    const prng = this.prng.fork(`agents of ${host.name} at ${this.time.nowMs}`)
+    resumeAgents(this, process, prng)
+    for (let n = 0; n < this.plan.agents.perNode; n++) void runAgent(this, process, prng.fork(n))
   }
 
   ended(process: Process): void {
@@ -141,11 +153,26 @@ export class World {
   }
 
   nameOf(peer: PeerId): string {
-    return this.#hostOf(peer)?.name ?? peer
+    return this.hostOf(peer)?.name ?? peer
   }
 
-  #hostOf(peer: PeerId): SimHost | undefined {
+  hostOf(peer: PeerId): SimHost | undefined {
     return this.hosts.find((host) => host.peer === peer)
+  }
+
+  /** I4, by counting here and by asking another node. */
+  #certified({ certificate, leaseId }: HeldLease): void {
+    this.counts.certificates += 1
+    this.trace?.(`certified ${leaseId.slice(0, 6)}`)
+    const { cid, node } = certificate.req.body
+    const epoch = this.#sets.find(cid)
+    const wrong = epoch ? faultsOf(certificate, epoch.set.config.body) : ['nobody ever heard of its voters']
+    const others = this.hosts.flatMap(({ process }) => process ?? []).filter(({ peer }) => peer !== node)
+    const verifier = others.find(({ host }) => host.knowsEpoch(certificate.req.body.epoch))
+    if (verifier && !verifier.leases.verified(encodeCanonical(packCertificate(certificate)))) {
+      wrong.push('another node does not accept it')
+    }
+    for (const what of wrong) this.violations.add('I4', `certificate of ${leaseId.slice(0, 6)}: ${what}`)
   }
 
   #observe(): void {

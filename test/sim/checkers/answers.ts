@@ -1,20 +1,21 @@
 import { toHex } from '../../../protocols/codec.ts'
-import type { Grant } from '../../../protocols/lease/messages.ts'
+import type { Answer } from '../wire.ts'
 import type { Violations } from '../violations.ts'
 import type { VoterPromises } from './promises.ts'
 
+type SignedAnswer = Extract<Answer, { body: unknown }>
+
 /**
- * What may leave a voter: only grants whose record is on its disk (I9), of an incarnation whose disk was not lost
- * since, and one counter never for two grants (I10). An older one may well leave for the first time: after a crash
+ * What may leave a voter: only what its record on the disk stands for (I9), of an incarnation whose disk was not lost
+ * since, and one counter never for two statements (I10). An older one may well leave for the first time: after a crash
  * between the disk and the network.
  */
 export class SignedAnswers {
   readonly #name: string
   readonly #promises: VoterPromises
   readonly #violations: Violations
-  /** Hashes of the requests granted, by `<incarnation>/<counter>`. */
+  /** What was stated, by `<incarnation>/<counter>`. */
   readonly #sent = new Map<string, string>()
-  readonly #lost = new Set<string>()
 
   constructor(name: string, promises: VoterPromises, violations: Violations) {
     this.#name = name
@@ -22,20 +23,37 @@ export class SignedAnswers {
     this.#violations = violations
   }
 
-  wiped(inc: string): void {
-    this.#lost.add(inc)
+  /** The disk was lost, and with it the right to speak for its incarnations. */
+  readonly #lost = new Set<string>()
+  readonly #used = new Set<string>()
+
+  wiped(): void {
+    for (const inc of this.#used) this.#lost.add(inc)
   }
 
-  grantLeaves({ inc, vseq, reqHash }: Grant): void {
+  leaves(answer: SignedAnswer): void {
+    const { inc } = answer.body
+    this.#used.add(inc)
     if (this.#lost.has(inc)) this.#report('L2.11', `votes as ${inc.slice(0, 6)}, whose disk was lost`)
-    else if (!this.#promises.isDurable(inc, vseq)) this.#report('I9', `sends grant ${vseq} before it is on disk`)
-    const request = toHex(reqHash)
-    const known = this.#sent.get(`${inc}/${vseq}`)
-    if (known === undefined) this.#sent.set(`${inc}/${vseq}`, request)
-    else if (known !== request) this.#report('I10', `uses counter ${vseq} for two grants`)
+    if (answer.t === 'deny') return
+    const { vseq } = answer.body
+    if (!this.#lost.has(inc) && !this.#promises.isDurable(inc, vseq)) {
+      this.#report('I9', `sends ${answer.t} ${vseq} before it is on disk`)
+    }
+    const key = `${inc}/${vseq}`
+    const statement = statementOf(answer)
+    const known = this.#sent.get(key)
+    if (known === undefined) this.#sent.set(key, statement)
+    else if (known !== statement) this.#report('I10', `uses counter ${vseq} for two statements`)
   }
 
   #report(rule: string, what: string): void {
     this.#violations.add(rule, `${this.#name} ${what}`)
   }
+}
+
+function statementOf(answer: Exclude<SignedAnswer, { t: 'deny' }>): string {
+  if (answer.t === 'grant') return `grant ${toHex(answer.body.reqHash)}`
+  const { n, id } = answer.body.ballot
+  return `${answer.t} ${n}/${id}`
 }

@@ -2,72 +2,99 @@ import type { PeerId } from '../../../crdt/ids.ts'
 import type { HeldLease, LeaseService } from '../../../node/services/leases/lease-service.ts'
 import { maskOf, type Mask } from '../universe.ts'
 import type { Violations } from '../violations.ts'
+import { areComparable } from './lines.ts'
 
 /** The leases of one process, as it sees them itself. */
 export type Holder = { readonly peer: PeerId; readonly leases: LeaseService }
 
 type Belief = {
-  readonly lease: HeldLease
-  readonly holder: Holder
+  lease: HeldLease
+  holder: Holder
   readonly owner: string
   readonly mask: Mask
-  /** Position among all certifications of the world. */
-  readonly order: number
+  /** Number of its latest certification among all of the world. */
+  order: number
   wasValid: boolean
 }
 
+type Certification = { readonly belief: Belief; readonly token: number }
+
 /**
  * I1, I2 and I2b in true time. A belief can only begin at an event of its process, so it is enough to compare it with
- * the others whenever it begins: whatever overlaps it later begins later.
+ * the others whenever it begins: whatever overlaps it later begins later. A lease that is carried over to other voters
+ * is certified again; one that a restarted process goes on with is not.
  */
 export class Beliefs {
   readonly #violations: Violations
   readonly #onCertified: (lease: HeldLease) => void
-  readonly #current = new Map<string, Belief>()
+  readonly #onResumed: (lease: HeldLease) => void
+  /** Every lease that was ever certified. */
+  readonly #known = new Map<string, Belief>()
   readonly #ofHolder = new Map<Holder, Set<Belief>>()
-  readonly #certified: Belief[] = []
+  readonly #certified: Certification[] = []
 
-  constructor(violations: Violations, onCertified: (lease: HeldLease) => void) {
+  constructor(
+    violations: Violations,
+    on: { certified: (lease: HeldLease) => void; resumed: (lease: HeldLease) => void },
+  ) {
     this.#violations = violations
-    this.#onCertified = onCertified
+    this.#onCertified = on.certified
+    this.#onResumed = on.resumed
   }
 
   /** To be called after everything that happened in the holder's process. */
   observe(holder: Holder): void {
-    const mine = this.#ofHolder.get(holder) ?? new Set()
     const held = holder.leases.held()
+    const mine = this.#ofHolder.get(holder) ?? new Set()
     if (held.length === 0 && mine.size === 0) return
     this.#ofHolder.set(holder, mine)
     for (const belief of mine) {
       if (held.some(({ leaseId }) => leaseId === belief.lease.leaseId)) continue
       mine.delete(belief)
-      this.#current.delete(belief.lease.leaseId)
+      belief.wasValid = false
     }
-    for (const lease of held) if (!this.#current.has(lease.leaseId)) mine.add(this.#certify(holder, lease))
+    for (const lease of held) mine.add(this.#take(holder, lease))
     for (const belief of mine) this.#refresh(belief)
   }
 
   /** The process has ended: it believes nothing. */
   forget(holder: Holder): void {
-    for (const { lease } of this.#ofHolder.get(holder) ?? []) this.#current.delete(lease.leaseId)
+    for (const belief of this.#ofHolder.get(holder) ?? []) belief.wasValid = false
     this.#ofHolder.delete(holder)
   }
 
-  #certify(holder: Holder, lease: HeldLease): Belief {
-    const { owner, node } = lease.certificate.req
+  #take(holder: Holder, lease: HeldLease): Belief {
+    const known = this.#known.get(lease.leaseId)
+    if (!known) return this.#begin(holder, lease)
+    if (known.holder !== holder) this.#onResumed(lease)
+    const { fencingToken: before } = known.lease
+    known.holder = holder
+    known.lease = lease
+    if (lease.fencingToken === before) return known
+    if (lease.fencingToken < before) this.#violations.add('I2', `the token of ${nameOf(known)} falls`)
+    this.#checkInterlopers(known)
+    this.#certify(known)
+    return known
+  }
+
+  #begin(holder: Holder, lease: HeldLease): Belief {
+    const { owner, node } = lease.certificate.req.body
     const mask = maskOf(lease.resources)
-    const belief = { lease, holder, owner: `${node} ${owner}`, mask, order: this.#certified.length, wasValid: false }
-    for (const earlier of this.#certified) {
-      if ((earlier.mask & mask) === 0) continue
-      const [before, after] = [earlier.lease.fencingToken, lease.fencingToken]
-      if (after === before || (after < before && earlier.owner !== belief.owner)) {
-        this.#violations.add('I2', `token ${after} was certified after ${before} (${describe(earlier, belief)})`)
-      }
-    }
-    this.#certified.push(belief)
-    this.#current.set(lease.leaseId, belief)
-    this.#onCertified(lease)
+    const belief = { lease, holder, owner: `${node} ${owner}`, mask, order: 0, wasValid: false }
+    this.#known.set(lease.leaseId, belief)
+    this.#certify(belief)
     return belief
+  }
+
+  #certify(belief: Belief): void {
+    const token = belief.lease.fencingToken
+    for (const earlier of this.#certified) {
+      if (earlier.belief === belief || !areRivals(earlier.belief, belief)) continue
+      if (earlier.token < token || !areComparable(earlier.token, token)) continue
+      this.#violations.add('I2', `${token} was certified after ${earlier.token} (${both(earlier.belief, belief)})`)
+    }
+    belief.order = this.#certified.push({ belief, token }) - 1
+    this.#onCertified(belief.lease)
   }
 
   #refresh(belief: Belief): void {
@@ -80,21 +107,26 @@ export class Beliefs {
   }
 
   #checkExclusion(belief: Belief): void {
-    for (const other of this.#current.values()) {
-      if ((other.mask & belief.mask) === 0 || other.owner === belief.owner) continue
-      other.wasValid = other.holder.leases.isValid(other.lease.leaseId)
-      if (other.wasValid) this.#violations.add('I1', `two holders at once (${describe(other, belief)})`)
+    for (const mine of this.#ofHolder.values()) {
+      for (const other of mine) {
+        if (!areRivals(other, belief) || !other.holder.leases.isValid(other.lease.leaseId)) continue
+        if (!areComparable(other.lease.fencingToken, belief.lease.fencingToken)) continue
+        this.#violations.add('I1', `two holders at once (${both(other, belief)})`)
+      }
     }
   }
 
   #checkInterlopers(belief: Belief): void {
     for (let i = belief.order + 1; i < this.#certified.length; i++) {
       const later = this.#certified[i]
-      if (!later || (later.mask & belief.mask) === 0 || later.owner === belief.owner) continue
-      this.#violations.add('I2b', `valid again although another was certified since (${describe(belief, later)})`)
+      if (!later || !areRivals(later.belief, belief)) continue
+      if (!areComparable(later.token, belief.lease.fencingToken)) continue
+      this.#violations.add('I2b', `valid again although another was certified since (${both(belief, later.belief)})`)
     }
   }
 }
 
-const describe = (a: Belief, b: Belief): string =>
-  [a, b].map(({ lease, owner }) => `${lease.leaseId.slice(0, 6)} of …${owner.slice(-24)}`).join(', then ')
+const areRivals = (a: Belief, b: Belief): boolean => (a.mask & b.mask) !== 0 && a.owner !== b.owner
+
+const nameOf = ({ lease, owner }: Belief): string => `${lease.leaseId.slice(0, 6)} of …${owner.slice(-24)}`
+const both = (a: Belief, b: Belief): string => `${nameOf(a)}, then ${nameOf(b)}`

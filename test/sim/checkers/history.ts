@@ -1,5 +1,6 @@
 import { leavesOf, type Mask } from '../universe.ts'
 import type { Violations } from '../violations.ts'
+import { lineOf } from './lines.ts'
 
 /** One acquisition as an agent saw it, in true time. */
 export type Operation = {
@@ -26,15 +27,16 @@ export class History {
   }
 
   check(violations: Violations): void {
-    const byLeaf = new Map<number, Operation[]>()
+    const byThing = new Map<string, Operation[]>()
     for (const operation of this.#operations) {
       for (const leaf of leavesOf(operation.mask)) {
-        const known = byLeaf.get(leaf)
+        const thing = `${leaf} ${lineOf(operation.token)}`
+        const known = byThing.get(thing)
         if (known) known.push(operation)
-        else byLeaf.set(leaf, [operation])
+        else byThing.set(thing, [operation])
       }
     }
-    for (const operations of byLeaf.values()) {
+    for (const operations of byThing.values()) {
       checkOrder(operations, violations)
       checkDisjoint(operations, violations)
     }

@@ -1,6 +1,7 @@
 import { decode } from 'cborg'
-import { tokenNumber } from '../../../protocols/lease/messages.ts'
+import { tokenNumber, type Config } from '../../../protocols/lease/messages.ts'
 import type { VoterRecord } from '../../../protocols/lease/records.ts'
+import { WAIT_OUT_MS } from '../../../protocols/lease/voter-state.ts'
 import type { JournalObserver } from '../ports/sim-journal.ts'
 import { leavesOf, maskOf, type Mask } from '../universe.ts'
 import type { Violations } from '../violations.ts'
@@ -13,9 +14,10 @@ type Lease = { readonly node: string; readonly lid: string }
 const ROUNDING_MS = 1e-3
 
 /**
- * What one voter has promised, followed from its journal alone: I5 (no two live conflicting promises), I10 (no promise
- * is shortened, the floor never falls), L2.4.6 (released stays released) and I2 where it begins (a token below that of
- * an earlier overlapping lease is never granted).
+ * What one voter has promised, followed from its journal alone: I5 (no grant against a live promise; promises that it
+ * took over from other voters may well conflict with each other), I10 (no promise is shortened, the floor never falls),
+ * L2.4.6 (released stays released), L2.7 (nothing is granted in a sealed epoch, or before a wait is over) and I2 where
+ * it begins (a token below that of an earlier overlapping lease is never granted).
  */
 export class VoterPromises implements JournalObserver {
   readonly #name: string
@@ -27,9 +29,13 @@ export class VoterPromises implements JournalObserver {
   #highest = new Map<number, { token: number; lease: string }>()
   #floor = 0
   #counter = 0
+  #epoch = 0
+  #isSealed = false
+  #waitsUntilMs: number | undefined
   /** Incarnations and counters of grants that are on the disk. */
   #durable = new Map<string, Set<number>>()
-  #inc = ''
+  /** The voter identity on the disk. */
+  durableInc = ''
   readonly count = { grants: 0, renewals: 0, compactions: 0 }
 
   constructor(name: string, monoMs: () => number, violations: Violations) {
@@ -51,14 +57,20 @@ export class VoterPromises implements JournalObserver {
     const record = decode(bytes) as VoterRecord
     if (record.t === 'grant') this.#checkGrant(record)
     if (record.t === 'exp') this.#checkExpiry(record)
-    if (record.t === 'grant' || record.t === 'renew') this.#checkCounter(record)
+    if (record.t === 'grant' || record.t === 'renew') this.#checkMayGrant()
+    if (record.t === 'ready') this.#checkReady()
+    if (isNumbered(record)) this.#checkCounter(record)
+    if (record.t === 'floor') this.#checkFloor(record)
     this.#apply(record)
   }
 
   durable = (bytes: Uint8Array): void => {
     const record = decode(bytes) as VoterRecord
-    if (record.t === 'init') this.#durable.set(record.inc, this.#durable.get(record.inc) ?? new Set())
-    if (record.t === 'grant' || record.t === 'renew') this.#durable.get(this.#inc)?.add(record.vseq)
+    if (record.t === 'init') {
+      this.durableInc = record.inc
+      this.#durable.set(record.inc, this.#durable.get(record.inc) ?? new Set())
+    }
+    if (isNumbered(record)) this.#durable.get(this.durableInc)?.add(record.vseq)
   }
 
   compacted = (records: readonly Uint8Array[]): void => {
@@ -74,12 +86,17 @@ export class VoterPromises implements JournalObserver {
     this.#released = new Set()
     this.#highest = new Map()
     this.#counter = 0
+    this.#epoch = 0
+    this.#isSealed = false
+    this.#waitsUntilMs = undefined
     for (const bytes of records) this.#apply(decode(bytes) as VoterRecord)
     for (const promise of this.#live.values()) promise.deadlineMs = this.#monoMs() + promise.ttlMaxMs
+    if (this.#waitsUntilMs !== undefined) this.#waitsUntilMs = this.#monoMs() + WAIT_OUT_MS
   }
 
   /** The disk is gone, and with it what every grant of its incarnations rested on. */
   wiped(): void {
+    this.durableInc = ''
     this.#durable = new Map()
     this.#live = new Map()
     this.#floor = 0
@@ -111,7 +128,17 @@ export class VoterPromises implements JournalObserver {
     if (leftMs > ROUNDING_MS) this.#report('I10', `shortened a promise by ${leftMs.toFixed(0)} ms`)
   }
 
-  #checkCounter({ vseq }: Recorded<'grant' | 'renew'>): void {
+  #checkMayGrant(): void {
+    if (this.#isSealed) this.#report('L2.7', `grants in epoch ${this.#epoch}, which it has sealed`)
+    if (this.#waitsUntilMs !== undefined) this.#report('L2.7', 'grants although it has to wait')
+  }
+
+  #checkReady(): void {
+    const leftMs = (this.#waitsUntilMs ?? Infinity) - this.#monoMs()
+    if (leftMs > ROUNDING_MS) this.#report('L2.7', `waits ${leftMs.toFixed(0)} ms less than it has to`)
+  }
+
+  #checkCounter({ vseq }: Numbered): void {
     if (vseq <= this.#counter) this.#report('I10', `uses counter ${vseq} after ${this.#counter}`)
   }
 
@@ -126,8 +153,29 @@ export class VoterPromises implements JournalObserver {
     if ('vseq' in record) this.#counter = Math.max(this.#counter, record.vseq)
     switch (record.t) {
       case 'init':
-        this.#inc = record.inc
+      case 'estate':
         return
+      case 'epoch': {
+        const { epoch } = decode(record.config.b) as Config
+        if (epoch <= this.#epoch) this.#report('I10', `enters epoch ${epoch} after ${this.#epoch}`)
+        this.#epoch = epoch
+        this.#isSealed = false
+        this.#waitsUntilMs = record.waits ? nowMs + WAIT_OUT_MS : undefined
+        for (const promise of this.#live.values()) {
+          promise.deadlineMs = Math.max(promise.deadlineMs, nowMs + promise.ttlMaxMs)
+        }
+        return
+      }
+      case 'ready':
+        this.#waitsUntilMs = undefined
+        return
+      case 'prom':
+        return
+      case 'seal':
+        this.#isSealed = true
+        return
+      case 'import':
+        return this.#import(record)
       case 'grant': {
         this.count.grants += 1
         const mask = maskOf(record.res)
@@ -159,6 +207,16 @@ export class VoterPromises implements JournalObserver {
     }
   }
 
+  #import({ grant }: Recorded<'import'>): void {
+    const lease = nameOf(grant)
+    if (this.#released.has(lease)) return
+    const old = this.#live.get(lease)
+    const ttlMaxMs = Math.max(grant.ttlMax, old?.ttlMaxMs ?? 0)
+    const deadlineMs = Math.max(this.#monoMs() + grant.ttlMax, old?.deadlineMs ?? 0)
+    this.#live.set(lease, { owner: `${grant.node} ${grant.owner}`, mask: maskOf(grant.res), ttlMaxMs, deadlineMs })
+    this.#remember(maskOf(grant.res), tokenNumber(grant.token), lease)
+  }
+
   #remember(mask: Mask, token: number, lease: string): void {
     for (const leaf of leavesOf(mask)) {
       if ((this.#highest.get(leaf)?.token ?? 0) <= token) this.#highest.set(leaf, { token, lease })
@@ -169,6 +227,10 @@ export class VoterPromises implements JournalObserver {
     this.#violations.add(rule, `${this.#name} ${what}`)
   }
 }
+
+type Numbered = Recorded<'grant' | 'renew' | 'prom' | 'seal'>
+const isNumbered = (record: VoterRecord): record is Numbered =>
+  record.t === 'grant' || record.t === 'renew' || record.t === 'prom' || record.t === 'seal'
 
 const nameOf = ({ node, lid }: Lease): string => `${node} ${lid}`
 const short = (lease: string): string => lease.slice(-32, -26)

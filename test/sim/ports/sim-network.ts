@@ -110,6 +110,11 @@ export class SimNetwork {
     this.#reconsider(this.#endpoints.get(from), this.#endpoints.get(to))
   }
 
+  /** Whether anything gets through from one to the other. */
+  isOpen(from: PeerId, to: PeerId): boolean {
+    return !this.#isCut(from, to)
+  }
+
   /** Aborts all channels between the two. */
   reset(a: PeerId, b: PeerId): void {
     for (const end of this.#endpoints.get(a)?.channels ?? []) if (end.peer === b) end.abort(LOST)
