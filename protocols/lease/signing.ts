@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { PeerId } from '../../crdt/ids.ts'
-import { decodeCanonical, encodeCanonical } from '../codec.ts'
+import { decodeCanonical, encodeCanonical, equalBytes } from '../codec.ts'
 import { Bytes, Hash, Signature, type Crypto, type Signer } from '../crypto.ts'
 
 export type LeaseKind =
@@ -66,7 +66,7 @@ export class Signatures {
   readonly #keys: Keys
   readonly #tags = new Map<LeaseKind, Uint8Array>()
   readonly #batchTag: Uint8Array
-  readonly #checked = new Set<string>()
+  readonly #checked = new Map<number, Checked>()
 
   constructor(keys: Keys) {
     this.#keys = keys
@@ -102,7 +102,7 @@ export class Signatures {
     const root = tree.at(-1)?.[0]
     if (!root) return []
     const sig = signer.sign(this.#rootBytes(root))
-    this.#remember(rootKey(this.self, root, sig))
+    this.#remember({ by: this.self, root, sig })
     return drafts.map((_, at) => ({ sig, path: pathOf(tree, at), at }))
   }
 
@@ -114,10 +114,10 @@ export class Signatures {
       (node, sibling, level) => inner(this.#keys.crypto, (at >> level) & 1 ? [sibling, node] : [node, sibling]),
       this.#leaf(signed),
     )
-    const key = rootKey(by, root, sig)
-    if (this.#checked.has(key)) return true
+    const known = this.#checked.get(keyOf(sig))
+    if (known && known.by === by && equalBytes(known.root, root) && equalBytes(known.sig, sig)) return true
     if (!this.#keys.crypto.verify(by, this.#rootBytes(root), sig)) return false
-    this.#remember(key)
+    this.#remember({ by, root, sig })
     return true
   }
 
@@ -132,12 +132,18 @@ export class Signatures {
     return joined([this.#batchTag, root])
   }
 
-  #remember(key: string): void {
-    this.#checked.add(key)
-    const [oldest] = this.#checked
-    if (this.#checked.size > CHECKED_ROOTS_MAX && oldest !== undefined) this.#checked.delete(oldest)
+  #remember(checked: Checked): void {
+    this.#checked.set(keyOf(checked.sig), checked)
+    if (this.#checked.size <= CHECKED_ROOTS_MAX) return
+    const oldest = this.#checked.keys().next()
+    if (!oldest.done) this.#checked.delete(oldest.value)
   }
 }
+
+type Checked = { readonly by: PeerId; readonly root: Uint8Array; readonly sig: Uint8Array }
+
+/** Of a signature: enough to find it. What is found is compared as a whole. */
+const keyOf = (sig: Uint8Array): number => sig.subarray(0, 6).reduce((key, byte) => key * 256 + byte, 0)
 
 /** Leaves and inner nodes start differently, so that none can pass for the other (RFC 6962, section 2.1). */
 const LEAF = Uint8Array.of(0)
@@ -178,6 +184,3 @@ function joined(parts: readonly Uint8Array[]): Uint8Array {
   }
   return bytes
 }
-
-const rootKey = (by: PeerId, root: Uint8Array, sig: Uint8Array): string =>
-  `${by}${String.fromCharCode(...root)}${String.fromCharCode(...sig)}`

@@ -2,6 +2,7 @@
 const NAMES = [
   'schedules',
   'simulatedMs',
+  'cpuMs',
   'events',
   'acquireCalls',
   'acquisitions',
@@ -29,26 +30,37 @@ const NAMES = [
   'deniedRecovering',
   'deniedLimit',
   'deniedMalformed',
-  'rollbackQuestions',
   'freeHints',
-  'outbids',
   'changesTried',
   'changesMade',
   'changesSuperseded',
   'changesUnanswered',
   'changesRefused',
+  'lastChanges',
+  'setsForced',
   'epochsDecided',
-  'waitedOut',
+  'sealedFinished',
+  'outbids',
+  'importConflicts',
+  'waitsBegun',
+  'waitsEnded',
   'framesSent',
   'framesDropped',
   'framesDuplicated',
   'framesLate',
   'crashes',
   'reboots',
+  'restarts',
   'voterRestores',
   'compactions',
+  'syncFailures',
+  'votersStopped',
   'suspends',
   'diskWipes',
+  'rollbacks',
+  'rollbackQuestions',
+  'quarantined',
+  'equivocations',
   'partitions',
   'oneWayCuts',
   'resets',
@@ -59,49 +71,23 @@ const NAMES = [
   'staleWritesRejected',
   'lastWritesHandedOn',
   'probesPassed',
+  'probesSkippedRemoved',
   'probesSkippedQuorumLost',
+  'contests',
+  'contestTurns',
+  'contestCalls',
+  'contestWaitMs',
+  'contestWaitMsMax',
 ] as const
 
 export type CountName = (typeof NAMES)[number]
 export type Counts = Record<CountName, number>
 
+/** What honest agents and voters never get to hear. */
+const NEVER: ReadonlySet<CountName> = new Set(['refusedLimit', 'deniedLimit', 'deniedMalformed'])
+
 /** What has to happen somewhere in a run that is large enough; a run without it has proved nothing about it. */
-export const SOMETIMES: readonly CountName[] = [
-  'acquisitions',
-  'renewals',
-  'suspended',
-  'resumed',
-  'lost',
-  'expired',
-  'diedHolding',
-  'refusedHeld',
-  'refusedNoQuorum',
-  'refusedBehind',
-  'deniedConflict',
-  'deniedStale',
-  'deniedReleased',
-  'deniedRevoked',
-  'freeHints',
-  'framesDropped',
-  'framesDuplicated',
-  'framesLate',
-  'crashes',
-  'reboots',
-  'voterRestores',
-  'compactions',
-  'suspends',
-  'diskWipes',
-  'partitions',
-  'oneWayCuts',
-  'resets',
-  'clockSteps',
-  'rateChanges',
-  'removals',
-  'staleWritesRejected',
-  'lastWritesHandedOn',
-  'probesPassed',
-  'probesSkippedQuorumLost',
-]
+export const SOMETIMES: readonly CountName[] = NAMES.filter((name) => !NEVER.has(name))
 
 /** From so many schedules on, all of `SOMETIMES` must have happened. */
 export const VACUOUS_FROM_SCHEDULES = 2000
@@ -109,7 +95,9 @@ export const VACUOUS_FROM_SCHEDULES = 2000
 export const emptyCounts = (): Counts => Object.fromEntries(NAMES.map((name) => [name, 0])) as Counts
 
 export function addCounts(total: Counts, more: Counts): void {
-  for (const name of NAMES) total[name] += more[name]
+  for (const name of NAMES) {
+    total[name] = name.endsWith('Max') ? Math.max(total[name], more[name]) : total[name] + more[name]
+  }
 }
 
 /** Names of what should have happened and did not. */

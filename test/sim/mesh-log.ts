@@ -1,7 +1,7 @@
 import { ok, type Result } from '../../crdt/result.ts'
-import type { PeerId } from '../../crdt/ids.ts'
 import type { Membership } from '../../protocols/membership/membership.ts'
 import type { VoterLog } from '../../node/services/leases/voter-change.ts'
+import type { Counts } from './counts.ts'
 import type { Prng } from './ports/prng.ts'
 import type { SimNetwork } from './ports/sim-network.ts'
 import type { VirtualTime } from './ports/virtual-time.ts'
@@ -14,7 +14,12 @@ const RETRY_MS = 2000
 /** Until a record is durable where it was written. */
 const WRITE_MS_MAX = 50
 
-type Deps = { readonly time: VirtualTime; readonly prng: Prng; readonly network: SimNetwork }
+type Deps = {
+  readonly time: VirtualTime
+  readonly prng: Prng
+  readonly network: SimNetwork
+  readonly counts: Counts
+}
 
 /** Stands for the replicated membership log: every node keeps what it has heard of, and tells the others. */
 export class MeshLog {
@@ -43,7 +48,10 @@ export class MeshLog {
       })
     const by = host.peer
     return {
-      publishSealed: (bytes) => publish({ is: 'voters', set: { kind: 'sealed', bytes, by } }),
+      publishSealed: (bytes) => {
+        if (host.changesRunning === 0) this.#deps.counts.sealedFinished += 1
+        return publish({ is: 'voters', set: { kind: 'sealed', bytes, by } })
+      },
       publishForced: (bytes, reason) => publish({ is: 'voters', set: { kind: 'forced', bytes, reason, by } }),
       publishFault: (proof) => publish({ is: 'fault', proof }),
     }
@@ -73,5 +81,3 @@ export class MeshLog {
     })
   }
 }
-
-export const peersOf = (hosts: Iterable<SimHost>): PeerId[] => [...hosts].map(({ peer }) => peer)

@@ -1,10 +1,12 @@
 import { Worker } from 'node:worker_threads'
 import { addTally, emptyTally, type Tally } from './batch.ts'
+import type { Shape } from './swarm.ts'
 import type { Job } from './worker.ts'
 
 export type PoolOptions = {
   readonly firstSeed: number
   readonly seeds: number
+  readonly shape: Shape
   readonly jobs: number
   /** So many of the seeds run twice. */
   readonly determinism: number
@@ -18,7 +20,7 @@ export async function runPool(options: PoolOptions): Promise<Tally> {
   let next = 0
   const takeJob = (): Job | undefined => {
     if (next >= options.seeds || options.signal.aborted) return undefined
-    const job = { seed: options.firstSeed + next, twice: next < options.determinism }
+    const job = { seed: options.firstSeed + next, shape: options.shape, twice: next < options.determinism }
     next += 1
     return job
   }

@@ -8,37 +8,52 @@ const VOTERS_MAX = 5
 /** Share of changes that two admins begin at the same time. */
 const RIVAL_RATE = 0.3
 const RIVAL_MS_MAX = 2000
+/** Sets by force in one world: each makes its voters wait for eleven minutes. */
+const FORCED_MAX = 2
 
 /** An admin, or two at once, say who votes from now on. */
 export function reconfigure(world: World, prng: Prng): void {
-  begin(world, prng)
-  if (prng.chance(RIVAL_RATE)) world.time.after(prng.between(0, RIVAL_MS_MAX), () => begin(world, prng))
+  withRival(world, prng, () => begin(world, prng, {}))
 }
 
-function begin(world: World, prng: Prng): void {
+/** The same, without asking the voters so far. */
+export function forceVoters(world: World, prng: Prng): void {
+  if (world.counts.setsForced >= FORCED_MAX) return
+  withRival(world, prng, () => begin(world, prng, { force: { reason: 'simulated' } }))
+}
+
+function withRival(world: World, prng: Prng, begin: () => void): void {
+  begin()
+  if (prng.chance(RIVAL_RATE)) world.time.after(prng.between(0, RIVAL_MS_MAX), begin)
+}
+
+function begin(world: World, prng: Prng, how: Pick<VoterChange, 'force'>): void {
   const admins = world.hosts.slice(0, world.plan.admins).filter((host) => host.process && !world.removed.has(host))
   if (admins.length === 0 || world.isEnding) return
   const { process } = prng.pick(admins)
-  if (process) void change(world, process, { members: drawVoters(world, prng).map(({ name }) => name) })
+  if (process) void changeVoters(world, process, { members: drawVoters(world, prng), ...how })
 }
 
-function drawVoters(world: World, prng: Prng): SimHost[] {
-  const left = world.hosts.filter((host) => !world.removed.has(host))
+export function drawVoters(world: World, prng: Prng): string[] {
+  const left: SimHost[] = world.hosts.filter((host) => !world.removed.has(host))
   const count = prng.int(1, Math.min(VOTERS_MAX, left.length))
   const drawn: SimHost[] = []
   while (drawn.length < count) drawn.push(...left.splice(prng.int(0, left.length - 1), 1))
-  return drawn
+  return drawn.map(({ name }) => name)
 }
 
-/** Asks one node's own service for it. */
-export async function change(world: World, { leases, host }: Process, wanted: VoterChange): Promise<string> {
+/** Asks one node's own service for it. Resolves with how it ended. */
+export async function changeVoters(world: World, { leases, host }: Process, wanted: VoterChange): Promise<string> {
   const { counts } = world
   counts.changesTried += 1
-  world.trace?.(`${host.name} wants ${wanted.members.join(', ')} to vote`)
+  host.changesRunning += 1
+  world.trace?.(`${host.name} wants ${wanted.members.join(', ')} to vote${wanted.force ? ', by force' : ''}`)
   const changed = await leases.changes.set(wanted)
+  host.changesRunning -= 1
   const outcome = changed.ok ? 'done' : changed.error.code
   world.trace?.(`${host.name} hears about its change: ${outcome}`)
-  if (changed.ok) counts.changesMade += 1
+  if (changed.ok && wanted.force) counts.setsForced += 1
+  else if (changed.ok) counts.changesMade += 1
   else if (outcome === 'superseded') counts.changesSuperseded += 1
   else if (outcome === 'quorum_unreachable') counts.changesUnanswered += 1
   else counts.changesRefused += 1

@@ -1,7 +1,7 @@
 import { endWorld } from './end-phase.ts'
 import type { Counts } from './counts.ts'
 import { startFaults } from './faults.ts'
-import { drawPlan, type Plan } from './swarm.ts'
+import { drawPlan, type Plan, type Shape } from './swarm.ts'
 import { World } from './world.ts'
 
 export type Outcome = {
@@ -12,15 +12,19 @@ export type Outcome = {
   readonly hash: string
 }
 
+/** Lines of the trace that are kept for whoever wants to know how it came to a violation. */
+const TAIL_MAX = 60
+
 /** One schedule from its first start to its last probe. */
-export async function runSeed(seed: number, trace?: (line: string) => void): Promise<Outcome> {
-  return await runPlan(drawPlan(seed), trace)
+export async function runSeed(seed: number, shape: Shape = {}, trace?: (line: string) => void): Promise<Outcome> {
+  return await runPlan(drawPlan(seed, shape), trace)
 }
 
 export async function runPlan(plan: Plan, trace?: (line: string) => void): Promise<Outcome> {
   const world = new World(plan)
   const { time, counts, violations } = world
   if (trace) world.trace = (what) => trace(`${(time.nowMs / 1000).toFixed(3).padStart(9)} s  ${what}`)
+  violations.onAdd = (violation) => world.trace?.(`${VIOLATION} ${violation}`)
   const onBug = (error: unknown): void => violations.add('bug', describe(error))
   process.on('unhandledRejection', onBug)
   try {
@@ -38,6 +42,23 @@ export async function runPlan(plan: Plan, trace?: (line: string) => void): Promi
   return { plan, counts, violations: violations.found, hash: `${time.count}/${time.hash.toString(16)}` }
 }
 
+/** The last lines before the first violation: the schedule is run once more for them. */
+export async function tailOf(seed: number, shape: Shape): Promise<string[]> {
+  const tail: string[] = []
+  let isOver = false
+  const keep = (line: string): void => {
+    if (isOver) return
+    tail.push(line)
+    if (tail.length > TAIL_MAX) tail.shift()
+    if (line.includes(VIOLATION)) isOver = true
+  }
+  await runSeed(seed, shape, keep)
+  return tail
+}
+
+/** How a violation begins in a trace. */
+export const VIOLATION = '!!!'
+
 function summarise({ counts, time, network, store, hosts, ballots }: World): void {
   counts.epochsDecided = ballots.decisions
   counts.schedules = 1
@@ -52,6 +73,8 @@ function summarise({ counts, time, network, store, hosts, ballots }: World): voi
   for (const { promises } of hosts) {
     counts.renewals += promises.count.renewals
     counts.compactions += promises.count.compactions
+    counts.importConflicts += promises.count.importConflicts
+    counts.waitsEnded += promises.count.waitsEnded
   }
 }
 

@@ -17,6 +17,7 @@ import { SimDisk } from './ports/sim-disk.ts'
 import { openSimJournal } from './ports/sim-journal.ts'
 import { createSimLog } from './sim-log.ts'
 import { nameOfNode, withRecord, type LogRecord } from './sim-membership.ts'
+import { Violations } from './violations.ts'
 import { answerOf, type Answer } from './wire.ts'
 import type { World } from './world.ts'
 
@@ -28,6 +29,7 @@ export type Process = {
   readonly host: SimHost
   readonly leases: RunningLeaseService
   readonly voter: LeaseVoter
+  readonly journal: LeaseJournal
 }
 
 type VoterDeps = Omit<Parameters<typeof openLeaseVoter>[0], 'journal'>
@@ -41,15 +43,20 @@ const COMPACT_RATE = 0.2
 export class SimHost {
   readonly peer: PeerId
   readonly name: string
+  /** Whether its disk is rolled back again and again. */
+  readonly isFaulty: boolean
   readonly clock: SimClock
   readonly disk: SimDisk<Uint8Array[]>
   readonly notes: Notebook
   readonly promises: VoterPromises
   readonly answers: SignedAnswers
   process: Process | undefined
+  /** Changes of the voters that somebody is waiting for here. */
+  changesRunning = 0
   #membership: Membership | undefined
   #life: Life | undefined
   #boot = 0
+  #copy: Uint8Array[] | undefined
   readonly #world: World
   readonly #prng: Prng
 
@@ -58,14 +65,17 @@ export class SimHost {
     this.#prng = world.prng.fork(`host ${n}`)
     this.peer = peer
     this.name = nameOfNode(n)
+    this.isFaulty = world.plan.kind === 'rollback' && n === 0
     this.clock = new SimClock(world.time, {
       bootMs: this.#prng.between(0, REBOOT_MS_MAX),
       wallMs: WALL_START_MS + this.#prng.between(-1e6, 1e6),
     })
     this.disk = new SimDisk<Uint8Array[]>(() => [], world.plan.disk, this.#prng.fork('disk'))
     this.notes = new Notebook(world.time, this.#prng.fork('notes'))
-    this.promises = new VoterPromises(this.name, () => this.clock.monoMs(), world.violations)
-    this.answers = new SignedAnswers(this.name, this.promises, world.violations)
+    // Of a voter that forgets what it did nobody expects that it keeps its word: the others make up for it.
+    const violations = this.isFaulty ? new Violations() : world.violations
+    this.promises = new VoterPromises(this.name, () => this.clock.monoMs(), violations)
+    this.answers = new SignedAnswers(this.name, this.promises, violations)
   }
 
   get isUp(): boolean {
@@ -118,7 +128,8 @@ export class SimHost {
       random: this.#prng.fork(`process ${++this.#boot}`),
       log: createSimLog(this.name, world),
     }
-    const voter = this.#tapped(await this.#openVoter(deps, life))
+    const journal = this.#journal(life, clock)
+    const voter = this.#tapped(await this.#openVoter(deps, journal))
     const leases = createLeaseService({
       ...deps,
       timings: world.plan.timings,
@@ -129,8 +140,20 @@ export class SimHost {
       isOnline: () => true,
       voter,
     })
-    this.process = { life, clock, peer, host: this, leases, voter }
+    this.process = { life, clock, peer, host: this, leases, voter, journal }
     world.started(this, this.process)
+  }
+
+  /** The process ends as it should; resolves when it has. */
+  async stop(): Promise<void> {
+    const { process } = this
+    if (!process) return
+    this.#world.trace?.(`${this.name} stops`)
+    await process.leases.close()
+    await process.voter.close()
+    await process.journal.close()
+    // It may have died while it was at it.
+    if (this.process === process) this.crash(false)
   }
 
   /** The process ends at once; with `reboot` the clocks start anew. */
@@ -139,6 +162,7 @@ export class SimHost {
     this.#world.trace?.(`${this.name} ${reboot ? 'loses power' : 'dies'}`)
     this.#life.isAlive = false
     this.#life = undefined
+    this.changesRunning = 0
     this.clock.dropTimers()
     if (this.clock.isSuspended) this.clock.resume()
     if (reboot) this.clock.reboot(this.#prng.between(0, REBOOT_MS_MAX))
@@ -182,6 +206,19 @@ export class SimHost {
     this.promises.wiped()
   }
 
+  copyDisk(): void {
+    this.#copy = [...this.disk.state]
+  }
+
+  /** The disk is again what it was when it was copied; false when it never was. */
+  rollBack(): boolean {
+    if (!this.#copy) return false
+    this.crash(true)
+    this.#world.trace?.(`the disk of ${this.name} is rolled back`)
+    this.disk.state = [...this.#copy]
+    return true
+  }
+
   /** Sees everything that leaves this voter, also what does not go over the network. */
   answered(answer: Answer): void {
     const { counts, ballots, trace } = this.#world
@@ -198,8 +235,7 @@ export class SimHost {
     return openSimJournal(this.disk, { life, clock }, this.promises)
   }
 
-  async #openVoter(deps: VoterDeps, life: Life): Promise<LeaseVoter> {
-    const journal = this.#journal(life, deps.clock)
+  async #openVoter(deps: VoterDeps, journal: LeaseJournal): Promise<LeaseVoter> {
     const hasHistory = this.disk.state.length > 2
     if (hasHistory) this.#world.counts.voterRestores += 1
     if (hasHistory && this.#prng.chance(COMPACT_RATE)) await this.#compact(journal, deps)

@@ -4,7 +4,10 @@ import type { World } from './world.ts'
 
 /** What a node may complain about when its machine or its voters break, and how often it did. */
 const EXPECTED: readonly (readonly [beginning: string, count: CountName])[] = [
-  ['promises of the voters before are unknown', 'waitedOut'],
+  ['promises of the voters before are unknown', 'waitsBegun'],
+  ['The voter journal could not be written', 'votersStopped'],
+  ['The disk of this voter was rolled back', 'quarantined'],
+  ['a voter has signed two grants that contradict each other', 'equivocations'],
 ]
 
 /** Interruptions are counted; whatever else a node calls an error or a warning has no place in a mesh of honest nodes. */

@@ -8,7 +8,8 @@ const DIRECTORIES = 2
 export const FILES_MAX = 3
 
 const directory = (n: number): Resource => ({ kind: 'path', key: `d${n}`, mode: 'subtree' })
-const file = (n: number): Resource => ({ kind: 'path', key: `d${n % DIRECTORIES}/f${n}`, mode: 'exact' })
+/** One of the files that everybody wants. */
+export const hotFile = (n: number): Resource => ({ kind: 'path', key: `d${n % DIRECTORIES}/f${n}`, mode: 'exact' })
 
 /** The whole tree: what a liveness probe asks for. */
 export const EVERYTHING: Resource = { kind: 'path', key: '', mode: 'subtree' }
@@ -18,7 +19,7 @@ const fileBit = (n: number): Mask => 1 << n
 const restBit = (n: number): Mask => 1 << (FILES_MAX + n)
 
 const MASKS = new Map<string, Mask>()
-for (let n = 0; n < FILES_MAX; n++) MASKS.set(file(n).key, fileBit(n))
+for (let n = 0; n < FILES_MAX; n++) MASKS.set(hotFile(n).key, fileBit(n))
 for (let d = 0; d < DIRECTORIES; d++) {
   let mask = restBit(d)
   for (let n = d; n < FILES_MAX; n += DIRECTORIES) mask |= fileBit(n)
@@ -43,9 +44,9 @@ export function* leavesOf(mask: Mask): Generator<number> {
 /** 60 % one file, 20 % a directory, 20 % several things at once. */
 export function drawResources(prng: Prng, hotFiles: number): Resource[] {
   const kind = prng.fraction()
-  if (kind < 0.6) return [file(prng.int(0, hotFiles - 1))]
+  if (kind < 0.6) return [hotFile(prng.int(0, hotFiles - 1))]
   if (kind < 0.8) return [directory(prng.int(0, DIRECTORIES - 1))]
-  const all = Array.from({ length: hotFiles }, (_, n) => file(n))
+  const all = Array.from({ length: hotFiles }, (_, n) => hotFile(n))
   const some = all.filter(() => prng.chance(0.7))
   if (prng.chance(0.3)) some.push(directory(prng.int(0, DIRECTORIES - 1)))
   return some.length > 0 ? some : all

@@ -4,8 +4,12 @@ const KEPT_MAX = 20
 /** What a run did that it must never do. */
 export class Violations {
   readonly found: string[] = []
+  /** Told of each. */
+  onAdd: (violation: string) => void = () => undefined
 
   add(rule: string, what: string): void {
-    if (this.found.length < KEPT_MAX) this.found.push(`[${rule}] ${what}`)
+    const violation = `[${rule}] ${what}`
+    this.onAdd(violation)
+    if (this.found.length < KEPT_MAX) this.found.push(violation)
   }
 }

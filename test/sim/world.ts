@@ -13,7 +13,7 @@ import { Beliefs } from './checkers/beliefs.ts'
 import { faultsOf } from './checkers/certificates.ts'
 import { History } from './checkers/history.ts'
 import { emptyCounts, type Counts } from './counts.ts'
-import { drawRate } from './faults.ts'
+import { drawRate } from './machine-faults.ts'
 import { FencedStore } from './fenced-store.ts'
 import { MeshLog } from './mesh-log.ts'
 import { Prng } from './ports/prng.ts'
@@ -28,6 +28,8 @@ import { answersIn } from './wire.ts'
 
 /** Long enough for every first start. */
 const FOUNDING_MS = 30_000
+/** Until a certificate has arrived with everybody. */
+const SHOWN_MS = 1000
 
 /** Nodes with production code inside, on simulated machines; everything follows from the plan's seed. */
 export class World {
@@ -96,6 +98,18 @@ export class World {
     return inc !== undefined && host.promises.durableInc === inc
   }
 
+  /** Whether enough voters of the newest set are there, are who they were, and were not convicted of anything. */
+  get hasQuorum(): boolean {
+    const able = this.hosts.filter((host) => this.isVoterIntact(host) && !this.removed.has(host))
+    const trusted = able.filter(({ peer, promises }) => !this.#sets.isConvicted(peer, promises.durableInc))
+    return trusted.length >= this.set.quorum
+  }
+
+  /** The one whose disk is not to be trusted, in such a world. */
+  get faultyHost(): SimHost | undefined {
+    return this.hosts.find(({ isFaulty }) => isFaulty)
+  }
+
   /** Makes the voter identities and the configuration, then starts every node. */
   async found(): Promise<void> {
     const voters: Voter[] = []
@@ -112,8 +126,8 @@ export class World {
       admins: this.plan.admins,
       leaseConfig: encodeCanonical(pack(signatures.sign('config', config))),
     })
-    const { time, network } = this
-    this.#log = new MeshLog({ time, network, prng: this.prng.fork('log') }, this.hosts, membership)
+    const { time, network, counts } = this
+    this.#log = new MeshLog({ time, network, counts, prng: this.prng.fork('log') }, this.hosts, membership)
     for (const host of this.hosts) {
       if (this.plan.drift) host.clock.setRate(drawRate(this.prng))
       host.join(membership)
@@ -169,10 +183,17 @@ export class World {
     const wrong = epoch ? faultsOf(certificate, epoch.set.config.body) : ['nobody ever heard of its voters']
     const others = this.hosts.flatMap(({ process }) => process ?? []).filter(({ peer }) => peer !== node)
     const verifier = others.find(({ host }) => host.knowsEpoch(certificate.req.body.epoch))
-    if (verifier && !verifier.leases.verified(encodeCanonical(packCertificate(certificate)))) {
-      wrong.push('another node does not accept it')
-    }
+    const bytes = encodeCanonical(packCertificate(certificate))
+    if (verifier && !verifier.leases.verified(bytes)) wrong.push('another node does not accept it')
+    if (this.plan.kind === 'rollback') this.#show(bytes)
     for (const what of wrong) this.violations.add('I4', `certificate of ${leaseId.slice(0, 6)}: ${what}`)
+  }
+
+  /** Certificates travel with what was done under them: every node gets to see them, and what contradicts them. */
+  #show(certificate: Uint8Array): void {
+    for (const { process } of this.hosts) {
+      if (process) this.time.after(SHOWN_MS, () => process.life.isAlive && process.leases.verified(certificate))
+    }
   }
 
   #observe(): void {

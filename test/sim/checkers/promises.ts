@@ -29,14 +29,15 @@ export class VoterPromises implements JournalObserver {
   #highest = new Map<number, { token: number; lease: string }>()
   #floor = 0
   #counter = 0
-  #epoch = 0
+  /** In which this voter is. */
+  epoch = 0
   #isSealed = false
   #waitsUntilMs: number | undefined
   /** Incarnations and counters of grants that are on the disk. */
   #durable = new Map<string, Set<number>>()
   /** The voter identity on the disk. */
   durableInc = ''
-  readonly count = { grants: 0, renewals: 0, compactions: 0 }
+  readonly count = { grants: 0, renewals: 0, compactions: 0, importConflicts: 0, waitsEnded: 0 }
 
   constructor(name: string, monoMs: () => number, violations: Violations) {
     this.#name = name
@@ -59,6 +60,7 @@ export class VoterPromises implements JournalObserver {
     if (record.t === 'exp') this.#checkExpiry(record)
     if (record.t === 'grant' || record.t === 'renew') this.#checkMayGrant()
     if (record.t === 'ready') this.#checkReady()
+    if (record.t === 'import') this.#countConflicts(record)
     if (isNumbered(record)) this.#checkCounter(record)
     if (record.t === 'floor') this.#checkFloor(record)
     this.#apply(record)
@@ -86,7 +88,7 @@ export class VoterPromises implements JournalObserver {
     this.#released = new Set()
     this.#highest = new Map()
     this.#counter = 0
-    this.#epoch = 0
+    this.epoch = 0
     this.#isSealed = false
     this.#waitsUntilMs = undefined
     for (const bytes of records) this.#apply(decode(bytes) as VoterRecord)
@@ -129,11 +131,20 @@ export class VoterPromises implements JournalObserver {
   }
 
   #checkMayGrant(): void {
-    if (this.#isSealed) this.#report('L2.7', `grants in epoch ${this.#epoch}, which it has sealed`)
+    if (this.#isSealed) this.#report('L2.7', `grants in epoch ${this.epoch}, which it has sealed`)
     if (this.#waitsUntilMs !== undefined) this.#report('L2.7', 'grants although it has to wait')
   }
 
+  #countConflicts({ grant }: Recorded<'import'>): void {
+    const mask = maskOf(grant.res)
+    for (const [lease, promise] of this.#live) {
+      const isRival = lease !== nameOf(grant) && promise.owner !== `${grant.node} ${grant.owner}`
+      if (isRival && (promise.mask & mask) !== 0) this.count.importConflicts += 1
+    }
+  }
+
   #checkReady(): void {
+    this.count.waitsEnded += 1
     const leftMs = (this.#waitsUntilMs ?? Infinity) - this.#monoMs()
     if (leftMs > ROUNDING_MS) this.#report('L2.7', `waits ${leftMs.toFixed(0)} ms less than it has to`)
   }
@@ -157,8 +168,8 @@ export class VoterPromises implements JournalObserver {
         return
       case 'epoch': {
         const { epoch } = decode(record.config.b) as Config
-        if (epoch <= this.#epoch) this.#report('I10', `enters epoch ${epoch} after ${this.#epoch}`)
-        this.#epoch = epoch
+        if (epoch <= this.epoch) this.#report('I10', `enters epoch ${epoch} after ${this.epoch}`)
+        this.epoch = epoch
         this.#isSealed = false
         this.#waitsUntilMs = record.waits ? nowMs + WAIT_OUT_MS : undefined
         for (const promise of this.#live.values()) {

@@ -26,6 +26,8 @@ export class SimDisk<State> {
   #pending: ((state: State) => void)[] = []
   #applied = 0
   #tail: Promise<void> = Promise.resolve()
+  #onFailure: (() => void) | undefined
+  #failure: Error | undefined
 
   constructor(create: () => State, faults: DiskFaults, prng: Prng) {
     this.#create = create
@@ -35,6 +37,7 @@ export class SimDisk<State> {
   }
 
   write(life: Life, operation: (state: State) => void): void {
+    if (this.#failure) throw this.#failure
     if (life.isAlive) this.#pending.push(operation)
   }
 
@@ -43,12 +46,19 @@ export class SimDisk<State> {
     if (!life.isAlive) return never()
     const upTo = this.#applied + this.#pending.length
     const done = this.#tail.then(async () => {
+      if (this.#failure) throw this.#failure
       if (upTo <= this.#applied) return
       await new Promise<void>((resolve) => clock.after(this.#durationMs(), resolve))
+      this.#fail()
       this.#apply(upTo - this.#applied)
     })
-    this.#tail = done
+    this.#tail = done.catch(() => undefined)
     return done
+  }
+
+  /** The next sync fails, and with it everything until the process has ended. */
+  breakDown(onFailure: () => void): void {
+    this.#onFailure = onFailure
   }
 
   crash(): void {
@@ -56,11 +66,23 @@ export class SimDisk<State> {
     this.#applied += this.#pending.length
     this.#pending = []
     this.#tail = Promise.resolve()
+    this.#failure = undefined
+    this.#onFailure = undefined
   }
 
   wipe(): void {
     this.crash()
     this.state = this.#create()
+  }
+
+  /** @throws when the disk breaks down: part of what it was to write may be there, who knows. */
+  #fail(): void {
+    const onFailure = this.#onFailure
+    if (!onFailure) return
+    this.#onFailure = undefined
+    this.#failure = new Error('the simulated disk failed')
+    onFailure()
+    throw this.#failure
   }
 
   #apply(count: number): void {
