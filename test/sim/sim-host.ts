@@ -151,7 +151,8 @@ export class SimHost {
     this.#world.trace?.(`${this.name} stops`)
     await process.leases.close()
     await process.voter.close()
-    await process.journal.close()
+    // A disk that fails now ends the process by itself.
+    await process.journal.close().catch(() => undefined)
     // It may have died while it was at it.
     if (this.process === process) this.crash(false)
   }

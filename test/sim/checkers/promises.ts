@@ -26,7 +26,7 @@ export class VoterPromises implements JournalObserver {
   #live = new Map<string, Promised>()
   #released = new Set<string>()
   /** Per thing the highest token granted, and to which lease. */
-  #highest = new Map<number, { token: number; lease: string }>()
+  #highest = new Map<number, { token: number; lease: string; owner: string }>()
   #floor = 0
   #counter = 0
   /** In which this voter is. */
@@ -88,6 +88,7 @@ export class VoterPromises implements JournalObserver {
     this.#released = new Set()
     this.#highest = new Map()
     this.#counter = 0
+    this.#floor = 0
     this.epoch = 0
     this.#isSealed = false
     this.#waitsUntilMs = undefined
@@ -118,8 +119,8 @@ export class VoterPromises implements JournalObserver {
     const token = tokenNumber(record.token)
     for (const leaf of leavesOf(mask)) {
       const before = this.#highest.get(leaf)
-      if (before && before.lease !== lease && before.token >= token) {
-        this.#report('I2', `granted ${short(lease)} with token ${token} after ${before.token}`)
+      if (before && before.lease !== lease && before.owner !== owner && before.token >= token) {
+        this.#report('I2', `granted ${short(lease)} with token ${token} after ${before.token} of ${short(before.lease)}`)
       }
     }
   }
@@ -156,7 +157,6 @@ export class VoterPromises implements JournalObserver {
   #checkFloor({ token }: Recorded<'floor'>): void {
     const floor = token ? tokenNumber(token) : 0
     if (floor < this.#floor) this.#report('I10', `lowered its floor from ${this.#floor} to ${floor}`)
-    this.#floor = floor
   }
 
   #apply(record: VoterRecord): void {
@@ -168,7 +168,7 @@ export class VoterPromises implements JournalObserver {
         return
       case 'epoch': {
         const { epoch } = decode(record.config.b) as Config
-        if (epoch <= this.epoch) this.#report('I10', `enters epoch ${epoch} after ${this.epoch}`)
+        if (epoch < this.epoch) this.#report('I10', `enters epoch ${epoch} after ${this.epoch}`)
         this.epoch = epoch
         this.#isSealed = false
         this.#waitsUntilMs = record.waits ? nowMs + WAIT_OUT_MS : undefined
@@ -193,7 +193,7 @@ export class VoterPromises implements JournalObserver {
         const owner = `${record.node} ${record.owner}`
         const promise = { owner, mask, ttlMaxMs: record.ttlMax, deadlineMs: nowMs + record.ttl }
         this.#live.set(nameOf(record), promise)
-        return this.#remember(mask, tokenNumber(record.token), nameOf(record))
+        return this.#remember({ mask, owner, lease: nameOf(record) }, tokenNumber(record.token))
       }
       case 'renew': {
         this.count.renewals += 1
@@ -213,8 +213,10 @@ export class VoterPromises implements JournalObserver {
       case 'ended':
         if (record.released) this.#released.add(nameOf(record))
         this.#live.delete(nameOf(record))
-        return this.#remember(maskOf(record.res), tokenNumber(record.token), nameOf(record))
+        // Whose it was is not in the record any more; nobody else's is the careful guess.
+        return this.#remember({ mask: maskOf(record.res), owner: '', lease: nameOf(record) }, tokenNumber(record.token))
       case 'floor':
+        this.#floor = Math.max(this.#floor, record.token ? tokenNumber(record.token) : 0)
     }
   }
 
@@ -225,12 +227,12 @@ export class VoterPromises implements JournalObserver {
     const ttlMaxMs = Math.max(grant.ttlMax, old?.ttlMaxMs ?? 0)
     const deadlineMs = Math.max(this.#monoMs() + grant.ttlMax, old?.deadlineMs ?? 0)
     this.#live.set(lease, { owner: `${grant.node} ${grant.owner}`, mask: maskOf(grant.res), ttlMaxMs, deadlineMs })
-    this.#remember(maskOf(grant.res), tokenNumber(grant.token), lease)
+    this.#remember({ mask: maskOf(grant.res), owner: `${grant.node} ${grant.owner}`, lease }, tokenNumber(grant.token))
   }
 
-  #remember(mask: Mask, token: number, lease: string): void {
+  #remember({ mask, owner, lease }: { mask: Mask; owner: string; lease: string }, token: number): void {
     for (const leaf of leavesOf(mask)) {
-      if ((this.#highest.get(leaf)?.token ?? 0) <= token) this.#highest.set(leaf, { token, lease })
+      if ((this.#highest.get(leaf)?.token ?? 0) <= token) this.#highest.set(leaf, { token, lease, owner })
     }
   }
 

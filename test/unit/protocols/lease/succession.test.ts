@@ -265,6 +265,15 @@ describe('[L2.7] the estate', () => {
     ])
   })
 
+  it('[I6] leaves out a promise that has ended, also when nobody has asked since', () => {
+    const voter = lab()
+    voter.ask(requestOf({ ttl: 10_000 }, set))
+    voter.nowMs = 10_000
+    const { length } = voter.journal
+    expect(voter.estateOf(voter.sealFor(acceptOf(set, ballotOf(1), next))).grants).toEqual([])
+    expect(records(voter).slice(length)).toEqual(['exp', 'seal', 'estate'])
+  })
+
   it('leaves out what was released, and keeps the last writes', () => {
     const voter = lab()
     voter.ask(requestOf({ res: [path('p1/a')] }, set))
@@ -373,6 +382,14 @@ describe('[L2.7] adoption', () => {
     voter.nowMs = 18_999
     expect(voter.answer(requestOf({ by: 22 }, nextSet))).toBe('conflict')
     voter.nowMs = 19_000
+    expect(voter.answer(requestOf({ by: 22 }, nextSet))).toBe('grant')
+  })
+
+  it('[I6] a promise that has ended does not begin anew, also when nobody has asked since', () => {
+    const voter = lab()
+    voter.ask(requestOf({ ttl: 10_000 }, set))
+    voter.nowMs = 10_000
+    voter.adopt(sealedEpoch(next), [])
     expect(voter.answer(requestOf({ by: 22 }, nextSet))).toBe('grant')
   })
 
