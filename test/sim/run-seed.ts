@@ -39,7 +39,10 @@ export async function runPlan(plan: Plan, trace?: (line: string) => void): Promi
     process.off('unhandledRejection', onBug)
   }
   summarise(world)
-  return { plan, counts, violations: violations.found, hash: `${time.count}/${time.hash.toString(16)}` }
+  const found = [...violations.found]
+  world.trace = undefined
+  await world.dispose()
+  return { plan, counts, violations: found, hash: `${time.count}/${time.hash.toString(16)}` }
 }
 
 /** The last lines before the first violation: the schedule is run once more for them. */

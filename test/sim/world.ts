@@ -53,6 +53,7 @@ export class World {
   #log: MeshLog | undefined
   readonly #sets: VoterSets
   readonly #beliefs: Beliefs
+  readonly #processes: Process[] = []
   readonly #seen = new Map<Process, number>()
   readonly #cuts = new Set<() => void>()
 
@@ -134,7 +135,16 @@ export class World {
     }
   }
 
+  /** Lets go of everything: signals that were never aborted would be kept by the runtime for ever. */
+  async dispose(): Promise<void> {
+    for (const host of this.hosts) host.crash(false)
+    for (const { leases } of this.#processes) void leases.close()
+    this.#processes.length = 0
+    await new Promise(setImmediate)
+  }
+
   started(host: SimHost, process: Process): void {
+    this.#processes.push(process)
     this.#seen.set(process, -1)
     this.trace?.(`${host.name} is up`)
     process.leases.onEnd((_lease, why) => {
