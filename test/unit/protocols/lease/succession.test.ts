@@ -393,6 +393,20 @@ describe('[L2.7] adoption', () => {
     expect(voter.answer(requestOf({ by: 22 }, nextSet))).toBe('grant')
   })
 
+  it.each(restarts)('[L2.4.6] what was released stays released, whatever other voters leave (%s)', (_how, reopen) => {
+    const voter = lab()
+    voter.ask(requestOf({ ttl: 10_000 }, set))
+    voter.release(releaseOf(requestOf({}, set), 21))
+    const other = lab(2)
+    other.ask(requestOf({ ttl: 10_000 }, set))
+    const left = other.estateOf(other.sealFor(acceptOf(set, ballotOf(1), next)))
+    expect(left.grants).toHaveLength(1)
+    voter.adopt(sealedEpoch(next), [left])
+    reopen(voter)
+    expect(voter.answer(requestOf({ seq: 1, token: { epoch: 2, n: 1 } }, nextSet))).toBe('released')
+    expect(voter.answer(requestOf({ by: 22 }, nextSet))).toBe('grant')
+  })
+
   it('its own promises get one token of the new epoch too', () => {
     const voter = lab()
     voter.ask(requestOf({ n: 9 }, set))
