@@ -83,8 +83,9 @@ export function drawPlan(seed: number, shape: Shape = {}): Plan {
   const kind = drawKind(prng)
   const drawnNodes = kind === 'rollback' ? prng.int(2, 6) : prng.int(1, 6)
   const nodes = shape.nodes ?? drawnNodes
-  const isShort = prng.chance(0.8)
-  const drawnMs = isShort ? prng.between(40_000, 120_000) : prng.between(120_000, 240_000)
+  const isShort = prng.chance(0.85)
+  const drawnMs = isShort ? prng.between(30_000, 90_000) : prng.between(100_000, 200_000)
+  const watchdogMs = prng.between(1000, 6000)
   const activeMs = shape.minutes === undefined ? drawnMs : shape.minutes * 60_000
   return {
     seed,
@@ -94,7 +95,7 @@ export function drawPlan(seed: number, shape: Shape = {}): Plan {
     admins: prng.int(1, Math.min(3, nodes)),
     hotFiles: prng.int(1, 3),
     activeMs: activeMs + (kind === 'forced' ? WAIT_OUT_MS : 0),
-    timings: isShort ? SHORT : DEFAULT_TIMINGS,
+    timings: { ...(isShort ? SHORT : DEFAULT_TIMINGS), watchdogMs },
     ...drawMachines(prng),
     faults: drawFaults(prng, kind),
     agents: drawAgents(prng, { isPatient: shape.minutes !== undefined, isLong: kind === 'forced' }),
@@ -163,15 +164,16 @@ const RARE_FAULTS: FaultPauses = {
 
 function drawAgents(prng: Prng, { isPatient, isLong }: { isPatient: boolean; isLong: boolean }): AgentHabits {
   const drawn = {
-    perNode: prng.chance(0.6) ? 1 : prng.int(2, 3),
-    thinkMs: prng.between(1000, 15_000),
+    perNode: prng.chance(0.7) ? 1 : prng.int(2, 3),
+    // Mostly patient: what is refused again and again costs most of the time and shows the least.
+    thinkMs: 1000 * 2 ** prng.between(1, 6),
     workMs: prng.between(200, 8000),
     dieRate: prng.chance(0.7) ? 0.07 : 0,
     stallRate: prng.chance(0.6) ? 0.3 : 0,
     lastWriteRate: prng.chance(0.5) ? 0.5 : 0,
     arrivalMs: prng.between(10, 4000),
   }
-  if (isPatient) return { ...drawn, perNode: 1, thinkMs: prng.between(20_000, 120_000) }
+  if (isPatient) return { ...drawn, perNode: 1, thinkMs: prng.between(60_000, 200_000) }
   return isLong ? { ...drawn, perNode: 1, thinkMs: prng.between(20_000, 60_000) } : drawn
 }
 

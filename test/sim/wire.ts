@@ -1,4 +1,4 @@
-import { decode } from 'cborg'
+import { readCbor } from '../../protocols/cbor-read.ts'
 import type { Promised, SealVote } from '../../protocols/lease/ballot.ts'
 import type { LeaseMessage } from '../../protocols/lease/frame.ts'
 import type { Deny, Grant } from '../../protocols/lease/messages.ts'
@@ -17,13 +17,13 @@ const TEXT = new TextDecoder()
 
 /** Answers among the messages of a frame that an honest node wrote, so nothing is checked. */
 export function answersIn(frame: Uint8Array): Answer[] {
-  const messages = decode(frame) as Uint8Array[]
+  const messages = readCbor(frame) as Uint8Array[]
   return messages.flatMap((bytes) => {
     const t = wordOf(bytes)
     if (UNSIGNED.has(t)) return { t } as Answer
     if (!SIGNED.has(t)) return []
-    const { m } = decode(bytes) as { m: { b: Uint8Array } }
-    return { t, body: decode(m.b) } as Answer
+    const { m } = readCbor(bytes) as { m: { b: Uint8Array } }
+    return { t, body: readCbor(m.b) } as Answer
   })
 }
 

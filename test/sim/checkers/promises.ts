@@ -1,4 +1,4 @@
-import { decode } from 'cborg'
+import { readCbor } from '../../../protocols/cbor-read.ts'
 import { tokenNumber, type Config } from '../../../protocols/lease/messages.ts'
 import type { VoterRecord } from '../../../protocols/lease/records.ts'
 import { WAIT_OUT_MS } from '../../../protocols/lease/voter-state.ts'
@@ -55,7 +55,7 @@ export class VoterPromises implements JournalObserver {
   }
 
   appended = (bytes: Uint8Array): void => {
-    const record = decode(bytes) as VoterRecord
+    const record = recordIn(bytes)
     if (record.t === 'grant') this.#checkGrant(record)
     if (record.t === 'exp') this.#checkExpiry(record)
     if (record.t === 'grant' || record.t === 'renew') this.#checkMayGrant()
@@ -67,7 +67,7 @@ export class VoterPromises implements JournalObserver {
   }
 
   durable = (bytes: Uint8Array): void => {
-    const record = decode(bytes) as VoterRecord
+    const record = recordIn(bytes)
     if (record.t === 'init') {
       this.durableInc = record.inc
       this.#durable.set(record.inc, this.#durable.get(record.inc) ?? new Set())
@@ -78,7 +78,7 @@ export class VoterPromises implements JournalObserver {
   compacted = (records: readonly Uint8Array[]): void => {
     this.count.compactions += 1
     for (const bytes of records) {
-      const record = decode(bytes) as VoterRecord
+      const record = recordIn(bytes)
       if (record.t === 'floor') this.#checkFloor(record)
     }
   }
@@ -92,7 +92,7 @@ export class VoterPromises implements JournalObserver {
     this.epoch = 0
     this.#isSealed = false
     this.#waitsUntilMs = undefined
-    for (const bytes of records) this.#apply(decode(bytes) as VoterRecord)
+    for (const bytes of records) this.#apply(recordIn(bytes))
     for (const promise of this.#live.values()) promise.deadlineMs = this.#monoMs() + promise.ttlMaxMs
     if (this.#waitsUntilMs !== undefined) this.#waitsUntilMs = this.#monoMs() + WAIT_OUT_MS
   }
@@ -167,7 +167,7 @@ export class VoterPromises implements JournalObserver {
       case 'estate':
         return
       case 'epoch': {
-        const { epoch } = decode(record.config.b) as Config
+        const { epoch } = readCbor(record.config.b) as Config
         if (epoch < this.epoch) this.#report('I10', `enters epoch ${epoch} after ${this.epoch}`)
         this.epoch = epoch
         this.#isSealed = false
@@ -239,6 +239,14 @@ export class VoterPromises implements JournalObserver {
   #report(rule: string, what: string): void {
     this.#violations.add(rule, `${this.#name} ${what}`)
   }
+}
+
+/** A record is looked at when it is written, when it is durable, and whenever it is replayed. */
+const read = new WeakMap<Uint8Array, VoterRecord>()
+function recordIn(bytes: Uint8Array): VoterRecord {
+  const known = read.get(bytes) ?? (readCbor(bytes) as VoterRecord)
+  read.set(bytes, known)
+  return known
 }
 
 type Numbered = Recorded<'grant' | 'renew' | 'prom' | 'seal'>
