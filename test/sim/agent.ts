@@ -11,6 +11,7 @@ const STALL_MS_MAX = 30_000
 const WRITE_MS_MAX = 50
 const WRITE_PAUSE_MS = 1500
 const WAIT_MS_MAX = 20_000
+const PATIENT_RATE = 0.35
 /** A dead agent's lease is renewed for this long by the node that outlives it. */
 const HOLD_MS = { min: 2000, max: 60_000 }
 /** Share of leases on a machine that somebody wants to go on with after a restart, and how soon. */
@@ -88,7 +89,7 @@ async function acquire(
     owner,
     info: { instanceId: owner, untilMs: holdUntilMs },
     holdUntilMs,
-    waitMs: prng.chance(0.5) ? 0 : prng.between(0, WAIT_MS_MAX),
+    waitMs: prng.chance(PATIENT_RATE) ? prng.between(0, WAIT_MS_MAX) : 0,
   }
   const invokedMs = time.nowMs
   counts.acquireCalls += 1

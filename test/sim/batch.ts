@@ -10,7 +10,11 @@ export type Tally = {
 }
 
 /** `tail`: what happened just before. */
-export type Failure = { readonly seed: number; readonly violations: readonly string[]; readonly tail: readonly string[] }
+export type Failure = {
+  readonly seed: number
+  readonly violations: readonly string[]
+  readonly tail: readonly string[]
+}
 
 export const emptyTally = (): Tally => ({ counts: emptyCounts(), failures: [], determinismReruns: 0 })
 

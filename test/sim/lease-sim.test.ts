@@ -10,11 +10,11 @@ const FIRST_SEED = 500_000
 const RUN_TWICE = 100
 
 describe('leases on simulated machines', () => {
-  it.each(REGRESSIONS)('[L3.1] keeps every promise where $why (seed $seed)', async ({ seed, shape }) => {
+  it.each(REGRESSIONS)('[I1] keeps every promise where $why (seed $seed)', async ({ seed, shape }) => {
     expect((await runSeed(seed, shape)).violations).toEqual([])
   })
 
-  it('[L3.1] keeps I1 to I7, I9 and I10 in 2,000 worlds, and 100 of them come out the same again', async () => {
+  it('[I1] keeps I1 to I7, I9 and I10 in 2,000 worlds, and 100 of them come out the same again', async () => {
     const { counts, failures, determinismReruns } = await runPool({
       firstSeed: FIRST_SEED,
       seeds: VACUOUS_FROM_SCHEDULES,

@@ -1,8 +1,7 @@
-/**
- * The lease simulator. `--mutants` hands over to what proves that it would notice: it patches the source as it is
- * loaded, so nothing may be loaded before it.
- */
-const isAbout = process.argv.includes('--mutants') ? './mutants/main.ts' : './command.ts'
-await import(isAbout)
+import { argv } from 'node:process'
 
-export {}
+/*
+ * The lease simulator. `--mutants` hands over to what proves that it would notice: that patches the source as it is
+ * loaded, so nothing of it may be loaded before.
+ */
+await import(argv.includes('--mutants') ? './mutants/main.ts' : './command.ts')

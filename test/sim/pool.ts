@@ -38,7 +38,7 @@ function runThread(takeJob: () => Job | undefined, count: (tally: Tally) => void
   return new Promise<void>((resolve, reject) => {
     const give = (): void => {
       const job = takeJob()
-      if (job) worker.postMessage(job)
+      if (job) worker.postMessage(job, [])
       else resolve()
     }
     worker.on('message', (tally: Tally) => {
@@ -47,5 +47,5 @@ function runThread(takeJob: () => Job | undefined, count: (tally: Tally) => void
     })
     worker.on('error', reject)
     give()
-  }).finally(() => worker.terminate())
+  }).finally(() => void worker.terminate())
 }

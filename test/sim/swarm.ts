@@ -98,7 +98,11 @@ export function drawPlan(seed: number, shape: Shape = {}): Plan {
     timings: { ...(isShort ? SHORT : DEFAULT_TIMINGS), watchdogMs },
     ...drawMachines(prng),
     faults: drawFaults(prng, kind),
-    agents: drawAgents(prng, { isPatient: shape.minutes !== undefined, isLong: kind === 'forced' }),
+    agents: drawAgents(prng, {
+      isFew: nodes > AGENTS_MAX / 3,
+      isPatient: shape.minutes !== undefined,
+      isLong: kind === 'forced',
+    }),
   }
 }
 
@@ -162,11 +166,17 @@ const RARE_FAULTS: FaultPauses = {
   stepClock: 120_000,
 }
 
-function drawAgents(prng: Prng, { isPatient, isLong }: { isPatient: boolean; isLong: boolean }): AgentHabits {
+/** More would spend their time on being refused. */
+const AGENTS_MAX = 8
+
+type Temper = { readonly isFew: boolean; readonly isPatient: boolean; readonly isLong: boolean }
+
+function drawAgents(prng: Prng, { isFew, isPatient, isLong }: Temper): AgentHabits {
+  const drawnPerNode = prng.chance(0.6) ? 1 : prng.int(2, 3)
   const drawn = {
-    perNode: prng.chance(0.7) ? 1 : prng.int(2, 3),
+    perNode: isFew ? 1 : drawnPerNode,
     // Mostly patient: what is refused again and again costs most of the time and shows the least.
-    thinkMs: 1000 * 2 ** prng.between(1, 6),
+    thinkMs: 1000 * 2 ** prng.between(1.5, 6),
     workMs: prng.between(200, 8000),
     dieRate: prng.chance(0.7) ? 0.07 : 0,
     stallRate: prng.chance(0.6) ? 0.3 : 0,

@@ -25,7 +25,11 @@ export function createVoterSets(signatures: Signatures, membership: () => Member
   const epochs = (): EpochChain | undefined => {
     const { leaseConfig: first, voterSets: records, mesh: space, founder } = membership()
     if (!chain || chain.first !== first || !isSameLog(chain.records, records)) {
-      chain = { first, records, value: first && resolveEpochs(signatures, { space, founder, first }, records, verified) }
+      chain = {
+        first,
+        records,
+        value: first && resolveEpochs(signatures, { space, founder, first }, records, verified),
+      }
     }
     return chain.value
   }

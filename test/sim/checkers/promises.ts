@@ -120,7 +120,10 @@ export class VoterPromises implements JournalObserver {
     for (const leaf of leavesOf(mask)) {
       const before = this.#highest.get(leaf)
       if (before && before.lease !== lease && before.owner !== owner && before.token >= token) {
-        this.#report('I2', `granted ${short(lease)} with token ${token} after ${before.token} of ${short(before.lease)}`)
+        this.#report(
+          'I2',
+          `granted ${short(lease)} with token ${token} after ${before.token} of ${short(before.lease)}`,
+        )
       }
     }
   }
