@@ -1,18 +1,12 @@
-import { decode, encode } from 'cborg'
 import type { z } from 'zod'
+import { readCbor } from './cbor-read.ts'
+import { writeCbor } from './cbor-write.ts'
 
 /**
  * The one wire and storage encoding: deterministic CBOR (RFC 8949 section 4.2). Two encodings of one value do not
  * exist, so a hash of the bytes names the value. Properties that are `undefined` are left out.
- *
- * All our keys are text, and for text the order of the RFC is the encoder's own, shortest first: asking it for the
- * RFC's order by name gives the same bytes in three times as long.
  */
-export function encodeCanonical(value: unknown): Uint8Array {
-  return encode(value, ENCODE_OPTIONS)
-}
-
-const ENCODE_OPTIONS = { ignoreUndefinedProperties: true } as const
+export const encodeCanonical = (value: unknown): Uint8Array => writeCbor(value)
 
 export class MalformedError extends Error {
   override readonly name = 'MalformedError'
@@ -26,26 +20,15 @@ export function decodeCanonical<T extends z.ZodType>(schema: T, bytes: Uint8Arra
   if (bytes.byteLength > bytesMax) throw new MalformedError(`${bytes.byteLength} bytes, at most ${bytesMax} allowed`)
   let value: unknown
   try {
-    value = decode(bytes, DECODE_OPTIONS)
-    if (!equalBytes(encodeCanonical(value), bytes)) throw new MalformedError('not in canonical form')
+    value = readCbor(bytes)
   } catch (cause) {
-    throw cause instanceof MalformedError ? cause : new MalformedError('not CBOR', { cause })
+    throw new MalformedError('not CBOR in its canonical form', { cause })
   }
   const parsed = schema.safeParse(value)
   if (!parsed.success)
     throw new MalformedError(parsed.error.issues[0]?.message ?? 'wrong shape', { cause: parsed.error })
   return parsed.data
 }
-
-const DECODE_OPTIONS = {
-  strict: true,
-  allowIndefinite: false,
-  allowUndefined: false,
-  allowInfinity: false,
-  allowNaN: false,
-  allowBigInt: false,
-  rejectDuplicateMapKeys: true,
-} as const
 
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.byteLength !== b.byteLength) return false

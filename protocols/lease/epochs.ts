@@ -29,6 +29,12 @@ export type Origin =
 
 export type Epoch = { readonly set: VoterSet; readonly origin: Origin }
 
+/**
+ * Sealed sets that were verified, by the bytes of their records. A record names its predecessor by hash, so whether it is
+ * right does not depend on what else there is.
+ */
+export type VerifiedSets = WeakMap<Uint8Array, Epoch>
+
 /** Every voter set that the mesh has agreed on, as far as this node knows. */
 export type EpochChain = {
   readonly current: Epoch
@@ -40,12 +46,14 @@ export type EpochChain = {
  * Follows the records from the founder's configuration: a sealed one counts when a quorum of the set it replaces sealed
  * the same ballot for it, a forced one when its author signed it (whether the author may is the log's matter). Of all
  * that count the highest epoch is current; two forced sets of one epoch are settled by their hashes. The same on every
- * node, whatever the order of the records. Undefined without a valid first configuration.
+ * node, whatever the order of the records. Undefined without a valid first configuration. What is in `known` is not
+ * verified again, and what is found to be right is put there: whoever keeps it passes the same objects again.
  */
 export function resolveEpochs(
   signatures: Signatures,
   mesh: { readonly space: MeshId; readonly founder: PeerId; readonly first: Uint8Array },
   records: readonly VoterSetRecord[],
+  known: VerifiedSets = new WeakMap(),
 ): EpochChain | undefined {
   const first = attempt(() => readFounderConfig(signatures, mesh.first, mesh))
   if (!first) return undefined
@@ -60,9 +68,11 @@ export function resolveEpochs(
   for (let before = Infinity; waiting.length < before;) {
     before = waiting.length
     waiting = waiting.filter((bytes) => {
-      const next = attempt(() => readSealed(signatures, byCid, bytes))
-      if (next) add(next)
-      return next === undefined
+      const next = known.get(bytes) ?? attempt(() => readSealed(signatures, byCid, bytes))
+      if (!next) return true
+      known.set(bytes, next)
+      add(next)
+      return false
     })
   }
   const [current] = [...byCid.values()].toSorted((a, b) => compareSets(b.set, a.set))

@@ -1,8 +1,7 @@
 import { z } from 'zod'
 import type { PeerId } from '../../crdt/ids.ts'
-import { decodeCanonical, encodeCanonical } from '../codec.ts'
+import { decodeCanonical, encodeCanonical, equalBytes } from '../codec.ts'
 import { Bytes, Hash, Signature, type Crypto, type Signer } from '../crypto.ts'
-import { ProvenBatch, rootOf } from './proven-batch.ts'
 
 export type LeaseKind =
   | 'config'
@@ -57,8 +56,6 @@ export type Keys = { readonly crypto: Crypto; readonly signer: Signer }
 
 /** Roots of batches that were checked: as many as are under way between a voter and all its members. */
 const CHECKED_ROOTS_MAX = 1024
-/** Signers of whom the latest batch is kept whole, at most 2^11 nodes each. */
-const LATEST_BATCHES_MAX = 64
 
 /**
  * Signs and checks the statements of the lease protocol. What is signed is a batch: signing and checking cost as much for
@@ -69,15 +66,12 @@ export class Signatures {
   readonly #keys: Keys
   readonly #tags = new Map<LeaseKind, Uint8Array>()
   readonly #batchTag: Uint8Array
-  readonly #join: (left: Uint8Array, right: Uint8Array) => Uint8Array
-  readonly #checked = new Set<string>()
-  readonly #latest = new Map<PeerId, ProvenBatch>()
+  readonly #checked = new Map<number, Checked>()
 
   constructor(keys: Keys) {
     this.#keys = keys
     this.self = keys.signer.peer
     this.#batchTag = tagHash(keys.crypto, 'batch')
-    this.#join = (left, right) => inner(keys.crypto, [left, right])
   }
 
   draft<T extends object>(kind: LeaseKind, body: T): Draft<T> {
@@ -108,21 +102,22 @@ export class Signatures {
     const root = tree.at(-1)?.[0]
     if (!root) return []
     const sig = signer.sign(this.#rootBytes(root))
-    this.#remember(rootKey(this.self, root, sig))
+    this.#remember({ by: this.self, root, sig })
     return drafts.map((_, at) => ({ sig, path: pathOf(tree, at), at }))
   }
 
   /** Whether this node, and nobody else, made this statement, as a statement of its kind. */
   isSignedBy(by: PeerId, signed: Signed<unknown>): boolean {
-    const { seal } = signed
-    if (seal.at >= 2 ** seal.path.length) return false
-    const leaf = this.#leaf(signed)
-    if (this.#latest.get(by)?.includes(leaf, seal, this.#join)) return true
-    const root = rootOf(leaf, seal, this.#join)
-    const key = rootKey(by, root, seal.sig)
-    if (!this.#checked.has(key) && !this.#keys.crypto.verify(by, this.#rootBytes(root), seal.sig)) return false
-    this.#remember(key)
-    this.#begin(by, new ProvenBatch(seal, root)).includes(leaf, seal, this.#join)
+    const { sig, path, at } = signed.seal
+    if (at >= 2 ** path.length) return false
+    const root = path.reduce<Uint8Array>(
+      (node, sibling, level) => inner(this.#keys.crypto, (at >> level) & 1 ? [sibling, node] : [node, sibling]),
+      this.#leaf(signed),
+    )
+    const known = this.#checked.get(keyOf(sig))
+    if (known && known.by === by && equalBytes(known.root, root) && equalBytes(known.sig, sig)) return true
+    if (!this.#keys.crypto.verify(by, this.#rootBytes(root), sig)) return false
+    this.#remember({ by, root, sig })
     return true
   }
 
@@ -137,20 +132,18 @@ export class Signatures {
     return joined([this.#batchTag, root])
   }
 
-  #begin(by: PeerId, batch: ProvenBatch): ProvenBatch {
-    this.#latest.delete(by)
-    this.#latest.set(by, batch)
-    const oldest = this.#latest.keys().next()
-    if (this.#latest.size > LATEST_BATCHES_MAX && !oldest.done) this.#latest.delete(oldest.value)
-    return batch
-  }
-
-  #remember(key: string): void {
-    this.#checked.add(key)
-    const [oldest] = this.#checked
-    if (this.#checked.size > CHECKED_ROOTS_MAX && oldest !== undefined) this.#checked.delete(oldest)
+  #remember(checked: Checked): void {
+    this.#checked.set(keyOf(checked.sig), checked)
+    if (this.#checked.size <= CHECKED_ROOTS_MAX) return
+    const oldest = this.#checked.keys().next()
+    if (!oldest.done) this.#checked.delete(oldest.value)
   }
 }
+
+type Checked = { readonly by: PeerId; readonly root: Uint8Array; readonly sig: Uint8Array }
+
+/** Of a signature: enough to find it. What is found is compared as a whole. */
+const keyOf = (sig: Uint8Array): number => sig.subarray(0, 6).reduce((key, byte) => key * 256 + byte, 0)
 
 /** Leaves and inner nodes start differently, so that none can pass for the other (RFC 6962, section 2.1). */
 const LEAF = Uint8Array.of(0)
@@ -191,6 +184,3 @@ function joined(parts: readonly Uint8Array[]): Uint8Array {
   }
   return bytes
 }
-
-const rootKey = (by: PeerId, root: Uint8Array, sig: Uint8Array): string =>
-  `${by}${String.fromCharCode(...root)}${String.fromCharCode(...sig)}`

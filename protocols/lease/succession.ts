@@ -83,7 +83,7 @@ export class Succession {
     if (needs === undefined) return NOTHING
     const { config } = epoch.set
     const waits = needs !== 'nothing' && estates === 'time'
-    const records: VoterRecord[] = [{ t: 'epoch', config: pack(config), waits }]
+    const records: VoterRecord[] = [...this.#expired(nowMs), { t: 'epoch', config: pack(config), waits }]
     if (estates !== 'time') {
       for (const { grants } of estates) for (const grant of grants) records.push({ t: 'import', grant })
       const after = estates.flatMap((estate) => estate.after)
@@ -116,6 +116,8 @@ export class Succession {
   #seal(place: Place, accepted: { ballot: Ballot; config: Packed; next: VoterSet }, nowMs: number): Decision {
     const { ballot, config, next } = accepted
     const vseq = this.#state.vseq + 1
+    const expired = this.#expired(nowMs)
+    for (const record of expired) this.#state.apply(record, nowMs)
     const records: VoterRecord[] = [{ t: 'seal', ballot, config, vseq }]
     // What was left when the epoch was first sealed is still what it was: nothing has been granted since.
     const left = this.#state.sealed && this.#state.estate
@@ -136,10 +138,15 @@ export class Succession {
     const draft = this.#deps.signatures.draft('seal', body)
     return {
       ...NOTHING,
-      records: this.#keep(records, nowMs),
+      records: [...expired.map(encodeRecord), ...this.#keep(records, nowMs)],
       mustSync: true,
       reply: { is: 'seal', inc: place.inc, draft },
     }
+  }
+
+  /** Promises that have ended and that nobody has asked about since: the next epoch would begin them anew. */
+  #expired(nowMs: number): VoterRecord[] {
+    return this.#state.expired(nowMs).map(({ node, lid }): VoterRecord => ({ t: 'exp', node, lid }))
   }
 
   #outbid({ epoch }: VoterSet, promised: Ballot): Decision {

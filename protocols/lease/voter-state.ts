@@ -10,7 +10,10 @@ import type { Packed, Signatures } from './signing.ts'
 
 /** Ended leases whose tokens are remembered one by one; older ones raise the floor for everything. */
 export const TOKEN_LOG_MAX = 1000
-/** Releases of leases never granted here, kept so that a request that arrives late finds the lease closed. */
+/**
+ * Releases of leases never granted here, or granted in an earlier epoch, kept so that a request that arrives late finds
+ * the lease closed.
+ */
 export const TOMBSTONES_MAX = 1000
 /** By then every promise of a voter set that cannot be asked any more has ended, whatever its clocks (L2.7). */
 export const WAIT_OUT_MS = Math.ceil(MAX_TTL_MS / 0.9)
@@ -180,10 +183,17 @@ export class VoterState {
     return [...records, ...(estate ? estateRecords(estate) : [])]
   }
 
-  /** The tokens of the epoch before are below every token of this one, so only the promises that run go on. */
+  /**
+   * The tokens of the epoch before are below every token of this one, so only the promises that run go on, and the
+   * releases: another voter may not have heard of one and leave the lease to us, and its holder may have asked us for it
+   * just before.
+   */
   #enter({ config, waits }: RecordOf<'epoch'>, nowMs: number): void {
     const set = readConfig(this.#signatures, config)
-    for (const entry of this.#ended) this.#forget(entry)
+    for (const entry of this.#ended) {
+      this.#forget(entry)
+      if (entry.released) this.#bury(entry)
+    }
     for (const entry of this.#live) {
       entry.first = 0
       if (entry.live) entry.live.deadlineMs = Math.max(entry.live.deadlineMs, nowMs + entry.live.ttlMaxMs)
@@ -247,13 +257,15 @@ export class VoterState {
 
   #release(record: RecordOf<'rel'>): void {
     const entry = this.entries.get(leaseKey(record))
-    if (!entry) {
-      this.tombstones.set(leaseKey(record), { node: record.node, lid: record.lid })
-      return trimOldest(this.tombstones, TOMBSTONES_MAX)
-    }
+    if (!entry) return this.#bury(record)
     entry.released = true
     entry.after = record.after
     this.#end(entry)
+  }
+
+  #bury({ node, lid }: LeaseName): void {
+    this.tombstones.set(leaseKey({ node, lid }), { node, lid })
+    trimOldest(this.tombstones, TOMBSTONES_MAX)
   }
 
   /** The pages of one estate come in order. */

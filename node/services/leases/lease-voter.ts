@@ -76,21 +76,28 @@ export async function prepareVoterJournal(journal: LeaseJournal, random: Random)
  */
 export async function openLeaseVoter(deps: LeaseVoterDeps): Promise<LeaseVoter> {
   const { crypto, signer, membership, random, clock, journal } = deps
-  await prepareVoterJournal(journal, random)
-  const records = await journal.replay()
   const signatures = new Signatures({ crypto, signer })
-  const voter = new Voter(
-    {
-      signatures,
-      sha256: (data) => crypto.sha256(data),
-      isMember: (peer) => membership().members.has(peer),
-      isAdmin: (peer) => hasCapability(membership(), peer, 'admin'),
-      newIncarnation: () => createVoterIncarnation(random),
-    },
-    records,
-    clock.monoMs(),
-  )
-  const running = runVoter(deps, { voter, signatures }, records.length)
+  const replay = async (): Promise<{ voter: Voter; journalled: number }> => {
+    const records = await journal.replay()
+    const voter = new Voter(
+      {
+        signatures,
+        sha256: (data) => crypto.sha256(data),
+        isMember: (peer) => membership().members.has(peer),
+        isAdmin: (peer) => hasCapability(membership(), peer, 'admin'),
+        newIncarnation: () => createVoterIncarnation(random),
+      },
+      records,
+      clock.monoMs(),
+    )
+    return { voter, journalled: records.length }
+  }
+  let { voter, journalled } = await replay()
+  if (voter.incarnation === undefined) {
+    await prepareVoterJournal(journal, random)
+    ;({ voter, journalled } = await replay())
+  }
+  const running = runVoter(deps, { voter, signatures }, journalled)
   await enterFirstEpoch(running, createVoterSets(signatures, membership).current())
   return running
 }

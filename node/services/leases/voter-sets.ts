@@ -1,6 +1,6 @@
 import type { PeerId } from '../../../crdt/ids.ts'
 import { toHex } from '../../../protocols/codec.ts'
-import { resolveEpochs, type Epoch, type EpochChain } from '../../../protocols/lease/epochs.ts'
+import { resolveEpochs, type Epoch, type EpochChain, type VerifiedSets } from '../../../protocols/lease/epochs.ts'
 import { readFault } from '../../../protocols/lease/equivocation.ts'
 import type { Signatures } from '../../../protocols/lease/signing.ts'
 import type { Membership, RecordedVoterSet } from '../../../protocols/membership/membership.ts'
@@ -20,11 +20,16 @@ export type Convicted = { readonly voter: PeerId; readonly inc: string }
 /** Read anew only when the log says something else: checking it costs signatures. */
 export function createVoterSets(signatures: Signatures, membership: () => Membership): VoterSets {
   let chain: { first: unknown; records: readonly RecordedVoterSet[]; value: EpochChain | undefined } | undefined
+  const verified: VerifiedSets = new WeakMap()
   let faults: { records: readonly Uint8Array[]; value: ReadonlyMap<string, Convicted> } | undefined
   const epochs = (): EpochChain | undefined => {
     const { leaseConfig: first, voterSets: records, mesh: space, founder } = membership()
-    if (!chain || chain.first !== first || !isSame(chain.records.map(bytesOf), records.map(bytesOf))) {
-      chain = { first, records, value: first && resolveEpochs(signatures, { space, founder, first }, records) }
+    if (!chain || chain.first !== first || !isSameLog(chain.records, records)) {
+      chain = {
+        first,
+        records,
+        value: first && resolveEpochs(signatures, { space, founder, first }, records, verified),
+      }
     }
     return chain.value
   }
@@ -42,6 +47,9 @@ export function createVoterSets(signatures: Signatures, membership: () => Member
     isConvicted: (voter, inc) => convictions().has(`${voter}/${inc}`),
   }
 }
+
+const isSameLog = (a: readonly RecordedVoterSet[], b: readonly RecordedVoterSet[]): boolean =>
+  a === b || isSame(a.map(bytesOf), b.map(bytesOf))
 
 const bytesOf = ({ bytes }: RecordedVoterSet): Uint8Array => bytes
 

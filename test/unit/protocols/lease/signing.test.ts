@@ -224,30 +224,7 @@ describe('[L2.3] statements from the wire', () => {
   })
 })
 
-describe('[L2.3] the latest batch of a signer', () => {
-  /** Signatures that count what they hash. */
-  function counting(): { signatures: Signatures; count: () => number } {
-    let count = 0
-    const counted: Crypto['sha256'] = (data) => {
-      count += 1
-      return sha256(data)
-    }
-    return {
-      signatures: new Signatures({ signer: identity(40), crypto: { ...crypto, sha256: counted } }),
-      count: () => count,
-    }
-  }
-
-  it('is followed only where nobody has been', () => {
-    const { signatures, count } = counting()
-    const batch = batchOf(64)
-    signatures.isSignedBy(peer(SIGNER), batch[0]!)
-    const before = count()
-    expect(batch.every((signed) => signatures.isSignedBy(peer(SIGNER), signed))).toBe(true)
-    // One for each statement, and for each node between: to the root it would be seven for each.
-    expect(count() - before).toBeLessThan(2 * 64)
-  })
-
+describe('[L2.3] a batch that was checked before', () => {
   it('vouches for nothing but its own statements, each with its whole path', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 20 }), fc.nat(), fc.nat(), fc.nat(7), (size, known, other, bit) => {

@@ -265,6 +265,15 @@ describe('[L2.7] the estate', () => {
     ])
   })
 
+  it('[I6] leaves out a promise that has ended, also when nobody has asked since', () => {
+    const voter = lab()
+    voter.ask(requestOf({ ttl: 10_000 }, set))
+    voter.nowMs = 10_000
+    const { length } = voter.journal
+    expect(voter.estateOf(voter.sealFor(acceptOf(set, ballotOf(1), next))).grants).toEqual([])
+    expect(records(voter).slice(length)).toEqual(['exp', 'seal', 'estate'])
+  })
+
   it('leaves out what was released, and keeps the last writes', () => {
     const voter = lab()
     voter.ask(requestOf({ res: [path('p1/a')] }, set))
@@ -373,6 +382,28 @@ describe('[L2.7] adoption', () => {
     voter.nowMs = 18_999
     expect(voter.answer(requestOf({ by: 22 }, nextSet))).toBe('conflict')
     voter.nowMs = 19_000
+    expect(voter.answer(requestOf({ by: 22 }, nextSet))).toBe('grant')
+  })
+
+  it('[I6] a promise that has ended does not begin anew, also when nobody has asked since', () => {
+    const voter = lab()
+    voter.ask(requestOf({ ttl: 10_000 }, set))
+    voter.nowMs = 10_000
+    voter.adopt(sealedEpoch(next), [])
+    expect(voter.answer(requestOf({ by: 22 }, nextSet))).toBe('grant')
+  })
+
+  it.each(restarts)('[L2.4.6] what was released stays released, whatever other voters leave (%s)', (_how, reopen) => {
+    const voter = lab()
+    voter.ask(requestOf({ ttl: 10_000 }, set))
+    voter.release(releaseOf(requestOf({}, set), 21))
+    const other = lab(2)
+    other.ask(requestOf({ ttl: 10_000 }, set))
+    const left = other.estateOf(other.sealFor(acceptOf(set, ballotOf(1), next)))
+    expect(left.grants).toHaveLength(1)
+    voter.adopt(sealedEpoch(next), [left])
+    reopen(voter)
+    expect(voter.answer(requestOf({ seq: 1, token: { epoch: 2, n: 1 } }, nextSet))).toBe('released')
     expect(voter.answer(requestOf({ by: 22 }, nextSet))).toBe('grant')
   })
 
