@@ -1,0 +1,106 @@
+import { Prng } from '../ports/prng.ts'
+import type { DiskFaults } from '../ports/sim-disk.ts'
+import type { NetworkFaults } from '../ports/sim-network.ts'
+import type { StoreFaults } from './store.ts'
+
+/** Faults of the whole world by kind, each with the mean pause between two of them; 0 = never. */
+export type FaultPauses = Readonly<
+  Record<
+    | 'crash'
+    | 'stop'
+    | 'suspend'
+    | 'partition'
+    | 'oneWayCut'
+    | 'reset'
+    | 'clockStep'
+    | 'rateChange'
+    | 'diskLoss'
+    | 'join'
+    | 'removal',
+    number
+  >
+>
+
+export type WriterHabits = {
+  readonly perNode: number
+  readonly thinkMs: number
+  /** Share of writes that come as a burst within one tick. */
+  readonly burstRate: number
+  /** Share of changes that throw half-way. */
+  readonly failRate: number
+  /** Share of writes that are as large as an envelope may be. */
+  readonly largeRate: number
+}
+
+/** What a member with a modified program does: never anything that proves it, or whatever it can. */
+export type Temper = 'sly' | 'brazen'
+
+/** The kind of world that one seed stands for. */
+export type Plan = {
+  readonly seed: number
+  /** Honest nodes at the beginning; the first is the founder. */
+  readonly nodes: number
+  /** Share of them that may remove others. */
+  readonly adminRate: number
+  readonly hostile: readonly Temper[]
+  readonly attackPauseMs: number
+  readonly activeMs: number
+  readonly network: NetworkFaults
+  readonly disk: DiskFaults
+  readonly store: StoreFaults
+  readonly faults: FaultPauses
+  readonly writers: WriterHabits
+  /** Whether clocks run at their own rates. */
+  readonly drift: boolean
+}
+
+/** Swarm testing: a world with everything at once hides what only shows when something else is missing. */
+export function drawPlan(seed: number): Plan {
+  const prng = new Prng(seed).fork('replication plan')
+  const sometimes = (probability: number, draw: () => number): number => (prng.chance(probability) ? draw() : 0)
+  const pause = (meanMs: number) => sometimes(0.5, () => meanMs * prng.between(0.5, 3))
+  return {
+    seed,
+    nodes: prng.int(2, 5),
+    adminRate: prng.pick([0, 0.3, 1]),
+    hostile: Array.from({ length: prng.pick([0, 0, 1, 1, 2]) }, () => prng.pick<Temper>(['sly', 'brazen'])),
+    attackPauseMs: prng.between(300, 6000),
+    activeMs: prng.between(20_000, 90_000),
+    network: {
+      latencyMs: prng.between(2, 150),
+      dropRate: sometimes(0.5, () => prng.between(0, 0.3)),
+      duplicateRate: sometimes(0.5, () => prng.between(0, 0.2)),
+      lateRate: sometimes(0.4, () => prng.between(0, 0.1)),
+    },
+    disk: {
+      syncMinMs: 1,
+      syncMaxMs: prng.between(1, 40),
+      slowRate: sometimes(0.4, () => prng.between(0, 0.15)),
+    },
+    store: {
+      refuseRate: sometimes(0.2, () => prng.between(0, 0.1)),
+      slowReadRate: sometimes(0.5, () => prng.between(0, 0.5)),
+    },
+    faults: {
+      crash: pause(12_000),
+      stop: pause(25_000),
+      suspend: pause(20_000),
+      partition: pause(15_000),
+      oneWayCut: pause(15_000),
+      reset: pause(12_000),
+      clockStep: pause(20_000),
+      rateChange: pause(20_000),
+      diskLoss: sometimes(0.25, () => prng.between(15_000, 60_000)),
+      join: sometimes(0.5, () => prng.between(10_000, 40_000)),
+      removal: sometimes(0.4, () => prng.between(10_000, 60_000)),
+    },
+    writers: {
+      perNode: prng.int(1, 2),
+      thinkMs: prng.pick([300, 1000, 3000, 8000]) * prng.between(0.5, 1.5),
+      burstRate: sometimes(0.5, () => prng.between(0, 0.3)),
+      failRate: sometimes(0.5, () => 0.05),
+      largeRate: sometimes(0.15, () => 0.03),
+    },
+    drift: prng.chance(0.6),
+  }
+}
