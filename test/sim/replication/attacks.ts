@@ -178,7 +178,10 @@ const BRAZEN: Record<string, Attack> = {
     const envelope = by.forger.seal(doc, torn)
     by.world.ledger.crafted(envelope.bytes, { kind: 'contradiction', mayPass: true })
     by.forger.advance(envelope)
-    Y.applyUpdate(by.forger.feed(doc).scratch, collected(client, 0, 1))
+    const { scratch } = by.forger.feed(doc)
+    scratch.clientID = client + 1 // Yjs takes another one itself, and says so, when its own comes from elsewhere
+    Y.applyUpdate(scratch, collected(client, 0, 1))
+    scratch.clientID = client
     await by.send(by.victims(), [envelope.bytes])
   },
   async claimsADifference(by) {

@@ -101,7 +101,7 @@ async function difference(world: World, processes: readonly Process[]): Promise<
     const view = viewOf(other, processes)
     for (const key of new Set([...reference.keys(), ...view.keys()]))
       if (reference.get(key) !== view.get(key))
-        return `${first.node.name} has ${key} ${reference.get(key)}, ${other.node.name} ${view.get(key)}`
+        return `${first.node.name} has ${key} ${reference.get(key)}, ${other.node.name} ${view.get(key)} ${JSON.stringify([...view.keys()].filter((k) => k.includes('live/')))}`
   }
   for (const doc of first.documents.vectors().keys()) {
     const hash = toHex(await world.settled(first.documents.contentHash(doc)))

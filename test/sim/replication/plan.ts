@@ -45,6 +45,8 @@ export type Plan = {
   readonly hostile: readonly Temper[]
   readonly attackPauseMs: number
   readonly activeMs: number
+  /** Synchronisation goes over streams, as the port promises; otherwise over something worse than any transport. */
+  readonly streams: boolean
   readonly network: NetworkFaults
   readonly disk: DiskFaults
   readonly store: StoreFaults
@@ -66,6 +68,7 @@ export function drawPlan(seed: number): Plan {
     hostile: Array.from({ length: prng.pick([0, 0, 1, 1, 2]) }, () => prng.pick<Temper>(['sly', 'brazen'])),
     attackPauseMs: prng.between(300, 6000),
     activeMs: prng.between(20_000, 90_000),
+    streams: prng.chance(0.5),
     network: {
       latencyMs: prng.between(2, 150),
       dropRate: sometimes(0.5, () => prng.between(0, 0.3)),

@@ -7,6 +7,7 @@ import { VirtualTime } from '../ports/virtual-time.ts'
 import { Violations } from '../violations.ts'
 import { emptyCounts, type Counts } from './counts.ts'
 import { Edits } from './edits.ts'
+import { SYNC_PROTOCOL } from '../../../protocols/sync.ts'
 import { drawRate } from './faults.ts'
 import { Hostile } from './hostile.ts'
 import { createSimKeys } from './keys.ts'
@@ -55,6 +56,8 @@ export class World {
     this.prng = new Prng(plan.seed).fork('replication')
     this.#restarts = this.prng.fork('restarts')
     this.network = new SimNetwork(this.time, this.prng.fork('network'), plan.network)
+    // Joining is a dialogue on one channel, and makes no sense without its order.
+    this.network.isStream = (protocol) => protocol !== SYNC_PROTOCOL || plan.streams
     this.ledger = new Ledger(this.violations, this.counts, (peer) => this.isHonest(peer))
   }
 
