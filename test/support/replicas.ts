@@ -42,6 +42,7 @@ export function createMembership(count: number, capabilities: readonly Capabilit
       voterSets: [],
       voterFaults: [],
       recoveryKeys: [],
+      voided: new Set(),
       heads: [],
     }),
   }

@@ -3,6 +3,7 @@ import { ok } from '../../../crdt/result.ts'
 import { overlaps } from '../../../protocols/lease/resources.ts'
 import { createCertificateCheck } from '../claims/claim-certificate.ts'
 import { createTurns } from '../claims/claim-turns.ts'
+import { writtenIfMember } from '../written.ts'
 import { createLockBoards, lockResource } from './lock-boards.ts'
 import { createLockEnding } from './lock-ending.ts'
 import { createLiveLocks } from './lock-live.ts'
@@ -54,7 +55,7 @@ export function createLockService(input: LockServiceDeps): RunningLockService {
           .catch((error: unknown) => deps.log.error({ err: error }, 'the end of a lock was not written'))
       })
       await boards.start()
-      await live.start()
+      await writtenIfMember(live.start())
     },
     stop() {
       unsubscribe()

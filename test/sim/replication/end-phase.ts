@@ -26,6 +26,7 @@ export async function endWorld(world: World): Promise<void> {
     await removeHostile(world)
   }
   const processes = await converge(world, 'at the end')
+  countStranded(world)
   await checkEnd(world, processes)
 }
 
@@ -76,11 +77,28 @@ async function converge(world: World, when: string): Promise<readonly Process[]>
   return []
 }
 
-/** By all that honest nodes have on their disks: the log of everybody, whoever has not heard of all of it. */
+/**
+ * By what the founder knows, and in turn all that are members by it: the log of everybody, whoever has not heard of all
+ * of it. A node whose admission was known only to an inviter that lost its disk needs another ticket.
+ */
 export function expectedMembers(world: World): readonly SimNode[] {
   const present = world.nodes.filter(({ isMember, isLost }) => isMember && !isLost)
-  const membership = wholeLog(world, present)
-  return present.filter(({ peer }) => membership.members.has(peer))
+  let known = present.slice(0, 1)
+  for (;;) {
+    const membership = wholeLog(world, known)
+    const members = present.filter(({ peer }) => membership.members.has(peer))
+    if (members.every((node) => known.includes(node))) return members
+    known = [...new Set([...known, ...members])]
+  }
+}
+
+/** Nodes that think they are members, and that nobody knows: their inviter took the news with it. */
+function countStranded(world: World): void {
+  const expected = expectedMembers(world)
+  const log = wholeLog(world, expected)
+  for (const { peer, isLost, isMember } of world.nodes)
+    if (isMember && !isLost && !log.members.has(peer) && !log.removed.has(peer) && !log.voided.has(peer))
+      world.counts.admissionsLost += 1
 }
 
 function wholeLog(world: World, nodes: readonly SimNode[]): Membership {
@@ -101,7 +119,7 @@ async function difference(world: World, processes: readonly Process[]): Promise<
     const view = viewOf(other, processes)
     for (const key of new Set([...reference.keys(), ...view.keys()]))
       if (reference.get(key) !== view.get(key))
-        return `${first.node.name} has ${key} ${reference.get(key)}, ${other.node.name} ${view.get(key)} ${JSON.stringify([...view.keys()].filter((k) => k.includes('live/')))}`
+        return `${first.node.name} has ${key} ${reference.get(key)}, ${other.node.name} ${view.get(key)}`
   }
   for (const doc of first.documents.vectors().keys()) {
     const hash = toHex(await world.settled(first.documents.contentHash(doc)))

@@ -4,8 +4,8 @@ import type { FaultPauses } from './plan.ts'
 import type { SimNode } from './sim-node.ts'
 import type { World } from './world.ts'
 
-const ASLEEP_MS = { min: 500, max: 60_000 }
-const CUT_MS = { min: 500, max: 30_000 }
+const ASLEEP_MS = { min: 500, max: 40_000 }
+const CUT_MS = { min: 500, max: 20_000 }
 const WALL_STEP_MS_MAX = 50 * 60_000
 const REBOOT_RATE = 0.5
 /** Nodes of one world, those that joined late included. */

@@ -56,18 +56,26 @@ export type Plan = {
   readonly drift: boolean
 }
 
+/** Writes of a world, about: most worlds are small, since many small ones find more than few large ones. */
+const WRITES = [15, 30, 30, 60, 60, 120, 120, 300]
+
 /** Swarm testing: a world with everything at once hides what only shows when something else is missing. */
 export function drawPlan(seed: number): Plan {
   const prng = new Prng(seed).fork('replication plan')
   const sometimes = (probability: number, draw: () => number): number => (prng.chance(probability) ? draw() : 0)
-  const pause = (meanMs: number) => sometimes(0.5, () => meanMs * prng.between(0.5, 3))
+  const activeMs = prng.between(12_000, 50_000)
+  const nodes = prng.pick([2, 3, 3, 4, 5])
+  const perNode = prng.int(1, 2)
+  const writes = prng.pick(WRITES)
+  // As many faults in a short world as in a long one.
+  const pause = (share: number) => sometimes(0.5, () => activeMs * share * prng.between(0.5, 2))
   return {
     seed,
-    nodes: prng.int(2, 5),
+    nodes,
     adminRate: prng.pick([0, 0.3, 1]),
     hostile: Array.from({ length: prng.pick([0, 0, 1, 1, 2]) }, () => prng.pick<Temper>(['sly', 'brazen'])),
-    attackPauseMs: prng.between(300, 6000),
-    activeMs: prng.between(20_000, 90_000),
+    attackPauseMs: activeMs / prng.between(5, 40),
+    activeMs,
     streams: prng.chance(0.5),
     network: {
       latencyMs: prng.between(2, 150),
@@ -85,22 +93,22 @@ export function drawPlan(seed: number): Plan {
       slowReadRate: sometimes(0.5, () => prng.between(0, 0.5)),
     },
     faults: {
-      crash: pause(12_000),
-      stop: pause(25_000),
-      suspend: pause(20_000),
-      partition: pause(15_000),
-      oneWayCut: pause(15_000),
-      reset: pause(12_000),
-      clockStep: pause(20_000),
-      rateChange: pause(20_000),
-      diskLoss: sometimes(0.25, () => prng.between(15_000, 60_000)),
-      join: sometimes(0.5, () => prng.between(10_000, 40_000)),
-      removal: sometimes(0.4, () => prng.between(10_000, 60_000)),
+      crash: pause(0.2),
+      stop: pause(0.4),
+      suspend: pause(0.3),
+      partition: pause(0.25),
+      oneWayCut: pause(0.25),
+      reset: pause(0.2),
+      clockStep: pause(0.3),
+      rateChange: pause(0.3),
+      diskLoss: sometimes(0.25, () => activeMs * prng.between(0.2, 1)),
+      join: sometimes(0.5, () => activeMs * prng.between(0.2, 0.6)),
+      removal: sometimes(0.4, () => activeMs * prng.between(0.2, 0.8)),
     },
     writers: {
-      perNode: prng.int(1, 2),
-      thinkMs: prng.pick([300, 1000, 3000, 8000]) * prng.between(0.5, 1.5),
-      burstRate: sometimes(0.5, () => prng.between(0, 0.3)),
+      perNode,
+      thinkMs: (activeMs * nodes * perNode) / writes,
+      burstRate: sometimes(0.5, () => prng.between(0, 0.2)),
       failRate: sometimes(0.5, () => 0.05),
       largeRate: sometimes(0.15, () => 0.03),
     },

@@ -18,6 +18,7 @@ import { createMeshService, type MeshService } from '../../../node/services/memb
 import { createPresence, type PresenceService } from '../../../node/services/sync/presence-service.ts'
 import { createSync, type SyncService } from '../../../node/services/sync/sync-service.ts'
 import { createTaskService, type RunningTaskService } from '../../../node/services/tasks/task-composition.ts'
+import { writtenIfMember } from '../../../node/services/written.ts'
 import type { Membership } from '../../../protocols/membership/membership.ts'
 import type { Signer } from '../../../protocols/crypto.ts'
 import type { SimKeys } from './keys.ts'
@@ -124,7 +125,7 @@ async function openWork(
   })
   await tasks.start()
   const live = createLiveLocks({ documents, self, boot, onWritten: async () => undefined })
-  await live.start()
+  await writtenIfMember(live.start())
   return { tasks, live }
 }
 
@@ -140,9 +141,8 @@ function followMembership({
   documents: DocumentsService
   log: Log
 }): void {
-  membership.onChange((current, previous) => {
+  membership.onChange(() => {
     network.membersChanged()
-    if (current.removed.size === previous.removed.size) return
     documents.membershipChanged().catch((error: unknown) => {
       log.error({ err: error }, 'what a removed member wrote could not be cut off; it will be at the next start')
     })

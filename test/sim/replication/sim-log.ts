@@ -11,6 +11,7 @@ const DISK_TROUBLE = [
   'a snapshot could not be saved',
   'membership records could not be stored',
   'what a removed member wrote could not be cut off',
+  'what removed members wrote could not be cut off',
 ]
 
 /** Counts what nodes warn of. What has no place in a mesh of honest nodes with sound disks is a violation. */

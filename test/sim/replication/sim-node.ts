@@ -213,7 +213,7 @@ export class SimNode {
     if (reason === 'refusedNotMember') return true
     // A hostile member can put an honest name on anything.
     if (reason !== undefined && FORGERY.has(reason)) return this.#world.plan.hostile.length > 0
-    return reason === 'refusedBeyondCut' || reason === 'refusedBranch'
+    return reason !== undefined && VOID.has(reason)
   }
 }
 
@@ -221,6 +221,9 @@ export const ALL: readonly Capability[] = ['admin', 'admit', 'gateway', 'control
 
 /** Said before anybody has looked at the signature. */
 const FORGERY: ReadonlySet<CountName> = new Set(['refusedSignature', 'refusedForeignMesh', 'refusedForeignDocument'])
+
+/** What is void may be refused, whoever wrote it. */
+const VOID: ReadonlySet<CountName> = new Set(['refusedBeyondCut', 'refusedBranch', 'refusedVoidAdmission'])
 
 const BOX_KEY = new Uint8Array(32).fill(1)
 

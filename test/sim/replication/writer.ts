@@ -6,7 +6,7 @@ import { writeBridged } from '../../../crdt/mesh-document.ts'
 import { writeProjectFields } from '../../../crdt/project-document.ts'
 import { TaskInput } from '../../../crdt/task.ts'
 import { uuidFromRandom } from '../../../crdt/uuid.ts'
-import { StorageError } from '../../../node/services/feeds/documents.ts'
+import { NotWritableError, StorageError } from '../../../node/services/feeds/documents.ts'
 import type { Prng } from '../ports/prng.ts'
 import type { Process } from './sim-node.ts'
 import type { World } from './world.ts'
@@ -203,7 +203,7 @@ class Writer {
   /** Not known here (yet), gone, or a disk that refuses. */
   #refused(code: string): void {
     if (code === 'storage_failed') this.#world.counts.writesRefused += 1
-    else if (code !== 'task_not_found') this.#world.violations.add('tasks', `a task service answers ${code}`)
+    else if (code !== 'task_not_found' && code !== 'forbidden') this.#world.violations.add('tasks', `a task service answers ${code}`)
   }
 }
 
@@ -226,7 +226,7 @@ const WORK: readonly ((writer: Writer) => Promise<void>)[] = [
 
 class Half extends Error {}
 
-const isRemoval = (error: unknown): boolean => error instanceof Error && error.message.includes('may not write')
+const isRemoval = (error: unknown): boolean => error instanceof NotWritableError
 
 const LOCK = {
   project: BOARD,
