@@ -400,6 +400,24 @@ describe('live documents', () => {
     expect(a.documents.headsOf(a.peer)).toEqual(new Map())
   })
 
+  it('are forgotten when a newer generation comes with them', async () => {
+    const membership = createMembership(2)
+    const [a, b] = [await createTestReplica(0, membership), await createTestReplica(1, membership)]
+    const [old, fresh] = [liveDoc(a.peer, 1), liveDoc(a.peer, 2)]
+    await a.documents.write(old, undefined, setKey('x', 1))
+    const envelopes = await missingOf(a)
+    await a.documents.write(fresh, undefined, setKey('x', 2))
+    envelopes.unshift(...(await missingOf(a)))
+    await b.documents.receive(envelopes, a.peer)
+    expect(b.documents.list()).toEqual([fresh])
+
+    const c = await createTestReplica(1, membership)
+    const [newer = new Uint8Array(), older = new Uint8Array()] = envelopes
+    // Both have been screened before either is accepted.
+    await Promise.all([c.documents.receive([newer], a.peer), c.documents.receive([older], a.peer)])
+    expect(c.documents.list()).toEqual([fresh])
+  })
+
   it('are bounded', async () => {
     const membership = createMembership(2)
     const a = await createTestReplica(0, membership)
@@ -417,3 +435,9 @@ describe('live documents', () => {
     expect(await keys(b)).toBe(written)
   })
 })
+
+async function missingOf(replica: TestReplica): Promise<Uint8Array[]> {
+  const found: Uint8Array[] = []
+  for await (const bytes of replica.documents.missing(new Map(), Infinity)) found.push(bytes)
+  return found
+}
