@@ -94,6 +94,8 @@ async function flushQueue(deps: OwnWritesDeps, queue: Queue, also?: Feed): Promi
   if (also) queue.touched.add(also)
   await commitPending(deps, queue)
   for (const feed of queue.touched) {
+    // What was written after the batch and before the document was spoilt has the clientID that a rebuild gives up.
+    while (feed.dirty && feed.pending.length > 0) await commitPending(deps, queue)
     if (feed.dirty) await rebuild(deps, feed)
     if (feed.pending.length === 0) queue.touched.delete(feed)
   }

@@ -58,6 +58,7 @@ class Writer {
       else await this.#prng.pick(WORK)(this)
     } catch (error) {
       if (isRemoval(error)) return // between our look at the membership and the write
+      if (this.#process.node.process !== this.#process) return // it is being stopped, or has ended
       if (!(error instanceof StorageError) || plan.store.refuseRate === 0) throw error
       counts.writesRefused += 1
     }

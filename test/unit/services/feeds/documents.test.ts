@@ -209,6 +209,29 @@ describe('refused writes', () => {
     expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'fulfilled'])
   })
 
+  it('[D3] survive one that throws half-way while the batch before them is on its way to the disk', async () => {
+    const membership = createMembership(2)
+    const a = await createTestReplica(0, membership)
+    await a.documents.open(PROJECT)
+    a.store.hold()
+    const first = a.documents.write(PROJECT, undefined, setKey('first', 1))
+    await settle()
+    const second = a.documents.write(PROJECT, undefined, setKey('second', 2))
+    const broken = a.documents.write(PROJECT, undefined, (state) => {
+      state.getMap('m').set('broken', 3)
+      throw new Error('half-way')
+    })
+    a.store.release()
+    await expect(broken).rejects.toThrow('half-way')
+    await Promise.all([first, second])
+    await a.documents.write(PROJECT, undefined, setKey('third', 3))
+    const b = await createTestReplica(1, membership)
+    await sync(a, b)
+    expect(b.documents.frozen()).toEqual(new Map())
+    expect(await contentOf(b)).toEqual({ first: 1, second: 2, third: 3 })
+    expect(await contentOf(a)).toEqual({ first: 1, second: 2, third: 3 })
+  })
+
   it('leave nothing behind when the change throws half-way, and keep what was written before', async () => {
     const a = await createTestReplica(0, createMembership(1))
     await a.documents.open(PROJECT)
