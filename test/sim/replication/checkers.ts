@@ -6,27 +6,31 @@ import type { Process, SimNode } from './sim-node.ts'
 import type { World } from './world.ts'
 import { BOARD } from './writer.ts'
 
+/** Those who agree, and what about they do not have to. */
+export type Agreement = { readonly processes: readonly Process[]; readonly disputed: ReadonlySet<DocId> }
+
 /** What must hold of those that have come to agree. All have the same, so one of them is looked at. */
-export async function checkEnd(world: World, processes: readonly Process[]): Promise<void> {
+export async function checkEnd(world: World, { processes, disputed }: Agreement): Promise<void> {
   const [first] = processes
   if (!first) return
   world.counts.convergedDocuments += first.documents.vectors().size
-  checkAcknowledged(world, first.node, processes)
+  checkAcknowledged(world, first, disputed)
   checkDisks(world, processes)
-  checkCuts(world, first)
+  checkCuts(world, first, disputed)
   checkWaiting(world, processes)
-  await checkTasks(world, first)
+  if (!disputed.has(projectDoc(BOARD))) await checkTasks(world, first)
 }
 
 /** No write that its caller was told is safe is missing, unless it was void, or its only copy burnt. */
-function checkAcknowledged(world: World, node: SimNode, processes: readonly Process[]): void {
+function checkAcknowledged(world: World, { node, membership }: Process, disputed: ReadonlySet<DocId>): void {
   const { counts, violations } = world
-  const members = processes[0]?.membership.current().members
+  const { members } = membership.current()
   for (const { doc, author, seq, hash, writer } of world.ledger.acknowledged) {
+    if (disputed.has(doc)) continue
     const stored = node.disk.state.feeds.get(doc)?.get(author)?.[seq - 1]
     if (stored && hashOf(stored.bytes) === hash) counts.ackedFound += 1
     else if (stored) violations.add('M14', `${doc} ${seq} of ${writer.name} has become another`)
-    else if (writer.isLost || !members?.has(author)) counts.ackedBeyondCut += 1
+    else if (writer.isLost || !members.has(author)) counts.ackedBeyondCut += 1
     else violations.add('D7', `${doc} ${seq}, which ${writer.name} acknowledged, is lost`)
   }
 }
@@ -44,9 +48,10 @@ function checkDisks(world: World, processes: readonly Process[]): void {
 }
 
 /** M7, told anew: what a former member wrote counts up to its cut, or as far as members (or what they need) build on it. */
-function checkCuts(world: World, { node, membership }: Process): void {
+function checkCuts(world: World, { node, membership }: Process, disputed: ReadonlySet<DocId>): void {
   const { members, removed } = membership.current()
   for (const [doc, authors] of node.disk.state.feeds) {
+    if (disputed.has(doc)) continue
     const needed = neededIn(authors, members)
     for (const [author, feed] of authors) {
       if (members.has(author)) continue

@@ -61,6 +61,7 @@ const NAMES = [
   'refusedRecords',
   'waitingMost',
   'convergedDocuments',
+  'disputedDocuments',
   'ackedFound',
   'ackedBeyondCut',
 ] as const
@@ -69,7 +70,13 @@ export type CountName = (typeof NAMES)[number]
 export type Counts = Record<CountName, number>
 
 /** What does not have to happen in every run that is large enough: too rare, or not worth a claim. */
-const MAY_BE_MISSING: ReadonlySet<CountName> = new Set(['refusedUnappliable', 'refusedTooLarge', 'refusedBranch'])
+const MAY_BE_MISSING: ReadonlySet<CountName> = new Set([
+  'refusedUnappliable',
+  'refusedTooLarge',
+  'refusedBranch',
+  'disputedDocuments',
+  'admissionsLost',
+])
 
 /** Counted as a maximum over schedules instead of a sum. */
 const PEAKS: ReadonlySet<CountName> = new Set(['waitingMost'])

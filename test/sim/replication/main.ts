@@ -46,11 +46,14 @@ report(options.verbose ? await runVerbosely(options) : await runInThreads(option
 async function runInThreads({ seed, seeds, jobs, determinism }: Options): Promise<Tally> {
   const began = performance.now()
   let told = began
+  let shown = 0
   return await runPool({
     jobs: Array.from({ length: seeds }, (_, i) => ({ seed: seed + i, twice: i < determinism })),
     threads: Math.max(1, jobs),
     signal: stop.signal,
     onProgress({ counts: { schedules }, failures }) {
+      for (const failure of failures.slice(shown)) say(describeFailure(failure))
+      shown = failures.length
       const now = performance.now()
       if (now - told < PROGRESS_EVERY_MS) return
       told = now
@@ -66,13 +69,14 @@ async function runVerbosely({ seed, seeds }: Options): Promise<Tally> {
     say(`seed ${seed + i}`)
     const { counts, violations } = await runSeed(seed + i, say)
     addCounts(total.counts, counts)
-    if (violations.length > 0) total.failures.push({ seed: seed + i, violations })
+    if (violations.length === 0) continue
+    total.failures.push({ seed: seed + i, violations })
+    say(describeFailure({ seed: seed + i, violations }))
   }
   return total
 }
 
 function report({ counts, failures, determinismReruns }: Tally): void {
-  for (const failure of failures) say(describeFailure(failure))
   say(describeCounts(counts))
   const never = missing(counts)
   if (never.length > 0) say(`A vacuous run: never once ${never.join(', ')}.`)
