@@ -91,9 +91,10 @@ const SLY: Record<string, Attack> = {
     await deliver(by, outsider.seal(doc, update))
   },
   async forgesARecord(by) {
-    const [peer] = by.victims()
-    const heads = by.prng.bytes(32)
-    const body = { v: 1, type: 'remove', peer, cuts: {}, author: by.peer, parents: [heads], at: 1, sig: by.prng.bytes(64) }
+    const peer = by.prng.pick(by.world.nodes.slice(1)).peer
+    const author = by.world.nodes[0]?.peer
+    const { mesh, genesis } = by.forger
+    const body = { v: 1, mesh, type: 'remove', peer, cuts: {}, author, parents: [genesis], at: 1, sig: by.prng.bytes(64) }
     await by.say(by.victims(), { t: 'records', records: [encodeCanonical(body), by.prng.bytes(40)], last: by.prng.chance(0.5) })
   },
   async asksForEverything(by) {

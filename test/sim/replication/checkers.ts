@@ -16,6 +16,7 @@ export async function checkEnd(world: World, { processes, disputed }: Agreement)
   world.counts.convergedDocuments += first.documents.vectors().size
   checkAcknowledged(world, first, disputed)
   checkDisks(world, processes)
+  checkRemovals(world, first)
   checkCuts(world, first, disputed)
   checkWaiting(world, processes)
   if (!disputed.has(projectDoc(BOARD))) await checkTasks(world, first)
@@ -45,6 +46,12 @@ function checkDisks(world: World, processes: readonly Process[]): void {
           world.violations.add('D7', `${node.name} has ${doc} of ${world.nameOf(author)} up to ${seq}, its disk up to ${node.headOf(doc, author)}`)
     }
   }
+}
+
+/** Nobody is removed but by an admin. */
+function checkRemovals(world: World, { membership, node }: Process): void {
+  for (const peer of membership.current().removed.keys())
+    if (!world.removals.has(peer)) world.violations.add('M4', `${node.name} has ${world.nameOf(peer)} as removed by nobody`)
 }
 
 /** M7, told anew: what a former member wrote counts up to its cut, or as far as members (or what they need) build on it. */

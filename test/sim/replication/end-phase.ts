@@ -56,6 +56,7 @@ async function removeHostile(world: World): Promise<void> {
   for (const { peer, name } of world.hostile) {
     if (!founder.membership.current().members.has(peer)) continue
     world.trace?.(`the founder removes ${name}`)
+    world.removals.add(peer)
     const removed = await world.settled(founder.mesh.remove(peer))
     if (!removed.ok) world.violations.add('M7', `${name} cannot be removed: ${removed.error.code}`)
   }

@@ -105,10 +105,12 @@ const INJECT: Readonly<Record<keyof FaultPauses, Inject>> = {
     const victim = prng.pick(victims)
     world.trace?.(`${admin.name} removes ${world.nameOf(victim.peer)}`)
     world.counts.removals += 1
+    world.removals.add(victim.peer)
     void admin.process?.mesh.remove(victim.peer).then((result) => noteRemoval(world, result))
     const avenger = members.find((node) => node.peer === victim.peer)
     if (!avenger?.process || !isAdmin(avenger) || members[0] === admin || !prng.chance(MUTUAL_RATE)) return
     world.counts.mutualRemovals += 1
+    world.removals.add(admin.peer)
     void avenger.process.mesh.remove(admin.peer).then((result) => noteRemoval(world, result))
   },
 }

@@ -19,7 +19,7 @@ export class Forger {
   readonly #crypto: SimKeys
   readonly #signer: Signer
   readonly #feeds = new Map<DocId, Feed>()
-  #mesh: MeshId | undefined
+  #genesis: Uint8Array | undefined
 
   constructor(crypto: SimKeys, peer: PeerId) {
     this.#crypto = crypto
@@ -27,7 +27,17 @@ export class Forger {
   }
 
   joined(genesis: Uint8Array): void {
-    this.#mesh = toHex(this.#crypto.sha256(genesis)) as MeshId
+    this.#genesis = this.#crypto.sha256(genesis)
+  }
+
+  /** Hash of the first record of the log. */
+  get genesis(): Uint8Array {
+    if (!this.#genesis) throw new Error('not a member yet')
+    return this.#genesis
+  }
+
+  get mesh(): MeshId {
+    return toHex(this.genesis) as MeshId
   }
 
   feed(doc: DocId): Feed {
@@ -57,9 +67,8 @@ export class Forger {
   /** The next envelope of its feed, which is not advanced; any part of it may be another. */
   seal(doc: DocId, update: Uint8Array, parts: Partial<EnvelopeBody> = {}): Envelope {
     const { seq, prev, nonce } = this.feed(doc)
-    if (!this.#mesh) throw new Error('not a member yet')
     const body = {
-      mesh: this.#mesh,
+      mesh: this.mesh,
       doc,
       author: this.#signer.peer,
       seq: seq + 1,
@@ -86,7 +95,7 @@ export class Forger {
   /** Another member's signer, outsiders included. */
   as(peer: PeerId): Forger {
     const other = new Forger(this.#crypto, peer)
-    other.#mesh = this.#mesh
+    other.#genesis = this.#genesis
     return other
   }
 }

@@ -41,6 +41,8 @@ export class World {
   readonly hostile: Hostile[] = []
   /** All tasks that were made, with a place in the writer's feed at which they are in it. */
   readonly tasks: { readonly id: string; readonly writer: SimNode; readonly seq: number }[] = []
+  /** Whom an admin has really removed, or tried to. */
+  readonly removals = new Set<PeerId>()
   storeFaults: StoreFaults = SOUND_STORE
   /** Told of what happens, in verbose runs. */
   trace: ((what: string) => void) | undefined
