@@ -106,9 +106,9 @@ export class SimNode {
     const life = new Life()
     this.#life = life
     this.#starts += 1
-    world.ledger.started(this)
     try {
       const means = this.#means(life)
+      world.ledger.started(this)
       const services = await openServices(means, {
         received: (outcome, from) => this.#received(outcome, from),
         opened: (documents) => void documents.onAppend((appended) => world.ledger.leaving(this, appended)),
