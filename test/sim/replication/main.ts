@@ -8,9 +8,11 @@ import { runSeed } from './run-seed.ts'
 
 /** Where a run starts unless told otherwise, so that two people see the same. */
 const FIRST_SEED = 1
+const SEEDS = 200
 const PROGRESS_EVERY_MS = 5000
 
-type Options = { seeds: number; seed: number; jobs: number; determinism: number; verbose: boolean }
+type Options = { seeds?: number; seed?: number; jobs: number; determinism: number; verbose: boolean; json: boolean }
+type Range = { readonly seed: number; readonly seeds: number }
 
 const count = (text: string): number => {
   const value = Number(text)
@@ -21,11 +23,12 @@ const count = (text: string): number => {
 const program = new Command('npm run sim -- --replication')
   .description('Runs feeds, synchronisation and membership on simulated machines: every seed is another mesh.')
   .option('--replication', 'this simulator')
-  .option('--seeds <n>', 'how many schedules', count, 200)
-  .option('--seed <n>', 'the first seed', count, FIRST_SEED)
+  .option('--seeds <n>', `how many schedules (${SEEDS}, or the one of --seed)`, count)
+  .option('--seed <n>', 'the first seed; alone: just this one', count)
   .option('--jobs <n>', 'threads', count, availableParallelism())
   .option('--determinism <n>', 'run so many of the seeds twice and compare', count, 0)
   .option('--verbose', 'print everything that happens in each schedule', false)
+  .option('--json', 'print nothing but the last line', false)
   .addHelpText(
     'after',
     `
@@ -36,14 +39,19 @@ everything that has to happen sometimes did happen; 1 otherwise.`,
   .parse()
 
 const options = program.opts<Options>()
-const say = (text: string): void => void process.stdout.write(`${text}\n`)
+const range: Range = {
+  seed: options.seed ?? FIRST_SEED,
+  seeds: options.seeds ?? (options.seed === undefined ? SEEDS : 1),
+}
+const print = (text: string): void => void process.stdout.write(`${text}\n`)
+const say = options.json ? () => undefined : print
 const stop = new AbortController()
 process.once('SIGINT', () => stop.abort(new Error('interrupted')))
 process.once('SIGTERM', () => stop.abort(new Error('interrupted')))
 
-report(options.verbose ? await runVerbosely(options) : await runInThreads(options))
+report(options.verbose ? await runVerbosely(range) : await runInThreads(range, options))
 
-async function runInThreads({ seed, seeds, jobs, determinism }: Options): Promise<Tally> {
+async function runInThreads({ seed, seeds }: Range, { jobs, determinism }: Options): Promise<Tally> {
   const began = performance.now()
   let told = began
   let shown = 0
@@ -63,7 +71,7 @@ async function runInThreads({ seed, seeds, jobs, determinism }: Options): Promis
   })
 }
 
-async function runVerbosely({ seed, seeds }: Options): Promise<Tally> {
+async function runVerbosely({ seed, seeds }: Range): Promise<Tally> {
   const total = emptyTally()
   for (let i = 0; i < seeds && !stop.signal.aborted; i++) {
     say(`seed ${seed + i}`)
@@ -81,8 +89,8 @@ function report({ counts, failures, determinismReruns }: Tally): void {
   const never = missing(counts)
   if (never.length > 0) say(`A vacuous run: never once ${never.join(', ')}.`)
   if (stop.signal.aborted) say('Interrupted: these are the schedules that were finished.')
-  const { seed: firstSeed } = options
-  say(JSON.stringify({ ...counts, firstSeed, determinismReruns, neverHappened: never, violations: failures.length }))
+  const { seed: firstSeed } = range
+  print(JSON.stringify({ ...counts, firstSeed, determinismReruns, neverHappened: never, violations: failures.length }))
   process.exitCode = failures.length > 0 || never.length > 0 ? 1 : 0
 }
 
@@ -91,6 +99,6 @@ function describeFailure({ seed, violations }: Failure): string {
     `seed ${seed}:`,
     ...violations.map((violation) => `  ${violation}`),
     `  in ${JSON.stringify(drawPlan(seed))}`,
-    `  again: npm run sim -- --replication --seed ${seed} --seeds 1 --verbose`,
+    `  again: npm run sim -- --replication --seed ${seed} --verbose`,
   ].join('\n')
 }

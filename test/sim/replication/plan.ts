@@ -57,13 +57,13 @@ export type Plan = {
 }
 
 /** Writes of a world, about: most worlds are small, since many small ones find more than few large ones. */
-const WRITES = [15, 30, 30, 60, 60, 120, 120, 300]
+const WRITES = [10, 20, 20, 40, 40, 80, 80, 200]
 
 /** Swarm testing: a world with everything at once hides what only shows when something else is missing. */
 export function drawPlan(seed: number): Plan {
   const prng = new Prng(seed).fork('replication plan')
   const sometimes = (probability: number, draw: () => number): number => (prng.chance(probability) ? draw() : 0)
-  const activeMs = prng.between(12_000, 50_000)
+  const activeMs = prng.between(8000, 35_000)
   const nodes = prng.pick([2, 3, 3, 4, 5])
   const perNode = prng.int(1, 2)
   const writes = prng.pick(WRITES)

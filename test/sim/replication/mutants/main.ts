@@ -6,7 +6,7 @@ import { tryMutant } from './trial.ts'
  * find a mutant, instead of those that the table names.
  */
 
-const args = process.argv.slice(2)
+const args = process.argv.slice(2).filter((arg) => arg !== '--replication' && arg !== '--mutants')
 const at = args.indexOf('--search')
 const [first = 1, count = 40] = at < 0 ? [] : args.slice(at + 1, at + 3).map(Number)
 const [part = ''] = at === 0 ? [] : args
