@@ -50,7 +50,9 @@ export function resolve(graph: RecordGraph): Resolution {
     founder: index.genesis.record.author,
     members,
     removed,
-    voided: new Set([...index.about.keys()].filter((peer) => wasAdmitted(index, peer) && !members.has(peer) && !removed.has(peer))),
+    voided: new Set(
+      [...index.about.keys()].filter((peer) => wasAdmitted(index, peer) && !members.has(peer) && !removed.has(peer)),
+    ),
     invites: openInvites(index, counts),
     leaseConfig: leaseConfigOf(index, counts),
     recoveryKeys: recoveryKeysOf(index, counts),

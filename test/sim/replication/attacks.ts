@@ -1,6 +1,15 @@
 import { writeUint8, writeVarUint } from 'lib0/encoding'
 import * as Y from 'yjs'
-import { accountsDoc, liveDoc, machineDoc, meshDoc, projectDoc, ProjectId, type DocId, type MeshId } from '../../../crdt/ids.ts'
+import {
+  accountsDoc,
+  liveDoc,
+  machineDoc,
+  meshDoc,
+  projectDoc,
+  ProjectId,
+  type DocId,
+  type MeshId,
+} from '../../../crdt/ids.ts'
 import { encodeCanonical } from '../../../protocols/codec.ts'
 import { ENVELOPE_BYTES_MAX, type Envelope, type EnvelopeBody } from '../../../protocols/feed/envelope.ts'
 import { simPeer } from '../ports/sim-crypto.ts'
@@ -9,7 +18,7 @@ import type { Hostile } from './hostile.ts'
 import type { Temper } from './plan.ts'
 import { BRIEF } from './writer.ts'
 
-type Attack = (by: Hostile) => Promise<void>
+export type Attack = (by: Hostile) => Promise<void>
 
 /** A document of its own: what is left waiting there is in nobody's way. */
 const ATTIC = projectDoc(ProjectId.parse('00000000-0000-4000-8000-00000000000a'))
@@ -20,12 +29,7 @@ const FLOOD = 60
 
 /** What proves nothing against its author: forgery, noise, and claims that nobody can check. */
 const SLY: Record<string, Attack> = {
-  async writesWell(by) {
-    await deliver(by, wellWritten(by), true)
-  },
-  async writesWellAgain(by) {
-    await deliver(by, wellWritten(by), true)
-  },
+  writesWell,
   async forgesAnAuthor(by) {
     const target = by.someHeard()
     if (!target) return
@@ -94,8 +98,22 @@ const SLY: Record<string, Attack> = {
     const peer = by.prng.pick(by.world.nodes.slice(1)).peer
     const author = by.world.nodes[0]?.peer
     const { mesh, genesis } = by.forger
-    const body = { v: 1, mesh, type: 'remove', peer, cuts: {}, author, parents: [genesis], at: 1, sig: by.prng.bytes(64) }
-    await by.say(by.victims(), { t: 'records', records: [encodeCanonical(body), by.prng.bytes(40)], last: by.prng.chance(0.5) })
+    const body = {
+      v: 1,
+      mesh,
+      type: 'remove',
+      peer,
+      cuts: {},
+      author,
+      parents: [genesis],
+      at: 1,
+      sig: by.prng.bytes(64),
+    }
+    await by.say(by.victims(), {
+      t: 'records',
+      records: [encodeCanonical(body), by.prng.bytes(40)],
+      last: by.prng.chance(0.5),
+    })
   },
   async asksForEverything(by) {
     await by.say(by.victims(), { t: 'vectors', authors: [], docs: [], frozen: [], last: true, ask: true })
@@ -151,8 +169,7 @@ const BRAZEN: Record<string, Attack> = {
   },
   async forks(by) {
     const doc = projectDoc(BRIEF)
-    if (by.forger.feed(doc).seq > 0)
-      await deliver(by, by.forger.seal(doc, own(by, doc), { prev: by.prng.bytes(32) }))
+    if (by.forger.feed(doc).seq > 0) await deliver(by, by.forger.seal(doc, own(by, doc), { prev: by.prng.bytes(32) }))
   },
   async equivocates(by) {
     const doc = by.prng.pick([projectDoc(BRIEF), meshDoc])
@@ -193,6 +210,11 @@ const BRAZEN: Record<string, Attack> = {
   },
 }
 
+/** What its program would have written as well, for the others to have something of it. */
+export async function writesWell(by: Hostile): Promise<void> {
+  await deliver(by, wellWritten(by), true)
+}
+
 export const attacksOf = (temper: Temper): readonly Attack[] =>
   Object.values(temper === 'sly' ? SLY : { ...SLY, ...BRAZEN })
 
@@ -205,7 +227,6 @@ async function deliverBytes(by: Hostile, bytes: Uint8Array, kind: string, mayPas
   await by.send(by.victims(), [bytes])
 }
 
-/** What its program would have written as well, for the others to have something of it. */
 function wellWritten(by: Hostile): Envelope {
   const doc = by.prng.pick([projectDoc(BRIEF), projectDoc(BRIEF), meshDoc, machineDoc(by.peer)])
   const update = by.forger.change(doc, (state) => {
@@ -229,7 +250,12 @@ function own(by: Hostile, doc: DocId): Uint8Array {
 }
 
 const far = (by: Hostile, parts: Partial<EnvelopeBody> = {}): Envelope =>
-  by.forger.seal(ATTIC, own(by, ATTIC), { seq: FAR + by.prng.int(0, 1e9), prev: by.prng.bytes(32), nonce: undefined, ...parts })
+  by.forger.seal(ATTIC, own(by, ATTIC), {
+    seq: FAR + by.prng.int(0, 1e9),
+    prev: by.prng.bytes(32),
+    nonce: undefined,
+    ...parts,
+  })
 
 function foreign(by: Hostile, client: number, value: unknown = by.prng.int(0, 1e6)): Uint8Array {
   const copy = new Y.Doc()

@@ -43,7 +43,10 @@ function checkDisks(world: World, processes: readonly Process[]): void {
       if (isVolatile(doc)) continue
       for (const [author, seq] of heads)
         if (node.headOf(doc, author) !== seq)
-          world.violations.add('D7', `${node.name} has ${doc} of ${world.nameOf(author)} up to ${seq}, its disk up to ${node.headOf(doc, author)}`)
+          world.violations.add(
+            'D7',
+            `${node.name} has ${doc} of ${world.nameOf(author)} up to ${seq}, its disk up to ${node.headOf(doc, author)}`,
+          )
     }
   }
 }
@@ -51,7 +54,8 @@ function checkDisks(world: World, processes: readonly Process[]): void {
 /** Nobody is removed but by an admin. */
 function checkRemovals(world: World, { membership, node }: Process): void {
   for (const peer of membership.current().removed.keys())
-    if (!world.removals.has(peer)) world.violations.add('M4', `${node.name} has ${world.nameOf(peer)} as removed by nobody`)
+    if (!world.removals.has(peer))
+      world.violations.add('M4', `${node.name} has ${world.nameOf(peer)} as removed by nobody`)
 }
 
 /** M7, told anew: what a former member wrote counts up to its cut, or as far as members (or what they need) build on it. */

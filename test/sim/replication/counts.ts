@@ -87,15 +87,12 @@ export const VACUOUS_FROM_SCHEDULES = 300
 export const emptyCounts = (): Counts => Object.fromEntries(NAMES.map((name) => [name, 0])) as Counts
 
 export function addCounts(total: Counts, more: Counts): void {
-  for (const name of NAMES)
-    total[name] = PEAKS.has(name) ? Math.max(total[name], more[name]) : total[name] + more[name]
+  for (const name of NAMES) total[name] = PEAKS.has(name) ? Math.max(total[name], more[name]) : total[name] + more[name]
 }
 
 /** Names of what should have happened and did not. */
-export const missing = (counts: Counts): CountName[] =>
-  counts.schedules < VACUOUS_FROM_SCHEDULES
-    ? []
-    : NAMES.filter((name) => counts[name] === 0 && !MAY_BE_MISSING.has(name))
+export const missing = (counts: Counts, from = VACUOUS_FROM_SCHEDULES): CountName[] =>
+  counts.schedules < from ? [] : NAMES.filter((name) => counts[name] === 0 && !MAY_BE_MISSING.has(name))
 
 /** One line each: `writes refused   1,234`. */
 export function describeCounts(counts: Counts): string {

@@ -109,7 +109,8 @@ function countStranded(world: World): void {
 
 function wholeLog(world: World, nodes: readonly SimNode[]): Membership {
   const records = new Map<string, Uint8Array>()
-  for (const { disk } of nodes) for (const bytes of disk.state.records) records.set(toHex(world.crypto.sha256(bytes)), bytes)
+  for (const { disk } of nodes)
+    for (const bytes of disk.state.records) records.set(toHex(world.crypto.sha256(bytes)), bytes)
   const [mesh] = records.keys()
   const graph = verifyLog(world.crypto, [...records.values()], mesh as Membership['mesh'])
   if (!graph.ok) throw new Error(`the logs of all nodes: ${graph.error.code}`)
@@ -117,11 +118,7 @@ function wholeLog(world: World, nodes: readonly SimNode[]): Membership {
 }
 
 /** What two of them do not have in common; empty when there is nothing. */
-async function difference(
-  world: World,
-  processes: readonly Process[],
-  disputed: ReadonlySet<DocId>,
-): Promise<string> {
+async function difference(world: World, processes: readonly Process[], disputed: ReadonlySet<DocId>): Promise<string> {
   const [first, ...others] = processes
   if (!first) return 'nobody is left'
   const isCompared = (doc: DocId): boolean =>

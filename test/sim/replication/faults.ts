@@ -100,7 +100,9 @@ const INJECT: Readonly<Record<keyof FaultPauses, Inject>> = {
     if (admins.length === 0) return
     const admin = prng.pick(admins)
     // The founder stays: without admins nothing could be settled at the end.
-    const victims = [...members.slice(1), ...world.hostile].filter(({ peer }) => peer !== admin.peer && isKnown(admin, peer))
+    const victims = [...members.slice(1), ...world.hostile].filter(
+      ({ peer }) => peer !== admin.peer && isKnown(admin, peer),
+    )
     if (victims.length === 0) return
     const victim = prng.pick(victims)
     world.trace?.(`${admin.name} removes ${world.nameOf(victim.peer)}`)

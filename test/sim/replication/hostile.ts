@@ -4,7 +4,7 @@ import type { Channel } from '../../../node/ports/peer-network.ts'
 import { encodeSync, SYNC_PROTOCOL, type SyncMessage } from '../../../protocols/sync.ts'
 import { Life } from '../ports/life.ts'
 import type { Prng } from '../ports/prng.ts'
-import { attacksOf } from './attacks.ts'
+import { attacksOf, writesWell, type Attack } from './attacks.ts'
 import { Forger } from './forger.ts'
 import type { Temper } from './plan.ts'
 import { SimNode } from './sim-node.ts'
@@ -12,6 +12,7 @@ import type { World } from './world.ts'
 
 /** Envelopes of others that it keeps for its purposes. */
 const KEPT_MAX = 400
+const GENERALISTS = 0.5
 const OPEN_MS = 5000
 const JOIN_AGAIN_MS = 1500
 
@@ -57,7 +58,7 @@ export class Hostile {
       if (ticket === undefined || !(await this.#shell.join(ticket))) await world.time.sleep(JOIN_AGAIN_MS)
     }
     this.#takePart()
-    const attacks = attacksOf(this.#temper)
+    const attacks = this.#repertoire()
     while (this.#life.isAlive && !world.isEnding) {
       await world.time.sleep(this.prng.pause(world.plan.attackPauseMs))
       if (!this.#life.isAlive) return
@@ -85,7 +86,8 @@ export class Hostile {
   }
 
   async send(to: readonly PeerId[], envelopes: readonly Uint8Array[]): Promise<void> {
-    if (envelopes.length > 0) await this.say(to, { t: 'envelopes', envelopes: [...envelopes], more: this.prng.chance(0.2) })
+    if (envelopes.length > 0)
+      await this.say(to, { t: 'envelopes', envelopes: [...envelopes], more: this.prng.chance(0.2) })
   }
 
   async say(to: readonly PeerId[], message: SyncMessage): Promise<void> {
@@ -103,6 +105,13 @@ export class Hostile {
         this.#channels.delete(peer) // refused, or hung up on: it may work the next time
       }
     }
+  }
+
+  /** Some can do everything, and are soon frozen for it; others know two tricks and write well in between. */
+  #repertoire(): readonly Attack[] {
+    const all = attacksOf(this.#temper)
+    if (this.prng.chance(GENERALISTS)) return all
+    return [writesWell, this.prng.pick(all), this.prng.pick(all)]
   }
 
   #takePart(): void {
@@ -126,7 +135,8 @@ export class Hostile {
   async #listen(channel: Channel): Promise<void> {
     for await (const frame of channel.frames) {
       const message = decode(frame) as { t: string; envelopes?: Uint8Array[] }
-      if (message.t === 'heads' && this.prng.chance(0.5)) await this.say([channel.peer], { t: 'records', records: [], last: true })
+      if (message.t === 'heads' && this.prng.chance(0.5))
+        await this.say([channel.peer], { t: 'records', records: [], last: true })
       for (const bytes of message.envelopes ?? []) this.#hear(bytes)
     }
   }

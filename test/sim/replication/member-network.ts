@@ -52,7 +52,7 @@ export function joinAsMember(
       for (const other of port.connected()) announce(other)
     },
     membersChanged() {
-      for (const other of [...announced]) {
+      for (const other of announced) {
         if (isMember(other)) continue
         network.reset(peer, other)
         lose(other)
@@ -66,8 +66,8 @@ export function joinAsMember(
 function bounded(channel: Channel, { frameBytesMax }: ProtocolOptions): Channel {
   async function* frames(): AsyncGenerator<Uint8Array> {
     for await (const frame of channel.frames) {
-      if (frame.byteLength > frameBytesMax) return channel.abort(new Error('too large a frame'))
-      yield frame
+      if (frame.byteLength <= frameBytesMax) yield frame
+      else channel.abort(new Error('too large a frame'))
     }
   }
   return {

@@ -27,6 +27,7 @@ async function runThread(take: () => Job | undefined, count: (tally: Tally) => v
     await new Promise<void>((resolve, reject) => {
       const give = (): void => {
         const job = take()
+        // oxlint-disable-next-line unicorn/require-post-message-target-origin -- that is for windows
         if (job) worker.postMessage(job)
         else resolve()
       }

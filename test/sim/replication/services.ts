@@ -99,7 +99,16 @@ export async function openServices(means: Means, observer: Observer): Promise<No
     await documents.close()
     await store.close()
   }
-  return { boot, membership, documents, mesh: openMesh(means, { membership, documents, presence }), ...work, presence, sync, stop }
+  return {
+    boot,
+    membership,
+    documents,
+    mesh: openMesh(means, { membership, documents, presence }),
+    ...work,
+    presence,
+    sync,
+    stop,
+  }
 }
 
 type Shared = Pick<NodeServices, 'documents' | 'presence' | 'boot'>

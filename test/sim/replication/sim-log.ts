@@ -30,8 +30,14 @@ export function simLog(world: World, node: SimNode): Log {
         return
       case 'an author broke the rules of feeds and is frozen: an admin should remove it':
         counts.freezes += 1
-        world.trace?.(`${node.name} freezes ${author && world.nameOf(author)}: ${(fields as { reason?: string }).reason}`)
-        if (author && world.isHonest(author)) violations.add('M12', `${node.name} freezes ${world.nameOf(author)}: ${(fields as { reason?: string }).reason}`)
+        world.trace?.(
+          `${node.name} freezes ${author && world.nameOf(author)}: ${(fields as { reason?: string }).reason}`,
+        )
+        if (author && world.isHonest(author))
+          violations.add(
+            'M12',
+            `${node.name} freezes ${world.nameOf(author)}: ${(fields as { reason?: string }).reason}`,
+          )
         return
       case 'replicas differ although both have applied the same envelopes':
         counts.mismatches += 1

@@ -173,7 +173,8 @@ export class SimNode {
     const prng = this.#prng.fork(`process ${this.#starts}`)
     const observer = {
       durable: (envelopes: Parameters<typeof world.ledger.durable>[1]) => world.ledger.durable(this, envelopes),
-      snapshot: (what: 'saved' | 'loaded') => (world.counts[what === 'saved' ? 'snapshotsSaved' : 'snapshotsLoaded'] += 1),
+      snapshot: (what: 'saved' | 'loaded') =>
+        (world.counts[what === 'saved' ? 'snapshotsSaved' : 'snapshotsLoaded'] += 1),
       refused: () => (world.counts.diskRefusals += 1),
       issued: () => (this.#issued += 1),
       applied: () => (this.#applied += 1),
@@ -187,7 +188,8 @@ export class SimNode {
       random: prng.fork('random'),
       log: simLog(world, this),
       store,
-      join: (membership: Parameters<typeof joinAsMember>[2]) => joinAsMember(world.network, { peer: this.peer, life }, membership),
+      join: (membership: Parameters<typeof joinAsMember>[2]) =>
+        joinAsMember(world.network, { peer: this.peer, life }, membership),
     }
   }
 

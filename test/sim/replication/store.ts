@@ -57,11 +57,7 @@ const REFUSE_MS_MAX = 20
 const KEPT_RATE = 0.5
 
 /** The store port on a simulated disk, for one process. What an earlier one could not undo may be there. */
-export function openSimStore(
-  disk: SimDisk<StoreState>,
-  process: StoreProcess,
-  observer: StoreObserver,
-): FeedStore {
+export function openSimStore(disk: SimDisk<StoreState>, process: StoreProcess, observer: StoreObserver): FeedStore {
   const { life, clock, prng } = process
   settleLimbo(disk.state, prng)
   const commit = async (operation: Operation): Promise<void> => {
@@ -89,7 +85,8 @@ export function openSimStore(
   return {
     append: (envelopes) =>
       commit((state) => {
-        for (const envelope of envelopes) feedIn(state, envelope.doc, envelope.author)[envelope.seq - 1] = kept(envelope)
+        for (const envelope of envelopes)
+          feedIn(state, envelope.doc, envelope.author)[envelope.seq - 1] = kept(envelope)
         observer.durable(envelopes)
       }),
     async *read(doc, author, fromSeq) {

@@ -181,6 +181,6 @@ export class World {
       await this.time.run(this.time.nowMs + SETTLE_STEP_MS)
     }
     if ('error' in outcome) throw outcome.error
-    return (outcome as { value: T }).value
+    return outcome.value
   }
 }

@@ -204,7 +204,8 @@ class Writer {
   /** Not known here (yet), gone, or a disk that refuses. */
   #refused(code: string): void {
     if (code === 'storage_failed') this.#world.counts.writesRefused += 1
-    else if (code !== 'task_not_found' && code !== 'forbidden') this.#world.violations.add('tasks', `a task service answers ${code}`)
+    else if (code !== 'task_not_found' && code !== 'forbidden')
+      this.#world.violations.add('tasks', `a task service answers ${code}`)
   }
 }
 
@@ -255,4 +256,3 @@ const BRIDGED = {
   maxSessions: 1,
   createdAt: '2026-01-01T00:00:00.000Z',
 }
-
