@@ -52,11 +52,7 @@ export class Hostile {
 
   async run(): Promise<void> {
     const { world } = this
-    while (!this.#shell.isMember) {
-      if (world.isEnding) return
-      const ticket = await world.invite(this.prng, ['store'])
-      if (ticket === undefined || !(await this.#shell.join(ticket))) await world.time.sleep(JOIN_AGAIN_MS)
-    }
+    if (!(await this.#join())) return
     this.#takePart()
     const attacks = this.#repertoire()
     while (this.#life.isAlive && !world.isEnding) {
@@ -105,6 +101,17 @@ export class Hostile {
         this.#channels.delete(peer) // refused, or hung up on: it may work the next time
       }
     }
+  }
+
+  async #join(): Promise<boolean> {
+    for (const { world } = this; !world.isEnding;) {
+      const ticket = await world.invite(this.prng, ['store'])
+      const outcome = ticket === undefined ? 'of no use' : await this.#shell.join(ticket)
+      if (outcome === 'joined') return true
+      if (outcome === 'never') return false
+      await world.time.sleep(JOIN_AGAIN_MS)
+    }
+    return false
   }
 
   /** Some can do everything, and are soon frozen for it; others know two tricks and write well in between. */

@@ -78,8 +78,8 @@ export class SimNode {
     this.isMember = true
   }
 
-  /** One try with a ticket. True when it has made us a member, as far as we know. */
-  async join(ticketText: string): Promise<boolean> {
+  /** One try with a ticket: whether it has made us a member as far as we know, or what else to do with it. */
+  async join(ticketText: string): Promise<'joined' | 'try again' | 'of no use' | 'never'> {
     const world = this.#world
     const life = new Life()
     this.#life = life
@@ -94,10 +94,15 @@ export class SimNode {
     const deps = { network, crypto, signer, clock, log, keyFromSeed: crypto.keyFromSeed, self }
     const joined = await joinMesh(deps, ticket.value, stop.signal)
     const adopted = joined.ok ? await adoptMesh(means, joined.value.records, joined.value.mesh) : joined
-    if (adopted.ok) this.isMember = true
-    else world.trace?.(`${this.name} could not join: ${adopted.error.code}`)
     this.crash(false)
-    return adopted.ok
+    if (adopted.ok) {
+      this.isMember = true
+      return 'joined'
+    }
+    const { code } = adopted.error
+    world.trace?.(`${this.name} could not join: ${code}`)
+    if (code === 'forbidden') return 'never'
+    return code.startsWith('ticket') ? 'of no use' : 'try again'
   }
 
   async start(): Promise<void> {

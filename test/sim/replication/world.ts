@@ -23,6 +23,8 @@ const SETTLE_STEPS_MAX = 10_000
 /** A removal that a member hears of later than that has had time to be ignored. */
 const LATE_MS = 3000
 const DOWN_MS = { min: 50, max: 12_000 }
+/** People use a ticket that did not answer again, before they ask for another. */
+const TRIES_PER_TICKET = 4
 const INVITE_AGAIN_MS = { min: 500, max: 4000 }
 const MEMBER: readonly Capability[] = ['gateway', 'control', 'run', 'store']
 
@@ -96,14 +98,22 @@ export class World {
   admit(node: SimNode): void {
     const prng = this.prng.fork(`admission of ${node.name}`)
     const capabilities = prng.chance(this.plan.adminRate) ? ALL : MEMBER
+    let ticket: string | undefined
+    let triesLeft = 0
     const tryOnce = async (): Promise<void> => {
       if (this.isEnding || node.isLost) return
-      const ticket = await this.invite(prng, capabilities)
-      if (ticket !== undefined && (await node.join(ticket))) {
+      if (triesLeft-- <= 0) {
+        triesLeft = TRIES_PER_TICKET
+        ticket = await this.invite(prng, capabilities)
+      }
+      const outcome = ticket === undefined ? 'of no use' : await node.join(ticket)
+      if (outcome === 'joined') {
         this.counts.joins += 1
         this.trace?.(`${node.name} has joined`)
         return await node.start()
       }
+      if (outcome === 'never') return // its admission came too late to it
+      if (outcome === 'of no use') triesLeft = 0
       if (ticket !== undefined) this.counts.joinsRepeated += 1
       this.time.after(prng.between(INVITE_AGAIN_MS.min, INVITE_AGAIN_MS.max), () => void tryOnce())
     }
