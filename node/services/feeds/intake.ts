@@ -152,10 +152,8 @@ async function convict(deps: IntakeDeps, envelope: Envelope, other: Uint8Array, 
 }
 
 /** Inside `exclusive`, with every document held. */
-async function acceptAll(deps: IntakeDeps, screened: readonly Envelope[], outcome: Outcome): Promise<void> {
-  const { replica, room, ownWrites, generations } = deps
-  // A newer generation may have come since they were screened.
-  const genuine = screened.filter(({ doc }) => !generations.isSuperseded(doc))
+async function acceptAll(deps: IntakeDeps, genuine: readonly Envelope[], outcome: Outcome): Promise<void> {
+  const { replica, room, ownWrites } = deps
   const docs = Map.groupBy(genuine, (envelope) => envelope.doc)
   for (const envelope of genuine) {
     const present = room.add(envelope)
@@ -258,11 +256,11 @@ async function store({ replica }: IntakeDeps, accepted: readonly Accepted[]): Pr
 }
 
 async function apply(deps: IntakeDeps, feed: Feed, envelopes: readonly Envelope[], outcome: Outcome): Promise<void> {
-  const { replica, loader, generations, ownWrites } = deps
+  const { replica, loader, generations, ownWrites, room } = deps
   const { live } = feed
+  // A newer generation has come since it was screened: kept now, it would be kept for ever.
+  if (generations.isSuperseded(feed.doc)) return room.dropDocument(feed.doc)
   if (envelopes.length === 0 || !live) return
-  // By a newer generation that was accepted with it: kept now, it would be kept for ever.
-  if (generations.isSuperseded(feed.doc)) return
   const isNew = feed.heads.size === 0
   const fits = applyEnvelopes(live, envelopes)
   if (!fits) {

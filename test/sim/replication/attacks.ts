@@ -156,6 +156,11 @@ const BRAZEN: Record<string, Attack> = {
     const { nonce, seq } = by.forger.feed(doc)
     if (seq > 0) await deliver(by, by.forger.seal(doc, own(by, doc), { nonce }))
   },
+  /** Deletes structs of a client that nobody has ever heard of. */
+  async refersToNothing(by) {
+    const nothing = Uint8Array.from([0, 1, by.prng.int(1, 100), 1, 0, 5])
+    await deliver(by, by.forger.seal(projectDoc(BRIEF), nothing))
+  },
   async sendsNoUpdate(by) {
     await deliver(by, by.forger.seal(projectDoc(BRIEF), by.prng.chance(0.5) ? Uint8Array.of(0, 0) : by.prng.bytes(20)))
   },

@@ -12,7 +12,7 @@ import type { World } from './world.ts'
 
 /** Envelopes of others that it keeps for its purposes. */
 const KEPT_MAX = 400
-const GENERALISTS = 0.5
+const GENERALISTS = 0.4
 const OPEN_MS = 5000
 const JOIN_AGAIN_MS = 1500
 
@@ -116,7 +116,9 @@ export class Hostile {
 
   /** Some can do everything, and are soon frozen for it; others know two tricks and write well in between. */
   #repertoire(): readonly Attack[] {
+    const { focus } = this.world.plan
     const all = attacksOf(this.#temper)
+    if (focus.length > 0) return [writesWell, ...all.filter(({ name }) => focus.includes(name))]
     if (this.prng.chance(GENERALISTS)) return all
     return [writesWell, this.prng.pick(all), this.prng.pick(all)]
   }

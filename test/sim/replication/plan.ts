@@ -44,6 +44,8 @@ export type Plan = {
   readonly adminRate: number
   readonly hostile: readonly Temper[]
   readonly attackPauseMs: number
+  /** Names of the attacks of all of them; none: each has a repertoire of its own. */
+  readonly focus: readonly string[]
   readonly activeMs: number
   /** Synchronisation goes over streams, as the port promises; otherwise over something worse than any transport. */
   readonly streams: boolean
@@ -73,7 +75,8 @@ export function drawPlan(seed: number): Plan {
     seed,
     nodes,
     adminRate: prng.pick([0, 0.3, 1]),
-    hostile: Array.from({ length: prng.pick([0, 0, 1, 1, 2]) }, () => prng.pick<Temper>(['sly', 'brazen'])),
+    hostile: Array.from({ length: prng.pick([0, 0, 1, 1, 1, 2]) }, () => prng.pick<Temper>(['sly', 'brazen'])),
+    focus: [],
     attackPauseMs: activeMs / prng.between(5, 40),
     activeMs,
     streams: prng.chance(0.5),

@@ -1,3 +1,5 @@
+import type { Plan } from '../plan.ts'
+
 /** A guard of replication that is taken out of the source text when it is loaded, in a process of its own. */
 export type Mutant = {
   readonly name: string
@@ -14,6 +16,10 @@ export type Mutant = {
   readonly expects: readonly string[]
   /** Schedules that find it; more than one only where each finds it with luck. */
   readonly seeds: readonly number[]
+  /** The attack that a brazen member carries out in them, beside what the seed says. */
+  readonly attack?: string
+  /** What makes it more likely in them. */
+  readonly tune?: (plan: Plan) => Plan
   /** Part of the fast subset. */
   readonly quick: boolean
 }
@@ -31,7 +37,8 @@ export const mutants: readonly Mutant[] = [
     to: 'return undefined',
     why: 'anybody writes in the name of anybody',
     expects: ['M11', 'M12'],
-    seeds: [],
+    attack: 'forgesAnAuthor',
+    seeds: [2, 9],
     quick: true,
   },
   {
@@ -42,7 +49,8 @@ export const mutants: readonly Mutant[] = [
     to: '',
     why: 'a feed can go on behind something else on every replica',
     expects: ['M11'],
-    seeds: [],
+    attack: 'forks',
+    seeds: [1],
     quick: false,
   },
   {
@@ -53,7 +61,8 @@ export const mutants: readonly Mutant[] = [
     to: '',
     why: 'one member overwrites or collects what another wrote',
     expects: ['M11', 'D3', 'M16', 'M12'],
-    seeds: [],
+    attack: 'writesAsAnothersClient',
+    seeds: [8],
     quick: true,
   },
   {
@@ -64,7 +73,8 @@ export const mutants: readonly Mutant[] = [
     to: '',
     why: 'structs stay pending and hide what comes after them',
     expects: ['M11'],
-    seeds: [],
+    attack: 'skipsClocks',
+    seeds: [2],
     quick: false,
   },
   {
@@ -75,7 +85,8 @@ export const mutants: readonly Mutant[] = [
     to: '',
     why: 'clocks are used up that nobody has',
     expects: ['M11'],
-    seeds: [],
+    attack: 'marksAGap',
+    seeds: [1],
     quick: false,
   },
   {
@@ -86,7 +97,8 @@ export const mutants: readonly Mutant[] = [
     to: 'if (nonce && client !== undefined && view.clockOf(client) < 0)',
     why: 'two processes write under one clientID',
     expects: ['M11'],
-    seeds: [],
+    attack: 'declaresTwice',
+    seeds: [2],
     quick: false,
   },
   {
@@ -97,7 +109,8 @@ export const mutants: readonly Mutant[] = [
     to: 'if (!cuts) return GOOD',
     why: 'anybody who finds a member to pass it on writes',
     expects: ['M11'],
-    seeds: [],
+    attack: 'writesAsOutsider',
+    seeds: [2],
     quick: false,
   },
   {
@@ -108,7 +121,7 @@ export const mutants: readonly Mutant[] = [
     to: 'return seq >= 0 ? GOOD :',
     why: 'a removed member goes on writing',
     expects: ['M7', 'M16'],
-    seeds: [],
+    seeds: [15],
     quick: true,
   },
   {
@@ -119,7 +132,7 @@ export const mutants: readonly Mutant[] = [
     to: 'if (!cuts && membership.voided.has(author) && seq < 0)',
     why: 'members who built on it are never heard again',
     expects: ['M16'],
-    seeds: [],
+    seeds: [12],
     quick: true,
   },
   {
@@ -130,7 +143,8 @@ export const mutants: readonly Mutant[] = [
     to: 'if (sole !== undefined && sole === undefined)',
     why: 'a member speaks for the machine of another',
     expects: ['M11'],
-    seeds: [],
+    attack: 'writesAnothersMachine',
+    seeds: [3],
     quick: false,
   },
   {
@@ -141,7 +155,8 @@ export const mutants: readonly Mutant[] = [
     to: "if (doc === accountsDoc && !hasCapability(membership, author, 'store'))",
     why: 'a member without the capability brings revoked tokens back',
     expects: ['M11'],
-    seeds: [],
+    attack: 'writesAccounts',
+    seeds: [1],
     quick: false,
   },
   {
@@ -152,7 +167,8 @@ export const mutants: readonly Mutant[] = [
     to: 'if (envelope.mesh === undefined)',
     why: 'what was written in one mesh counts in another',
     expects: ['M11'],
-    seeds: [],
+    attack: 'namesAnotherMesh',
+    seeds: [2],
     quick: false,
   },
   {
@@ -163,7 +179,8 @@ export const mutants: readonly Mutant[] = [
     to: '',
     why: 'anybody removes anybody in the name of an admin',
     expects: ['M4'],
-    seeds: [],
+    attack: 'forgesARecord',
+    seeds: [2],
     quick: true,
   },
   {
@@ -174,7 +191,7 @@ export const mutants: readonly Mutant[] = [
     to: 'void replica.store.append(envelopes)',
     why: 'a crash loses what a caller was told is safe, and its place is used again',
     expects: ['M14', 'D7'],
-    seeds: [],
+    seeds: [1],
     quick: true,
   },
   {
@@ -185,7 +202,7 @@ export const mutants: readonly Mutant[] = [
     to: '',
     why: 'sequence numbers are used twice',
     expects: ['M14'],
-    seeds: [],
+    seeds: [1],
     quick: false,
   },
   {
@@ -196,7 +213,7 @@ export const mutants: readonly Mutant[] = [
     to: 'const nonce = new Uint8Array(NONCE_BYTES)',
     why: 'a clientID is used for two contents',
     expects: ['M12'],
-    seeds: [],
+    seeds: [1],
     quick: false,
   },
   {
@@ -207,7 +224,8 @@ export const mutants: readonly Mutant[] = [
     to: '',
     why: 'an honest node sends what looks like an attack, and is frozen',
     expects: ['M12'],
-    seeds: [],
+    tune: (plan) => ({ ...plan, writers: { ...plan.writers, failRate: 0.3 } }),
+    seeds: [1],
     quick: true,
   },
   {
@@ -218,6 +236,13 @@ export const mutants: readonly Mutant[] = [
     to: '',
     why: 'who crashed while it heard of a removal keeps what it voids',
     expects: ['M7', 'M16'],
+    tune: (plan) => ({
+      ...plan,
+      // The removal of a hostile member at the end would make up for it.
+      hostile: [],
+      disk: { syncMinMs: 100, syncMaxMs: 1500, slowRate: 0 },
+      faults: { ...plan.faults, removal: plan.activeMs / 5, crash: plan.activeMs / 15 },
+    }),
     seeds: [],
     quick: false,
   },
@@ -225,11 +250,11 @@ export const mutants: readonly Mutant[] = [
     name: 'replaced generations come back',
     rule: 'D9',
     file: INTAKE,
-    from: 'if (generations.isSuperseded(feed.doc)) return\n',
+    from: 'if (generations.isSuperseded(feed.doc)) return room.dropDocument(feed.doc)\n',
     to: '',
     why: 'a member shows locks of an earlier run for ever',
     expects: ['M16'],
-    seeds: [],
+    seeds: [2],
     quick: true,
   },
   {
@@ -240,7 +265,7 @@ export const mutants: readonly Mutant[] = [
     to: '',
     why: 'what was lost on the way never arrives',
     expects: ['M16'],
-    seeds: [],
+    seeds: [5],
     quick: false,
   },
   {
@@ -251,7 +276,7 @@ export const mutants: readonly Mutant[] = [
     to: '.map((feed) => ({ feed, to: new Map([...feed.heads].filter(([author]) => author === replica.self)) }))',
     why: 'what a lost member wrote dies with it',
     expects: ['M16'],
-    seeds: [],
+    seeds: [2],
     quick: false,
   },
   {
@@ -262,7 +287,7 @@ export const mutants: readonly Mutant[] = [
     to: '',
     why: 'a cut takes away what members have built on',
     expects: ['M7', 'M11', 'M16', 'D3'],
-    seeds: [],
+    seeds: [12],
     quick: false,
   },
   {
@@ -272,7 +297,8 @@ export const mutants: readonly Mutant[] = [
     from: "if (inspection.kind === 'missing') return { kind: 'wait', for: 'reference' }",
     to: "if (inspection.kind === 'missing') return { kind: 'accept', client, clock: 0 }",
     why: 'structs stay pending',
-    expects: ['M12', 'M16', 'D3', 'log'],
+    expects: ['M11', 'M12', 'M16', 'D3', 'log'],
+    attack: 'refersToNothing',
     seeds: [],
     quick: false,
   },
