@@ -19,7 +19,9 @@ process.stdout.write(`\n${JSON.stringify(found)}\n`, () => process.exit(0))
 async function findIn(seeds: readonly number[]): Promise<{ seed?: number; violation?: string }> {
   for (const seed of seeds) {
     const plan = tune(drawPlan(seed))
-    const { violations } = await runPlan(attack === undefined ? plan : { ...plan, hostile: ['brazen'], focus: [attack] })
+    const { violations } = await runPlan(
+      attack === undefined ? plan : { ...plan, hostile: ['brazen'], focus: [attack] },
+    )
     const violation = violations.find((text) => mutant?.expects.some((rule) => text.startsWith(`[${rule}]`)))
     if (violation !== undefined) return { seed, violation }
   }

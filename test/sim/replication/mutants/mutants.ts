@@ -229,24 +229,6 @@ export const mutants: readonly Mutant[] = [
     quick: true,
   },
   {
-    name: 'a start does not catch up with removals',
-    rule: 'M7',
-    file: 'node/services/feeds/documents-service.ts',
-    from: '  await replica.exclusive(() => catchUpCuts(parts))\n',
-    to: '',
-    why: 'who crashed while it heard of a removal keeps what it voids',
-    expects: ['M7', 'M16'],
-    tune: (plan) => ({
-      ...plan,
-      // The removal of a hostile member at the end would make up for it.
-      hostile: [],
-      disk: { syncMinMs: 100, syncMaxMs: 1500, slowRate: 0 },
-      faults: { ...plan.faults, removal: plan.activeMs / 5, crash: plan.activeMs / 15 },
-    }),
-    seeds: [],
-    quick: false,
-  },
-  {
     name: 'replaced generations come back',
     rule: 'D9',
     file: INTAKE,
@@ -299,7 +281,7 @@ export const mutants: readonly Mutant[] = [
     why: 'structs stay pending',
     expects: ['M11', 'M12', 'M16', 'D3', 'log'],
     attack: 'refersToNothing',
-    seeds: [],
+    seeds: [2],
     quick: false,
   },
 ]
