@@ -134,7 +134,8 @@ export class SimNode {
     this.#life = undefined
     this.process = undefined
     this.clock.dropTimers()
-    if (this.clock.isSuspended) this.clock.resume()
+    // It may have been suspended before it had anything to do with the network.
+    this.resume()
     if (reboot) this.clock.reboot(this.#prng.between(0, REBOOT_MS_MAX))
     this.#world.network.leave(this.peer)
     this.disk.crash()
