@@ -24,6 +24,20 @@ export type Mutant = {
   readonly quick: boolean
 }
 
+/** Admins who remove and admit on both sides of partitions. */
+const disunited = (plan: Plan): Plan => ({
+  ...plan,
+  nodes: 5,
+  adminRate: 1,
+  hostile: [],
+  faults: {
+    ...plan.faults,
+    partition: plan.activeMs / 6,
+    removal: plan.activeMs / 4,
+    join: plan.activeMs / 5,
+  },
+})
+
 const CHECK = 'protocols/feed/check.ts'
 const INSPECT = 'protocols/feed/inspect.ts'
 const INTAKE = 'node/services/feeds/intake.ts'
@@ -121,7 +135,8 @@ export const mutants: readonly Mutant[] = [
     to: 'return seq >= 0 ? GOOD :',
     why: 'a removed member goes on writing',
     expects: ['M7', 'M16'],
-    seeds: [15],
+    tune: disunited,
+    seeds: [1],
     quick: true,
   },
   {
@@ -132,7 +147,8 @@ export const mutants: readonly Mutant[] = [
     to: 'if (!cuts && membership.voided.has(author) && seq < 0)',
     why: 'members who built on it are never heard again',
     expects: ['M16'],
-    seeds: [12],
+    tune: disunited,
+    seeds: [13],
     quick: true,
   },
   {
@@ -269,7 +285,8 @@ export const mutants: readonly Mutant[] = [
     to: '',
     why: 'a cut takes away what members have built on',
     expects: ['M7', 'M11', 'M16', 'D3'],
-    seeds: [12],
+    tune: disunited,
+    seeds: [4],
     quick: false,
   },
   {

@@ -21,5 +21,7 @@ export async function tryMutant({ name }: Mutant, seeds: readonly number[]): Pro
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
   await new Promise((resolve, reject) => child.once('close', resolve).once('error', reject))
   const last = stdout.trimEnd().split('\n').at(-1) ?? ''
-  return last.startsWith('{') ? (JSON.parse(last) as Trial) : { crash: `no result within ${timeout} ms: ${stderr.slice(-1000)}` }
+  return last.startsWith('{')
+    ? (JSON.parse(last) as Trial)
+    : { crash: `no result within ${timeout} ms: ${stderr.slice(-1000)}` }
 }
