@@ -76,6 +76,8 @@ const MAY_BE_MISSING: ReadonlySet<CountName> = new Set([
   'refusedBranch',
   'disputedDocuments',
   'admissionsLost',
+  'removedWrites',
+  'refusedNonce',
 ])
 
 /** Counted as a maximum over schedules instead of a sum. */
