@@ -29,6 +29,7 @@ export const JOIN_REFUSALS = [
   'unknown',
   'other_mesh',
   'removed_key',
+  'known_key',
   'rate_limited',
   'malformed',
   'storage_failed',
@@ -121,6 +122,11 @@ const JOIN_ERRORS: Readonly<Record<JoinRefusal, { readonly code: DomainErrorCode
   removed_key: {
     code: 'forbidden',
     message: 'This node was removed from the mesh and its key cannot come back. Use a new --data-dir.',
+  },
+  known_key: {
+    code: 'forbidden',
+    message:
+      'This node is a member already, by another ticket. Use that one again if it never answered. A node that has lost its store cannot come back under its key, since it would use numbers twice: use a new --data-dir.',
   },
   rate_limited: { code: 'rate_limited' },
   storage_failed: {

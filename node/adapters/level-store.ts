@@ -182,7 +182,7 @@ const Failure = z.object({
 
 const damaged = (dir: string, cause: unknown): StoreUnusableError =>
   new StoreUnusableError(
-    `The store in ${dir} is damaged. Restore it from a backup, or move it away and join the mesh again: the other members still have the documents.`,
+    `The store in ${dir} is damaged. Restore it from a backup if this is the only machine of the mesh. Otherwise join the mesh again with a new --data-dir: the other members still have the documents, and would take what an older copy writes for forgeries.`,
     { cause },
   )
 

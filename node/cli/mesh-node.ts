@@ -149,12 +149,11 @@ function followMembership(
   { membership, network, documents, leases, means }: MeshCore,
   { events, tasks }: { events: EventHub; tasks: Work['tasks'] },
 ): void {
-  membership.onChange((current, previous) => {
+  membership.onChange(() => {
     network.membersChanged()
     leases.membershipChanged()
     tasks.votersChanged()
     events.publish({ type: 'members.changed' })
-    if (current.removed.size === previous.removed.size) return
     documents.membershipChanged().catch((error: unknown) => {
       means.log.error({ err: error }, 'what a removed member wrote could not be cut off; it will be at the next start')
     })

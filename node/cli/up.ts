@@ -91,5 +91,5 @@ function explain(error: unknown, { http, p2p }: Config, dataDir: string): unknow
 
 function damageOf(error: StorageError, dataDir: string): string {
   if (error.cause instanceof StoreUnusableError) return error.cause.message
-  return `${error.message} The store in ${dataDir} is damaged. Restore it from a backup, or move it away and join the mesh again: the other members still have the documents.`
+  return `${error.message} The store in ${dataDir} is damaged. Restore it from a backup if this is the only machine of the mesh. Otherwise join the mesh again with a new --data-dir: the other members still have the documents, and would take what an older copy writes for forgeries.`
 }

@@ -106,6 +106,8 @@ export function standingOf(
     return { kind: 'never', reason: 'only its own machine writes this document' }
   if (!membership.members.has(author)) {
     const cuts = membership.removed.get(author)
+    if (!cuts && membership.voided.has(author))
+      return { kind: 'if needed', reason: 'the admission of the author is void' }
     if (!cuts) return { kind: 'never', reason: 'the author is no member' }
     const cut = cuts.get(doc)
     if (cut?.seq === seq && !equalBytes(cut.hash, hash))

@@ -21,6 +21,11 @@ export type Membership = {
   readonly members: ReadonlyMap<PeerId, Member>
   /** Former members, with the end of each of their feeds; a document that is not named ends before its first envelope. */
   readonly removed: ReadonlyMap<PeerId, ReadonlyMap<DocId, FeedCut>>
+  /**
+   * Peers that were admitted by records which turned out to have no effect (their inviter was removed at the same time,
+   * another used the invite first): neither members nor removed. Members may have built on what they wrote meanwhile.
+   */
+  readonly voided: ReadonlySet<PeerId>
   /** Invites that can still be used, by the hex hash of their record. */
   readonly invites: ReadonlyMap<string, OpenInvite>
   /** Voter set of epoch 1, as the founder wrote it down; for the lease layer to read and verify. */

@@ -43,11 +43,16 @@ export function resolve(graph: RecordGraph): Resolution {
   const counts = (node: GraphNode): boolean => effective.has(node)
   const keys = new Set([...effective].map(({ record }) => record.key))
   const invite = (id: string): InviteState => inviteState(index, index.invites.get(id), counts)
+  const members = membersOf(index, counts)
+  const removed = removalsOf(index, counts)
   const membership: Membership = {
     mesh: index.genesis.record.mesh,
     founder: index.genesis.record.author,
-    members: membersOf(index, counts),
-    removed: removalsOf(index, counts),
+    members,
+    removed,
+    voided: new Set(
+      [...index.about.keys()].filter((peer) => wasAdmitted(index, peer) && !members.has(peer) && !removed.has(peer)),
+    ),
     invites: openInvites(index, counts),
     leaseConfig: leaseConfigOf(index, counts),
     recoveryKeys: recoveryKeysOf(index, counts),
@@ -149,6 +154,8 @@ function recoveryKeysOf(index: LogIndex, counts: (node: GraphNode) => boolean): 
     return [{ id, publicKey: act.key, capabilities: knownCapabilities(act.capabilities), by, atMs: act.at }]
   })
 }
+
+const wasAdmitted = (index: LogIndex, peer: PeerId): boolean => index.about.get(peer)?.some(isAdmission) === true
 
 const isAdmission = ({ record: { act } }: GraphNode): boolean => act.type === 'genesis' || act.type === 'admit'
 

@@ -1,7 +1,8 @@
 import { argv } from 'node:process'
 
 /*
- * The lease simulator. `--mutants` hands over to what proves that it would notice: that patches the source as it is
- * loaded, so nothing of it may be loaded before.
+ * The simulators: of leases, or with `--replication` of feeds, synchronisation and membership. `--mutants` hands over to
+ * what proves that they would notice: that patches the source as it is loaded, so nothing of it may be loaded before.
  */
-await import(argv.includes('--mutants') ? './mutants/main.ts' : './command.ts')
+const about = argv.includes('--replication') ? './replication' : '.'
+await import(argv.includes('--mutants') ? `${about}/mutants/main.ts` : `${about}/command.ts`)

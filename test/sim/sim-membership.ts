@@ -43,6 +43,7 @@ export function foundingMembership({ peers, admins, leaseConfig }: Founding): Me
     voterSets: [],
     voterFaults: [],
     recoveryKeys: [],
+    voided: new Set(),
     heads: [],
   }
 }

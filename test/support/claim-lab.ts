@@ -109,6 +109,7 @@ export class ClaimLab {
       voterSets: [],
       voterFaults: [],
       recoveryKeys: [],
+      voided: new Set(),
       heads: [],
     }
     for (const [n, disk] of disks.entries()) lab.nodes.push(await lab.#start(n, disk))

@@ -102,6 +102,7 @@ export async function createLeaseMesh(options: {
     voterSets: [...voterSets],
     voterFaults: [...voterFaults],
     recoveryKeys: [],
+    voided: new Set(),
     heads: [],
   })
   const start = async (node: LeaseNode): Promise<void> => {

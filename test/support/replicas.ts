@@ -17,6 +17,7 @@ export const OTHER_PROJECT = 'project/00000000-0000-4000-8000-000000000002' as D
 export type TestMembership = {
   members: Map<PeerId, Member>
   removed: Map<PeerId, Map<DocId, FeedCut>>
+  readonly voided: Set<PeerId>
   readonly current: () => Membership
 }
 
@@ -28,10 +29,12 @@ export function createMembership(count: number, capabilities: readonly Capabilit
     members.set(peer, { peer, name, boxKey: new Uint8Array(32), capabilities: new Set(capabilities), seniority: n })
   }
   const removed: TestMembership['removed'] = new Map()
+  const voided = new Set<PeerId>()
   const founder = identity(0).peer
   return {
     members,
     removed,
+    voided,
     current: () => ({
       mesh: MESH,
       founder,
@@ -42,6 +45,7 @@ export function createMembership(count: number, capabilities: readonly Capabilit
       voterSets: [],
       voterFaults: [],
       recoveryKeys: [],
+      voided,
       heads: [],
     }),
   }

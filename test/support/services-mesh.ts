@@ -69,6 +69,7 @@ export class SimMesh {
       voterSets: [],
       voterFaults: [],
       recoveryKeys: [],
+      voided: new Set(),
       heads: [],
     }
   }

@@ -64,6 +64,7 @@ export async function createDocuments(deps: ReplicaDeps): Promise<DocumentsServi
   const ownWrites = createOwnWrites({ replica, loader, frozen, generations })
   const hold = createHold(replica, loader, ownWrites)
   const parts: Parts = { replica, frozen, room, generations, loader, ownWrites, hold }
+  await replica.exclusive(() => catchUpCuts(parts))
   const cancelSweep = every(replica.clock, SWEEP_MS, () => void replica.exclusive(() => sweep(parts)))
   return {
     ...createDocumentApi(parts),
@@ -78,6 +79,15 @@ export async function createDocuments(deps: ReplicaDeps): Promise<DocumentsServi
         for (const feed of replica.feeds.values()) await snapshotBeforeUnload(parts, feed)
       })
     },
+  }
+}
+
+/** An earlier run may have ended between hearing of a removal and cutting off what it voids. */
+async function catchUpCuts(parts: Parts): Promise<void> {
+  try {
+    await applyCuts(parts)
+  } catch (err) {
+    parts.replica.log.error({ err }, 'what removed members wrote could not be cut off; it will be at the next start')
   }
 }
 

@@ -25,7 +25,8 @@ export type Documents = {
   /**
    * Changes a document. `change` runs at once, synchronously, in one transaction; the promise resolves with its result
    * when the envelope that carries it is durable (batched with others of the same tick), and with the feed position
-   * that includes it. Rejects with a `StorageError` when the disk refuses: then nothing has changed.
+   * that includes it. Rejects with a `StorageError` when the disk refuses, with a `NotWritableError` when the mesh does:
+   * then nothing has changed.
    */
   write<T>(
     doc: DocId,
@@ -40,6 +41,11 @@ export type Documents = {
   list(): readonly DocId[]
   /** Fires for a document that was not known before. */
   onDocument(listener: (doc: DocId) => void): () => void
+}
+
+/** This node has lost the right to write the document: it was removed, frozen, or never had the capability. */
+export class NotWritableError extends Error {
+  override readonly name = 'NotWritableError'
 }
 
 export class StorageError extends Error {

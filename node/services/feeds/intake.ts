@@ -256,8 +256,10 @@ async function store({ replica }: IntakeDeps, accepted: readonly Accepted[]): Pr
 }
 
 async function apply(deps: IntakeDeps, feed: Feed, envelopes: readonly Envelope[], outcome: Outcome): Promise<void> {
-  const { replica, loader, generations, ownWrites } = deps
+  const { replica, loader, generations, ownWrites, room } = deps
   const { live } = feed
+  // A newer generation has come since it was screened: kept now, it would be kept for ever.
+  if (generations.isSuperseded(feed.doc)) return room.dropDocument(feed.doc)
   if (envelopes.length === 0 || !live) return
   const isNew = feed.heads.size === 0
   const fits = applyEnvelopes(live, envelopes)

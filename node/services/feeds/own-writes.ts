@@ -2,7 +2,7 @@ import type * as Y from 'yjs'
 import type { Actor } from '../../../crdt/actor.ts'
 import { isVolatile, type DocId } from '../../../crdt/ids.ts'
 import { standingOf } from '../../../protocols/feed/check.ts'
-import { StorageError } from './documents.ts'
+import { NotWritableError, StorageError } from './documents.ts'
 import type { AppendedEnvelope } from './feed-exchange.ts'
 import type { Frozen } from './frozen.ts'
 import type { Generations } from './generations.ts'
@@ -94,6 +94,8 @@ async function flushQueue(deps: OwnWritesDeps, queue: Queue, also?: Feed): Promi
   if (also) queue.touched.add(also)
   await commitPending(deps, queue)
   for (const feed of queue.touched) {
+    // What was written after the batch and before the document was spoilt has the clientID that a rebuild gives up.
+    while (feed.dirty && feed.pending.length > 0) await commitPending(deps, queue)
     if (feed.dirty) await rebuild(deps, feed)
     if (feed.pending.length === 0) queue.touched.delete(feed)
   }
@@ -140,7 +142,7 @@ function assertWritable({ replica, frozen, generations }: OwnWritesDeps, doc: Do
   if (generations.isSuperseded(doc)) throw new Error(`${doc} has been replaced by a newer generation`)
   const place = { doc, author: replica.self, seq: Infinity, hash: new Uint8Array() }
   const standing = standingOf(place, replica.membership(), frozen.has(replica.self))
-  if (standing.kind !== 'good') throw new Error(`this node may not write ${doc}: ${standing.reason}`)
+  if (standing.kind !== 'good') throw new NotWritableError(`This node may not write ${doc}: ${standing.reason}.`)
 }
 
 function acceptBatch({ replica, generations }: OwnWritesDeps, { feed, writes, envelopes, clock, deps }: Batch): void {

@@ -1,4 +1,5 @@
 import { NOTICE_PATHS_MAX } from '../../../crdt/lock-notices.ts'
+import { writtenIfMember } from '../written.ts'
 import type { InstanceId } from '../../../crdt/ids.ts'
 import type { KeptLock, KeptLocks } from './lock-keeping.ts'
 import type { LockDeps } from './lock-deps.ts'
@@ -21,7 +22,7 @@ type Fate = 'resumed' | 'lost' | 'over'
 export async function resumeLocks(deps: ResumingDeps, left: readonly KeptLock[]): Promise<void> {
   const byLease = Map.groupBy(left, ({ record }) => record.lease)
   await Promise.all([...byLease.values()].map((locks) => resumeLease(deps, locks)))
-  if (!deps.resuming.isStopped) await deps.live.start()
+  if (!deps.resuming.isStopped) await writtenIfMember(deps.live.start())
 }
 
 async function resumeLease(deps: ResumingDeps, locks: readonly KeptLock[]): Promise<void> {

@@ -20,7 +20,7 @@ import { watchMachines, type MachineDirectory } from './machine-directory.ts'
 import type { Presence } from '../sync/presence.ts'
 import type { Rpc } from '../rpc/rpc.ts'
 import type { MembershipSource } from '../accounts/sealed-accounts.ts'
-import { written } from '../written.ts'
+import { written, writtenIfMember } from '../written.ts'
 
 export type MachineService = {
   list(filter: { search?: string; status?: MachineStatus }, page: PageRequest): Promise<Page<Machine>>
@@ -99,7 +99,7 @@ type Context = { readonly deps: MachineServiceDeps; readonly directory: MachineD
 
 async function publishOwnFacts({ documents, self, clock }: MachineServiceDeps, facts: MachineFacts): Promise<void> {
   const now = new Date(clock.wallMs()).toISOString()
-  await documents.write(machineDoc(self), undefined, (state) => publishFacts(state, facts, now))
+  await writtenIfMember(documents.write(machineDoc(self), undefined, (state) => publishFacts(state, facts, now)))
 }
 
 function serveMachine({ rpc, documents, probe, self }: MachineServiceDeps, configured: MachineFacts): void {

@@ -120,7 +120,9 @@ export function decideAdmission(
   if (!crypto.verifyRaw(inviteKey, inviteProofBytes(crypto, { mesh, peer, boxKey, invite }), proof))
     return err('unknown')
   if (resolution.membership.removed.has(peer)) return err('removed_key')
-  if (resolution.membership.members.has(peer)) return ok(undefined)
+  // A joiner that lost our answer. With another ticket it may have lost its store: its next envelopes would be forgeries.
+  if (state.is === 'used' && state.by === peer) return ok(undefined)
+  if (resolution.membership.members.has(peer)) return err('known_key')
   if (state.is !== 'open') return err(state.is)
   // Another member's invite is for that member to honour.
   if (state.invite.inviter !== self) return err('unknown')

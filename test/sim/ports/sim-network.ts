@@ -46,11 +46,15 @@ export class SimNetwork {
   /** Sees every frame that leaves a process. */
   observe: (from: PeerId, frame: Uint8Array, to: PeerId) => void = () => undefined
   faults: NetworkFaults
+  /** Protocols whose channels behave as the streams of real transports: in order, and nothing is lost while they last. */
+  isStream: (protocol: string) => boolean = () => false
   readonly #time: VirtualTime
   readonly #prng: Prng
   readonly #endpoints = new Map<PeerId, Endpoint>()
   /** `<from> <to>`: nothing gets through in this direction. */
   readonly #cuts = new Map<string, number>()
+  /** What is under way on a stream, per sending side. */
+  readonly #underWay = new WeakMap<ChannelEnd, { readonly dueMs: number; readonly arrive: () => void }[]>()
   /** What waits for a suspended host to wake up. */
   readonly #suspended = new Map<PeerId, (() => void)[]>()
 
@@ -151,8 +155,11 @@ export class SimNetwork {
     if (open.length >= served.options.channelsPerPeerMax) return undefined
     const transport = {
       frame: (end: ChannelEnd, frame: Uint8Array) => this.#send(end, frame),
-      end: (end: ChannelEnd, how: Error | 'closed') =>
-        this.#reliably(end.owner.peer, end.peer, () => end.other.end(how)),
+      end: (end: ChannelEnd, how: Error | 'closed') => {
+        const arrive = (): void => end.other.end(how)
+        if (this.isStream(protocol)) this.#inOrder(end, arrive)
+        else this.#reliably(end.owner.peer, end.peer, arrive)
+      },
     }
     const [near, far] = pairChannels({ from, to: target, protocol }, transport)
     target.life.touch()
@@ -167,6 +174,7 @@ export class SimNetwork {
     const { peer: from } = end.owner
     this.counts.sent += 1
     this.observe(from, frame, end.peer)
+    if (this.isStream(end.served ?? end.other.served ?? '')) return this.#inOrder(end, () => end.other.receive(frame))
     const { dropRate, duplicateRate, lateRate } = this.faults
     if (this.#isCut(from, end.peer) || this.#prng.chance(dropRate)) {
       this.counts.dropped += 1
@@ -189,6 +197,31 @@ export class SimNetwork {
       else if (this.#prng.chance(0.5)) waiting.push(arrive)
       else this.counts.dropped += 1
     })
+  }
+
+  /** What a cut or a suspended host holds up comes later, still in order. */
+  #inOrder(end: ChannelEnd, arrive: () => void): void {
+    const queue = this.#underWay.get(end) ?? []
+    this.#underWay.set(end, queue)
+    queue.push({ dueMs: Math.max(queue.at(-1)?.dueMs ?? 0, this.#time.nowMs + this.#latencyMs()), arrive })
+    if (queue.length === 1) this.#deliverNext(end, queue)
+  }
+
+  #deliverNext(end: ChannelEnd, queue: { readonly dueMs: number; readonly arrive: () => void }[]): void {
+    const [next] = queue
+    if (!next) return
+    const deliver = (): void => {
+      queue.shift()
+      next.arrive()
+      this.#deliverNext(end, queue)
+    }
+    const tryNow = (): void => {
+      const waiting = this.#suspended.get(end.peer)
+      if (this.#isCut(end.owner.peer, end.peer)) this.#time.after(TRANSPORT_RETRY_MS, tryNow)
+      else if (waiting) waiting.push(deliver)
+      else deliver()
+    }
+    this.#time.at(next.dueMs, tryNow)
   }
 
   /** A frame may outlive its channel: it then arrives on one that took its place, as if somebody had kept it. */

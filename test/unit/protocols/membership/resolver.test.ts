@@ -53,6 +53,7 @@ describe('membership from records', () => {
     expect(membersIn(after)).toEqual({ 0: FULL, 2: 'run', 3: 'run' })
     expect([removal, puppet, act].map((r) => isIn(after, r))).toEqual([true, false, false])
     expect([...after.membership.removed.keys()]).toEqual([peer(1)])
+    expect([...after.membership.voided]).toEqual([peer(4)])
   })
 
   it('[M6] gives a removed member nothing for having seen its removal', () => {

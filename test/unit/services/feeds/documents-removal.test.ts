@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { liveDoc, type DocId, type PeerId } from '../../../../crdt/ids.ts'
 import { clientIdOf } from '../../../../protocols/feed/envelope.ts'
 import type { FeedCut } from '../../../../protocols/membership/membership.ts'
+import { NotWritableError } from '../../../../node/services/feeds/documents.ts'
 import { crypto } from '../../../support/identity.ts'
 import {
   contentOf,
@@ -113,6 +114,38 @@ describe('removal of a member', () => {
     })
   })
 
+  it('[M7] is caught up with at the start, when the node ended before it had cut anything off', async () => {
+    const { membership, a, b, c } = await threeReplicas()
+    await c.documents.write(PROJECT, undefined, setKey('before', 1))
+    await sync(c, a)
+    const cuts = a.documents.headsOf(c.peer)
+    await c.documents.write(PROJECT, undefined, setKey('after', 2))
+    await sync(c, b)
+    remove(membership, c.peer, cuts)
+    const again = await createTestReplica(1, membership, b.store.crash())
+    expect(await contentOf(again)).toEqual({ before: 1 })
+    expect(again.documents.vectors()).toEqual(a.documents.vectors())
+  })
+
+  it('[M6] [M10] keeps of one whose admission has become void what members have built on', async () => {
+    const { membership, a, b, c } = await threeReplicas()
+    await c.documents.write(PROJECT, undefined, setKey('needed', 1))
+    await sync(c, b)
+    await b.documents.write(PROJECT, undefined, setKey('honest', 2))
+    await c.documents.write(PROJECT, undefined, setKey('alone', 3))
+    await sync(c, b)
+    membership.members.delete(c.peer)
+    membership.voided.add(c.peer)
+    await Promise.all([a.documents.membershipChanged(), b.documents.membershipChanged()])
+    expect((await a.documents.receive(await collect(c), c.peer)).refused).toMatchObject([
+      { reason: 'the admission of the author is void' },
+      { reason: 'the admission of the author is void' },
+    ])
+    await sync(b, a)
+    expect(await contentOf(a)).toEqual({ needed: 1, honest: 2 })
+    expect(await a.documents.contentHash(PROJECT)).toEqual(await b.documents.contentHash(PROJECT))
+  })
+
   it('leaves our own feed alone when it is us: its numbers must never be used again', async () => {
     const { membership, a } = await threeReplicas()
     await a.documents.write(PROJECT, undefined, setKey('x', 1))
@@ -120,7 +153,7 @@ describe('removal of a member', () => {
     remove(membership, a.peer, new Map())
     await a.documents.membershipChanged()
     expect(a.documents.headsOf(a.peer)).toEqual(heads)
-    await expect(a.documents.write(PROJECT, undefined, setKey('x', 2))).rejects.toThrow('removed member')
+    await expect(a.documents.write(PROJECT, undefined, setKey('x', 2))).rejects.toThrow(NotWritableError)
   })
 
   it('keeps our own writes that were under way', async () => {

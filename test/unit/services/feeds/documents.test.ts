@@ -209,6 +209,29 @@ describe('refused writes', () => {
     expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'fulfilled'])
   })
 
+  it('[D3] survive one that throws half-way while the batch before them is on its way to the disk', async () => {
+    const membership = createMembership(2)
+    const a = await createTestReplica(0, membership)
+    await a.documents.open(PROJECT)
+    a.store.hold()
+    const first = a.documents.write(PROJECT, undefined, setKey('first', 1))
+    await settle()
+    const second = a.documents.write(PROJECT, undefined, setKey('second', 2))
+    const broken = a.documents.write(PROJECT, undefined, (state) => {
+      state.getMap('m').set('broken', 3)
+      throw new Error('half-way')
+    })
+    a.store.release()
+    await expect(broken).rejects.toThrow('half-way')
+    await Promise.all([first, second])
+    await a.documents.write(PROJECT, undefined, setKey('third', 3))
+    const b = await createTestReplica(1, membership)
+    await sync(a, b)
+    expect(b.documents.frozen()).toEqual(new Map())
+    expect(await contentOf(b)).toEqual({ first: 1, second: 2, third: 3 })
+    expect(await contentOf(a)).toEqual({ first: 1, second: 2, third: 3 })
+  })
+
   it('leave nothing behind when the change throws half-way, and keep what was written before', async () => {
     const a = await createTestReplica(0, createMembership(1))
     await a.documents.open(PROJECT)
@@ -400,6 +423,24 @@ describe('live documents', () => {
     expect(a.documents.headsOf(a.peer)).toEqual(new Map())
   })
 
+  it('are forgotten when a newer generation comes with them', async () => {
+    const membership = createMembership(2)
+    const [a, b] = [await createTestReplica(0, membership), await createTestReplica(1, membership)]
+    const [old, fresh] = [liveDoc(a.peer, 1), liveDoc(a.peer, 2)]
+    await a.documents.write(old, undefined, setKey('x', 1))
+    const envelopes = await missingOf(a)
+    await a.documents.write(fresh, undefined, setKey('x', 2))
+    envelopes.unshift(...(await missingOf(a)))
+    await b.documents.receive(envelopes, a.peer)
+    expect(b.documents.list()).toEqual([fresh])
+
+    const c = await createTestReplica(1, membership)
+    const [newer = new Uint8Array(), older = new Uint8Array()] = envelopes
+    // Both have been screened before either is accepted.
+    await Promise.all([c.documents.receive([newer], a.peer), c.documents.receive([older], a.peer)])
+    expect(c.documents.list()).toEqual([fresh])
+  })
+
   it('are bounded', async () => {
     const membership = createMembership(2)
     const a = await createTestReplica(0, membership)
@@ -417,3 +458,9 @@ describe('live documents', () => {
     expect(await keys(b)).toBe(written)
   })
 })
+
+async function missingOf(replica: TestReplica): Promise<Uint8Array[]> {
+  const found: Uint8Array[] = []
+  for await (const bytes of replica.documents.missing(new Map(), Infinity)) found.push(bytes)
+  return found
+}

@@ -263,6 +263,7 @@ describe('[L2.11] opening a voter', () => {
         voterSets: [],
         voterFaults: [],
         recoveryKeys: [],
+        voided: new Set(),
         heads: [],
       }),
       journal: disk.open(),

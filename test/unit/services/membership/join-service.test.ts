@@ -70,6 +70,17 @@ describe('joining a mesh', () => {
     expect(codeOf(await join(lab, 2, ticket))).toBe('ticket_used')
   })
 
+  it('[M8] [M14] admits no member a second time: its store may be lost, and its numbers used already', async () => {
+    const lab = createLab()
+    const home = await lab.founder()
+    const [ticket, other] = [await ticketFrom(lab, home.mesh.invite({})), await ticketFrom(lab, home.mesh.invite({}))]
+    expect(codeOf(await join(lab, 1, ticket))).toBe('ok')
+    const length = home.membership.all().length
+    expect(codeOf(await join(lab, 1, other))).toBe('forbidden')
+    expect(home.membership.all().length).toBe(length)
+    expect(codeOf(await join(lab, 2, other))).toBe('ok')
+  })
+
   it('[M8] refuses an expired ticket by the clock of the inviter', async () => {
     const lab = createLab()
     const home = await lab.founder()

@@ -1,0 +1,62 @@
+import type { Log } from '../../../node/ports/log.ts'
+import type { PeerId } from '../../../crdt/ids.ts'
+import type { SimNode } from './sim-node.ts'
+import type { World } from './world.ts'
+
+/** What an honest node warns of because its disk refuses, when disks do. */
+const DISK_TROUBLE = [
+  'received envelopes could not be written to disk',
+  'evidence could not be written to disk',
+  'frozen authors could not be written to disk',
+  'a snapshot could not be saved',
+  'membership records could not be stored',
+  'what a removed member wrote could not be cut off',
+  'what removed members wrote could not be cut off',
+]
+
+/** Counts what nodes warn of. What has no place in a mesh of honest nodes with sound disks is a violation. */
+export function simLog(world: World, node: SimNode): Log {
+  const { counts, violations, plan } = world
+  const warned = (fields: object, message: string): void => {
+    const { author } = fields as { author?: PeerId }
+    switch (message) {
+      case 'envelopes refused':
+        return // every refusal is looked at where it is made
+      case 'envelopes of removed members beyond their cuts were dropped':
+        counts.cutsApplied += 1
+        return
+      case 'refused a membership record':
+        counts.refusedRecords += 1
+        return
+      case 'an author broke the rules of feeds and is frozen: an admin should remove it':
+        counts.freezes += 1
+        world.trace?.(
+          `${node.name} freezes ${author && world.nameOf(author)}: ${(fields as { reason?: string }).reason}`,
+        )
+        if (author && world.isHonest(author))
+          violations.add(
+            'M12',
+            `${node.name} freezes ${world.nameOf(author)}: ${(fields as { reason?: string }).reason}`,
+          )
+        return
+      case 'replicas differ although both have applied the same envelopes':
+        counts.mismatches += 1
+        world.trace?.(`${node.name} differs in ${(fields as { doc?: string }).doc}`)
+        if (!plan.hostile.includes('brazen')) violations.add('D3', `${node.name}: ${message}`)
+        return
+      case 'this replica differs from another one with the same feeds: rebuilding it':
+        return
+      default:
+    }
+    if (plan.store.refuseRate > 0 && DISK_TROUBLE.some((known) => message.startsWith(known))) return
+    const { err, error } = fields as { err?: unknown; error?: unknown }
+    if (plan.store.refuseRate > 0 && `${describe(err)}${describe(error)}`.includes('the simulated disk refuses')) return
+    violations.add('log', `${node.name}: ${message} ${JSON.stringify(fields)} ${describe(err ?? error)}`)
+  }
+  return { debug: () => undefined, info: () => undefined, warn: warned, error: warned }
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  return `${error.stack ?? error.message}${error.cause === undefined ? '' : ` because ${describe(error.cause)}`}`
+}
