@@ -1,0 +1,6 @@
+import type { Scenario } from './scenario.ts'
+import { successionScenarios } from './scenarios/succession.ts'
+import { voterMemoryScenarios } from './scenarios/voter-memory.ts'
+import { voterRequestScenarios } from './scenarios/voter-requests.ts'
+
+export const scenarios: readonly Scenario[] = [...voterRequestScenarios, ...voterMemoryScenarios, ...successionScenarios]
