@@ -1,7 +1,8 @@
+import { claimantMutants } from './catalogue/claimant.ts'
 import { successionMutants } from './catalogue/succession.ts'
 import { voterStateMutants } from './catalogue/voter-state.ts'
 import { voterMutants } from './catalogue/voter.ts'
 import type { Mutant } from './mutant.ts'
 
 /** Every guard of the lease protocol, taken out. */
-export const mutants: readonly Mutant[] = [...voterMutants, ...voterStateMutants, ...successionMutants]
+export const mutants: readonly Mutant[] = [...voterMutants, ...voterStateMutants, ...successionMutants, ...claimantMutants]

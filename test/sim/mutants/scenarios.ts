@@ -1,6 +1,7 @@
 import type { Scenario } from './scenario.ts'
+import { claimantScenarios } from './scenarios/claimant.ts'
 import { successionScenarios } from './scenarios/succession.ts'
 import { voterMemoryScenarios } from './scenarios/voter-memory.ts'
 import { voterRequestScenarios } from './scenarios/voter-requests.ts'
 
-export const scenarios: readonly Scenario[] = [...voterRequestScenarios, ...voterMemoryScenarios, ...successionScenarios]
+export const scenarios: readonly Scenario[] = [...voterRequestScenarios, ...voterMemoryScenarios, ...successionScenarios, ...claimantScenarios]

@@ -279,10 +279,10 @@ export const voterStateMutants = mutantsOf({ file: 'protocols/lease/voter-state.
   {
     name: 'new-epoch-without-floor',
     rule: 'I2',
-    scenario: 'adoption',
+    scenario: 'forced-wait',
     from: 'this.floor = { epoch: set.epoch, n: 0 }\n',
     to: '\n',
-    why: 'a token of the new epoch could be its lowest, which the import says is taken',
+    why: 'the number below all is granted, which says that nothing was',
   },
   {
     name: 'new-epoch-keeps-first-grants',
@@ -291,14 +291,6 @@ export const voterStateMutants = mutantsOf({ file: 'protocols/lease/voter-state.
     from: 'entry.first = 0\n',
     to: '\n',
     why: 'a lease that was carried over keeps its old token at the voter and may change it',
-  },
-  {
-    name: 'own-promises-not-restarted',
-    rule: 'L2.7',
-    scenario: 'carried-over',
-    from: 'if (entry.live) entry.live.deadlineMs = Math.max(entry.live.deadlineMs, nowMs + entry.live.ttlMaxMs)',
-    to: '',
-    why: 'a voter that goes on counts on from its own clock, which is what it promised',
   },
   {
     name: 'new-epoch-does-not-wait',
@@ -315,14 +307,6 @@ export const voterStateMutants = mutantsOf({ file: 'protocols/lease/voter-state.
     from: 'if (this.tombstones.has(key)) return',
     to: '',
     why: 'a lease blocks others of which the voter knows that it was released',
-  },
-  {
-    name: 'import-lowers-the-token',
-    rule: 'L2.7',
-    scenario: 'adoption',
-    from: 'if (isAtMost(entry.token, token)) entry.token = token',
-    to: 'entry.token = token',
-    why: 'of two tokens of one lease the lower one is remembered',
   },
   {
     name: 'import-forgets-numbers',

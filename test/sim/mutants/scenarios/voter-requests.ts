@@ -219,6 +219,7 @@ function forcedWait({ must }: Report): void {
     must('L2.7', voter.answer(request) === 'recovering', 'a restart shortens the wait')
   }
   voter.nowMs += WAIT_OUT_MS
+  must('I2', voter.answer(requestOf({ n: 0 }, voterSetOf(forced))) === 'stale', 'tokens of an epoch begin at its floor')
   must('I6', voter.answer(request) === 'grant', 'waits for ever')
   voter.restart()
   must('I6', voter.answer(requestOf({ seq: 1 }, voterSetOf(forced))) === 'grant', 'waits a second time')
