@@ -1,7 +1,9 @@
 import type { Scenario } from './scenario.ts'
 import { claimantScenarios } from './scenarios/claimant.ts'
+import { decisionScenarios } from './scenarios/decisions.ts'
+import { statementScenarios } from './scenarios/statements.ts'
 import { successionScenarios } from './scenarios/succession.ts'
 import { voterMemoryScenarios } from './scenarios/voter-memory.ts'
 import { voterRequestScenarios } from './scenarios/voter-requests.ts'
 
-export const scenarios: readonly Scenario[] = [...voterRequestScenarios, ...voterMemoryScenarios, ...successionScenarios, ...claimantScenarios]
+export const scenarios: readonly Scenario[] = [...voterRequestScenarios, ...voterMemoryScenarios, ...successionScenarios, ...claimantScenarios, ...decisionScenarios, ...statementScenarios]

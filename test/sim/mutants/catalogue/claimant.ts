@@ -213,8 +213,7 @@ export const claimantMutants = [
       name: 'lapse-keeps-its-round',
       from: "this.#phase = 'suspended'\n    this.#round = undefined",
       to: "this.#phase = 'suspended'",
-      why: 'an answer of before the lapse revives the lease',
-      expects: ['I1', 'L2.5'],
+      why: 'a lapsed lease waits for answers of before',
     },
     {
       name: 'lapse-unwatched',

@@ -259,7 +259,8 @@ function lapse({ must }: Report): void {
   answered.advance(20_000)
   const early = replyTo(answered, sleeper, 0)
   answered.suspend(ttlMs)
-  sleeper.poll(answered.now)
+  const asksAgain = sleeper.poll(answered.now).send?.request.body.ttl === holdMs
+  must('L2.5', asksAgain, 'goes on with a renewal of before the lapse instead of asking whether it may resume')
   must('I1', answered.deliver(sleeper, early) === undefined, 'an answer of before the lapse revives the lease')
 
   const due = new Arena(1)
