@@ -293,12 +293,6 @@ export const statementMutants = [
       why: 'two spellings of one path are two resources',
     },
     {
-      name: 'path-leaves-the-project',
-      from: "if (segment === '..') return err('The path leaves the project root (..).')",
-      to: '',
-      why: 'a lease over the files of another project',
-    },
-    {
       name: 'path-with-backslash',
       from: "if (input.includes('\\\\')) return err('The path contains a backslash: separate folders by /.')",
       to: '',
