@@ -10,7 +10,7 @@ const SEED_MS = 30_000
 
 /** Runs a scenario, or random schedules until one is violated, in a process without the guard (or with all of them). */
 export async function runTrial(mutant: Mutant | undefined, by: string, seeds = { first: 1, count: 1 }): Promise<Trial> {
-  const limitMs = by === SEEDS ? SEED_MS + seeds.count * 1000 : SCENARIO_MS
+  const limitMs = by === SEEDS ? SEED_MS + seeds.count * 4000 : SCENARIO_MS
   const args = [CHILD, mutant?.name ?? '-', by, String(seeds.first), String(seeds.count)]
   const { stdout, stderr } = await run(args, limitMs)
   const last = stdout.trimEnd().split('\n').at(-1)
