@@ -1,3 +1,4 @@
+import { writeSync } from 'node:fs'
 import { mutants } from './catalogue.ts'
 import { plant } from './plant.ts'
 import { Findings } from './scenario.ts'
@@ -17,16 +18,26 @@ const isLoaded = mutant ? plant(mutant) : () => true
 const findings = new Findings()
 const { violations } = findings
 let seeds = 0
-let crash: string | null = null
+let crash: string | null = 'never ended'
+process.once('uncaughtException', tell)
+process.once('exit', report)
 try {
   if (by === SEEDS) await trySeeds(Number(firstSeed), Number(count))
   else await tryScenario(by)
+  crash = null
 } catch (error) {
+  tell(error)
+}
+process.exit(0)
+
+function tell(error: unknown): void {
   crash = error instanceof Error ? (error.stack ?? error.message) : String(error)
 }
-const trial: Trial = { mutant: mutant?.name ?? null, by, isPlanted: isLoaded(), violations, seeds, crash }
-process.stdout.write(`\n${JSON.stringify(trial)}\n`)
-process.exit(0)
+
+function report(): void {
+  const trial: Trial = { mutant: mutant?.name ?? null, by, isPlanted: isLoaded(), violations, seeds, crash }
+  writeSync(1, `\n${JSON.stringify(trial)}\n`)
+}
 
 async function tryScenario(id: string): Promise<void> {
   const { scenarios } = await import('./scenarios.ts')

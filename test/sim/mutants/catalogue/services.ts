@@ -209,7 +209,7 @@ export const serviceMutants = [
     {
       name: 'release-goes-on',
       rule: 'L2.5',
-      scenario: 'holding',
+      scenario: 'claims',
       from: 'if (this.#running.delete(spec.lid)) this.#releaser.send(claim.release(after))',
       to: 'this.#releaser.send(claim.release(after))',
       why: 'what was released is kept in mind, and counts against the limit',
@@ -226,8 +226,8 @@ export const serviceMutants = [
     },
     {
       name: 'token-unlearned',
-      rule: 'L2.5',
-      scenario: 'token-learned',
+      rule: 'I2',
+      scenario: 'claims',
       from: 'this.#known = Math.max(this.#known, n)',
       to: 'this.#known = n',
       why: 'a voter that knows less makes a node ask with a token that is too low',
