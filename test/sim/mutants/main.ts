@@ -1,62 +1,54 @@
+import { readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { pathToFileURL } from 'node:url'
-import { parseArgs } from 'node:util'
+import { Command, InvalidArgumentError } from 'commander'
 import { mutants } from './catalogue.ts'
-import { markdown } from './markdown.ts'
-import { survival, judgeAll, type Verdict } from './verdict.ts'
+import { document, MUTANTS_MD } from './markdown.ts'
+import { judgeAll, survival, type Verdict } from './verdict.ts'
 
-export type MutantOptions = {
-  /** Only what its scenario catches, and of that the fast subset. */
-  readonly quick: boolean
-  readonly name?: string
-  /** Prints the table for MUTANTS.md and nothing else. */
-  readonly markdown?: boolean
-  readonly jobs?: number
+type Options = { quick: boolean; mutant?: string; scenarios: boolean; markdown: boolean; jobs: number }
+
+const count = (text: string): number => {
+  const value = Number(text)
+  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('a whole number is needed')
+  return value
 }
 
-/** Takes out every guard in turn; resolves with the exit code: 0 when all were missed. */
-export async function runMutants({ quick, name, ...options }: MutantOptions): Promise<number> {
-  const say = (text: string): void => void process.stdout.write(`${text}\n`)
-  const chosen = mutants.filter((one) => (name === undefined ? one.quick || !quick : one.name === name))
-  if (chosen.length === 0) throw new RangeError(`there is no mutant ${name}`)
-  const verdicts = await judgeAll(chosen, {
-    jobs: options.jobs ?? availableParallelism(),
-    withSeeds: !quick,
-    onVerdict: (verdict) => {
-      if (!options.markdown) say(describe(verdict))
-    },
-  })
-  const survivors = verdicts.filter(({ isKilled }) => !isKilled)
-  if (options.markdown) say(markdown(verdicts))
-  const crashes = verdicts.flatMap(({ trials }) => trials.filter(({ crash }) => crash !== null))
-  const names = survivors.map(({ mutant }) => mutant.name)
-  const killed = verdicts.length - survivors.length
-  if (!options.markdown)
-    say(JSON.stringify({ mutants: verdicts.length, killed, survivors: names, violations: crashes.length }))
-  return survivors.length > 0 ? 1 : 0
-}
+const { quick, mutant, scenarios, markdown, jobs } = new Command('npm run sim -- --mutants')
+  .description('Takes every guard out of the lease protocol, one at a time, and looks whether anybody notices.')
+  .option('--mutants', 'this')
+  .option('--quick', 'a fast subset, by directed scenarios only', false)
+  .option('--mutant <name>', 'only this one')
+  .option('--scenarios', 'by directed scenarios only, not by random schedules', false)
+  .option('--markdown', 'writes what came out to MUTANTS.md', false)
+  .option('--jobs <n>', 'processes', count, availableParallelism())
+  .addHelpText(
+    'after',
+    `
+A mutant is killed when all that is to catch it does, with the invariant that was foreseen: a crash or a hang is no
+catch. The last line is one JSON object. Exit code: 0 when no mutant survived, 1 otherwise.`,
+  )
+  .parse()
+  .opts<Options>()
+
+const say = (text: string): void => void process.stdout.write(`${text}\n`)
+
+const chosen = mutants.filter((one) => (mutant === undefined ? one.quick || !quick : one.name === mutant))
+if (chosen.length === 0) throw new RangeError(`there is no mutant ${mutant}`)
+const verdicts = await judgeAll(chosen, {
+  jobs,
+  withSeeds: !quick && !scenarios,
+  onVerdict: (verdict) => say(describe(verdict)),
+})
+if (markdown) writeFileSync(MUTANTS_MD, document(readFileSync(MUTANTS_MD, 'utf8'), verdicts))
+const survivors = verdicts.filter(({ isKilled }) => !isKilled).map(({ mutant: { name } }) => name)
+const broken = verdicts.flatMap(({ trials }) => trials.filter(({ crash }) => crash !== null))
+const killed = verdicts.length - survivors.length
+say(JSON.stringify({ mutants: verdicts.length, killed, survivors, violations: broken.length }))
+process.exitCode = survivors.length > 0 ? 1 : 0
 
 function describe(verdict: Verdict): string {
-  const { mutant, trials, isKilled } = verdict
-  if (!isKilled) return [`SURVIVED ${mutant.name} (${mutant.rule})`, ...survival(verdict)].join('\n    ')
+  const { mutant: one, trials, isKilled } = verdict
+  if (!isKilled) return [`SURVIVED ${one.name} (${one.rule})`, ...survival(verdict)].join('\n    ')
   const found = trials.map(({ by, seeds, violations: [first] }) => `${seeds > 0 ? `${seeds} ${by}` : by}: ${first}`)
-  return [`caught ${mutant.name} (${mutant.rule})`, ...found].join('\n    ')
-}
-
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const { values } = parseArgs({
-    options: {
-      quick: { type: 'boolean', default: false },
-      mutant: { type: 'string' },
-      markdown: { type: 'boolean', default: false },
-      jobs: { type: 'string' },
-    },
-  })
-  const { quick, mutant, jobs } = values
-  process.exitCode = await runMutants({
-    quick,
-    markdown: values.markdown,
-    ...(mutant !== undefined && { name: mutant }),
-    ...(jobs !== undefined && { jobs: Number(jobs) }),
-  })
+  return [`caught ${one.name} (${one.rule})`, ...found].join('\n    ')
 }

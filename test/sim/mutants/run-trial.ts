@@ -20,7 +20,11 @@ export async function runTrial(mutant: Mutant | undefined, by: string, seeds = {
 }
 
 async function run(args: readonly string[], limitMs: number): Promise<{ stdout: string; stderr: string }> {
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: limitMs, killSignal: 'SIGKILL' })
+  const child = spawn(process.execPath, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: limitMs,
+    killSignal: 'SIGKILL',
+  })
   const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)]
   await new Promise((resolve, reject) => child.once('close', resolve).once('error', reject))
   return { stdout: stdout(), stderr: stderr() }

@@ -9,4 +9,14 @@ import { voterMemoryScenarios } from './scenarios/voter-memory.ts'
 import { wireScenarios } from './scenarios/wire.ts'
 import { voterRequestScenarios } from './scenarios/voter-requests.ts'
 
-export const scenarios: readonly Scenario[] = [...voterRequestScenarios, ...voterMemoryScenarios, ...successionScenarios, ...claimantScenarios, ...decisionScenarios, ...statementScenarios, ...serviceScenarios, ...voterChangeScenarios, ...wireScenarios]
+export const scenarios: readonly Scenario[] = [
+  ...voterRequestScenarios,
+  ...voterMemoryScenarios,
+  ...successionScenarios,
+  ...claimantScenarios,
+  ...decisionScenarios,
+  ...statementScenarios,
+  ...serviceScenarios,
+  ...voterChangeScenarios,
+  ...wireScenarios,
+]

@@ -3,29 +3,32 @@ import { mutantsOf } from '../mutant.ts'
 const FILE = 'protocols/lease/claimant.ts'
 
 export const claimantMutants = [
-  ...mutantsOf({ file: 'protocols/lease/timings.ts', rule: 'L2.5', scenario: 'validity', expects: ['I1', 'I2', 'I3'] }, [
-    {
-      name: 'monotonic-holder',
-      from: 'Math.max(now.monoMs - since.monoMs, now.bootMs - since.bootMs, now.wallMs - since.wallMs)',
-      to: 'now.monoMs - since.monoMs',
-      why: 'the clock that stands still while the host sleeps',
-      seeds: 100,
-    },
-    {
-      name: 'wall-clock-holder',
-      from: 'Math.max(now.monoMs - since.monoMs, now.bootMs - since.bootMs, now.wallMs - since.wallMs)',
-      to: 'now.wallMs - since.wallMs',
-      why: 'a wall clock that is set back makes a lease longer',
-      seeds: 300,
-    },
-    {
-      name: 'no-margin',
-      from: 'margin: 0.9,',
-      to: 'margin: 1,',
-      why: 'the clocks of holder and voter run apart',
-      seeds: 1000,
-    },
-  ]),
+  ...mutantsOf(
+    { file: 'protocols/lease/timings.ts', rule: 'L2.5', scenario: 'validity', expects: ['I1', 'I2', 'I3'] },
+    [
+      {
+        name: 'monotonic-holder',
+        from: 'Math.max(now.monoMs - since.monoMs, now.bootMs - since.bootMs, now.wallMs - since.wallMs)',
+        to: 'now.monoMs - since.monoMs',
+        why: 'the clock that stands still while the host sleeps',
+        seeds: 100,
+      },
+      {
+        name: 'wall-clock-holder',
+        from: 'Math.max(now.monoMs - since.monoMs, now.bootMs - since.bootMs, now.wallMs - since.wallMs)',
+        to: 'now.wallMs - since.wallMs',
+        why: 'a wall clock that is set back makes a lease longer',
+        seeds: 300,
+      },
+      {
+        name: 'no-margin',
+        from: 'margin: 0.9,',
+        to: 'margin: 1,',
+        why: 'the clocks of holder and voter run apart',
+        seeds: 1000,
+      },
+    ],
+  ),
   ...mutantsOf({ file: FILE, rule: 'L2.5', scenario: 'validity', expects: ['I1', 'I2', 'I3'] }, [
     {
       name: 'valid-from-the-answer',
@@ -89,7 +92,7 @@ export const claimantMutants = [
     },
     {
       name: 'deny-after-grant',
-      from: 'const { voter, reqHash } = deny.body\n    if (this.#phase === \'ended\' || !round || round.grants.has(voter)) return undefined',
+      from: "const { voter, reqHash } = deny.body\n    if (this.#phase === 'ended' || !round || round.grants.has(voter)) return undefined",
       to: "const { voter, reqHash } = deny.body\n    if (this.#phase === 'ended' || !round) return undefined",
       why: 'a voter counts for and against',
     },

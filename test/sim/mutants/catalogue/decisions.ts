@@ -171,80 +171,83 @@ export const decisionMutants = [
       seeds: 300,
     },
   ]),
-  ...mutantsOf({ file: 'protocols/lease/certificate.ts', rule: 'L2.10', scenario: 'certificates', expects: ['L2.10', 'I4'] }, [
-    {
-      name: 'certificate-of-another-mesh',
-      from: 'if (space !== config.body.space || epoch !== set.epoch || !equalBytes(asked, cid)) return false',
-      to: 'if (epoch !== set.epoch || !equalBytes(asked, cid)) return false\n  void [space, config]',
-      why: 'what was granted in one mesh counts in another',
-    },
-    {
-      name: 'certificate-of-another-epoch',
-      from: 'if (space !== config.body.space || epoch !== set.epoch || !equalBytes(asked, cid)) return false',
-      to: 'if (space !== config.body.space || !equalBytes(asked, cid)) return false\n  void epoch',
-      why: 'a token that claims another epoch',
-    },
-    {
-      name: 'certificate-of-another-set',
-      from: 'if (space !== config.body.space || epoch !== set.epoch || !equalBytes(asked, cid)) return false',
-      to: 'if (space !== config.body.space || epoch !== set.epoch) return false\n  void [asked, cid, equalBytes]',
-      why: 'a grant for one set of an epoch counts for another',
-    },
-    {
-      name: 'certificate-with-a-voter-twice',
-      from: 'new Set(grants.map(({ body }) => body.voter)).size !== grants.length || grants.length < quorum',
-      to: 'grants.length < quorum',
-      why: 'one voter certifies alone',
-    },
-    {
-      name: 'certificate-below-quorum',
-      from: 'new Set(grants.map(({ body }) => body.voter)).size !== grants.length || grants.length < quorum',
-      to: 'new Set(grants.map(({ body }) => body.voter)).size !== grants.length',
-      why: 'one voter certifies alone',
-    },
-    {
-      name: 'certificate-unsigned-request',
-      from: 'if (!signatures.isSignedBy(node, req)) return false',
-      to: 'void node',
-      why: 'a holder that never asked',
-    },
-    {
-      name: 'certificate-unsigned-grants',
-      from: 'isGrantFor(set, req, grant.body) && signatures.isSignedBy(grant.body.voter, grant))',
-      to: 'isGrantFor(set, req, grant.body))',
-      why: 'anybody makes certificates',
-    },
-    {
-      name: 'certificate-mixes-grants',
-      from: 'isGrantFor(set, req, grant.body) && signatures.isSignedBy(grant.body.voter, grant))',
-      to: 'signatures.isSignedBy(grant.body.voter, grant))',
-      why: 'grants of different requests are mixed to one certificate',
-    },
-    ...(
-      [
-        ['space', 'grant.space === req.space &&'],
-        ['epoch', 'grant.epoch === req.epoch &&'],
-        ['lease', 'grant.lid === req.lid &&'],
-        ['number', 'grant.seq === req.seq &&'],
-        ['length', 'grant.ttl === req.ttl &&'],
-        ['token-epoch', 'grant.token.epoch === req.token.epoch &&'],
-        ['token', 'grant.token.n === req.token.n &&'],
-        ['request', 'equalBytes(grant.reqHash, hash) &&'],
-      ] as const
-    ).map(([what, from]) => ({
-      name: `grant-for-another-${what}`,
-      from,
-      to: what === 'request' ? 'hash.length > 0 &&' : '',
-      why: 'a voter that lies makes a certificate say what was not granted',
-    })),
-    {
-      name: 'grant-of-a-lost-voter',
-      rule: 'L2.11',
-      from: 'set.incarnations.get(grant.voter) === grant.inc',
-      to: 'set.incarnations.has(grant.voter)',
-      why: 'a voter that has forgotten its promises counts',
-    },
-  ]),
+  ...mutantsOf(
+    { file: 'protocols/lease/certificate.ts', rule: 'L2.10', scenario: 'certificates', expects: ['L2.10', 'I4'] },
+    [
+      {
+        name: 'certificate-of-another-mesh',
+        from: 'if (space !== config.body.space || epoch !== set.epoch || !equalBytes(asked, cid)) return false',
+        to: 'if (epoch !== set.epoch || !equalBytes(asked, cid)) return false\n  void [space, config]',
+        why: 'what was granted in one mesh counts in another',
+      },
+      {
+        name: 'certificate-of-another-epoch',
+        from: 'if (space !== config.body.space || epoch !== set.epoch || !equalBytes(asked, cid)) return false',
+        to: 'if (space !== config.body.space || !equalBytes(asked, cid)) return false\n  void epoch',
+        why: 'a token that claims another epoch',
+      },
+      {
+        name: 'certificate-of-another-set',
+        from: 'if (space !== config.body.space || epoch !== set.epoch || !equalBytes(asked, cid)) return false',
+        to: 'if (space !== config.body.space || epoch !== set.epoch) return false\n  void [asked, cid, equalBytes]',
+        why: 'a grant for one set of an epoch counts for another',
+      },
+      {
+        name: 'certificate-with-a-voter-twice',
+        from: 'new Set(grants.map(({ body }) => body.voter)).size !== grants.length || grants.length < quorum',
+        to: 'grants.length < quorum',
+        why: 'one voter certifies alone',
+      },
+      {
+        name: 'certificate-below-quorum',
+        from: 'new Set(grants.map(({ body }) => body.voter)).size !== grants.length || grants.length < quorum',
+        to: 'new Set(grants.map(({ body }) => body.voter)).size !== grants.length',
+        why: 'one voter certifies alone',
+      },
+      {
+        name: 'certificate-unsigned-request',
+        from: 'if (!signatures.isSignedBy(node, req)) return false',
+        to: 'void node',
+        why: 'a holder that never asked',
+      },
+      {
+        name: 'certificate-unsigned-grants',
+        from: 'isGrantFor(set, req, grant.body) && signatures.isSignedBy(grant.body.voter, grant))',
+        to: 'isGrantFor(set, req, grant.body))',
+        why: 'anybody makes certificates',
+      },
+      {
+        name: 'certificate-mixes-grants',
+        from: 'isGrantFor(set, req, grant.body) && signatures.isSignedBy(grant.body.voter, grant))',
+        to: 'signatures.isSignedBy(grant.body.voter, grant))',
+        why: 'grants of different requests are mixed to one certificate',
+      },
+      ...(
+        [
+          ['space', 'grant.space === req.space &&'],
+          ['epoch', 'grant.epoch === req.epoch &&'],
+          ['lease', 'grant.lid === req.lid &&'],
+          ['number', 'grant.seq === req.seq &&'],
+          ['length', 'grant.ttl === req.ttl &&'],
+          ['token-epoch', 'grant.token.epoch === req.token.epoch &&'],
+          ['token', 'grant.token.n === req.token.n &&'],
+          ['request', 'equalBytes(grant.reqHash, hash) &&'],
+        ] as const
+      ).map(([what, from]) => ({
+        name: `grant-for-another-${what}`,
+        from,
+        to: what === 'request' ? 'hash.length > 0 &&' : '',
+        why: 'a voter that lies makes a certificate say what was not granted',
+      })),
+      {
+        name: 'grant-of-a-lost-voter',
+        rule: 'L2.11',
+        from: 'set.incarnations.get(grant.voter) === grant.inc',
+        to: 'set.incarnations.has(grant.voter)',
+        why: 'a voter that has forgotten its promises counts',
+      },
+    ],
+  ),
   ...mutantsOf({ file: 'protocols/lease/proposal.ts', rule: 'L2.7', scenario: 'proposer' }, [
     {
       name: 'no-prepare',

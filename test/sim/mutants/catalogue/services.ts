@@ -377,7 +377,7 @@ export const serviceMutants = [
     },
     {
       name: 'rivals-wake-each-other',
-      from: "const isHeld = conflicts.filter((by) => by.lid === lid && by.node === first.node).length >= quorum",
+      from: 'const isHeld = conflicts.filter((by) => by.lid === lid && by.node === first.node).length >= quorum',
       to: 'const isHeld = conflicts.length + quorum > 0',
       why: 'newcomers that split the votes wake each other by withdrawing, for ever',
     },

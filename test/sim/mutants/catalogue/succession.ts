@@ -42,8 +42,8 @@ export const successionMutants = mutantsOf(
       name: 'seal-not-synced',
       rule: 'I9',
       scenario: 'ballots',
-      from: "records: this.#keep(records, nowMs),\n      mustSync: true,",
-      to: 'records: this.#keep(records, nowMs),',
+      from: '...this.#keep(records, nowMs)],\n      mustSync: true,',
+      to: '...this.#keep(records, nowMs)],',
       why: 'a crash takes back a decision, and grants go on in an epoch that is over',
     },
     {
@@ -138,6 +138,21 @@ export const successionMutants = mutantsOf(
       why: 'a claim in the new epoch acts on a state that is older than the last write',
     },
     {
+      name: 'ended-promises-are-left',
+      scenario: 'estates',
+      from: 'for (const record of expired) this.#state.apply(record, nowMs)',
+      to: '',
+      why: 'promises that have ended begin anew with the next epoch',
+    },
+    {
+      name: 'ended-promises-come-along',
+      scenario: 'adoption',
+      rule: 'I6',
+      from: "[...this.#expired(nowMs), { t: 'epoch', config: pack(config), waits }]",
+      to: "[{ t: 'epoch', config: pack(config), waits }]",
+      why: 'promises that have ended begin anew with the next epoch',
+    },
+    {
       name: 'any-estate-is-served',
       scenario: 'estates',
       from: 'return left && equalBytes(left.hash, estate) ? left.pages[page] : undefined',
@@ -191,7 +206,7 @@ export const successionMutants = mutantsOf(
       name: 'nobody-waits-for-unknown-promises',
       scenario: 'forced-wait',
       from: "const waits = needs !== 'nothing' && estates === 'time'",
-      to: "const waits = needs !== needs",
+      to: 'const waits = needs !== needs',
       why: 'promises of the voters before may still run',
     },
     {

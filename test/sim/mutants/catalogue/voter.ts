@@ -379,7 +379,7 @@ export const voterMutants = [
       name: 'new-incarnation-not-synced',
       rule: 'L2.4.4',
       scenario: 'rolled-back-voter',
-      from: "return { ...NOTHING, records: [encodeRecord(record)], mustSync: true }",
+      from: 'return { ...NOTHING, records: [encodeRecord(record)], mustSync: true }',
       to: 'return { ...NOTHING, records: [encodeRecord(record)] }',
       why: 'a crash brings the vote back that was given up',
     },

@@ -8,13 +8,29 @@ import { sealedEpoch, successorOf } from '../../../support/succession-lab.ts'
 import type { Report, Scenario } from '../scenario.ts'
 
 export const claimantScenarios: readonly Scenario[] = [
-  { id: 'validity', says: 'A lease is valid for 0.9 of its length from before its request left, by the fastest clock.', run: validity },
+  {
+    id: 'validity',
+    says: 'A lease is valid for 0.9 of its length from before its request left, by the fastest clock.',
+    run: validity,
+  },
   { id: 'quorum', says: 'Only a majority of distinct voters, in their incarnations, certifies.', run: quorum },
-  { id: 'hostile-answers', says: 'Answers count that their voter signed, to the very request that is under way.', run: hostileAnswers },
+  {
+    id: 'hostile-answers',
+    says: 'Answers count that their voter signed, to the very request that is under way.',
+    run: hostileAnswers,
+  },
   { id: 'withdrawn', says: 'What was withdrawn or released is over, whatever arrives later.', run: withdrawn },
   { id: 'rounds', says: 'Each round asks anew, first for a short hold, and a failing one is repeated.', run: rounds },
-  { id: 'lapse', says: 'A lapsed lease goes on with its certified token only, or is lost after three rounds.', run: lapse },
-  { id: 'new-voters', says: 'Over a change of voters the old token is used until the new one is certified.', run: newVoters },
+  {
+    id: 'lapse',
+    says: 'A lapsed lease goes on with its certified token only, or is lost after three rounds.',
+    run: lapse,
+  },
+  {
+    id: 'new-voters',
+    says: 'Over a change of voters the old token is used until the new one is certified.',
+    run: newVoters,
+  },
 ]
 
 const { holdMs, ttlMs, firstRenewMs, requestTimeoutMs, retransmitMs, resumeRounds } = DEFAULT_TIMINGS
@@ -84,10 +100,17 @@ function validity({ must }: Report): void {
 }
 
 function quorum({ must }: Report): void {
-  for (const [voters, enough] of [[3, 2], [4, 3], [5, 3]] as const) {
+  for (const [voters, enough] of [
+    [3, 2],
+    [4, 3],
+    [5, 3],
+  ] as const) {
     const arena = new Arena(voters)
     const claim = arena.claim(21)
-    const few = arena.exchange(claim, Array.from({ length: enough - 1 }, (_, i) => i))
+    const few = arena.exchange(
+      claim,
+      Array.from({ length: enough - 1 }, (_, i) => i),
+    )
     must('I1', few.length === 0, `${enough - 1} of ${voters} voters are a quorum`)
     arena.advance(retransmitMs)
     must('L2.5', arena.exchange(claim, [enough - 1]).join() === 'certified', `${enough} of ${voters} voters are none`)
@@ -163,7 +186,11 @@ function withdrawn({ must }: Report): void {
   const claim = arena.claim(21)
   const grant = replyTo(arena, claim, 0)
   claim.release()
-  must('I1', arena.deliver(claim, grant) === undefined && !claim.isValid(arena.now), 'late grants of a withdrawn request count')
+  must(
+    'I1',
+    arena.deliver(claim, grant) === undefined && !claim.isValid(arena.now),
+    'late grants of a withdrawn request count',
+  )
   must('L2.5', claim.poll(arena.now).send === undefined, 'asks again for what it has withdrawn')
   const used = new Arena(1)
   const held = renewed(used)
@@ -177,7 +204,11 @@ function withdrawn({ must }: Report): void {
   carried.poll(moved.now)
   moved.current = voterSetOf(successorOf(moved.current, [4, 5]))
   const { to } = carried.release()
-  must('L2.5', [1, 4].every((n) => to.includes(peer(n))), 'does not tell all that may have granted it of the release')
+  must(
+    'L2.5',
+    [1, 4].every((n) => to.includes(peer(n))),
+    'does not tell all that may have granted it of the release',
+  )
 }
 
 function rounds({ must }: Report): void {
@@ -252,7 +283,11 @@ function lapse({ must }: Report): void {
     lost.advance(500)
   }
   must('I2b', !events.includes('resumed'), 'is resumed although another was certified in between')
-  must('L2.5', events.at(-1) === 'lost' && asked === resumeRounds, `asks ${asked} times whether it may go on: ${events.join()}`)
+  must(
+    'L2.5',
+    events.at(-1) === 'lost' && asked === resumeRounds,
+    `asks ${asked} times whether it may go on: ${events.join()}`,
+  )
 
   const answered = new Arena(1)
   const sleeper = renewed(answered)
@@ -286,7 +321,11 @@ function newVoters({ must }: Report): void {
   changeVoters(arena)
   arena.nextToken = 7
   const first = asked(arena, claim)
-  must('L2.7', first?.epoch === 2 && first.token.epoch === 2, 'does not ask the new voters under a token of their epoch')
+  must(
+    'L2.7',
+    first?.epoch === 2 && first.token.epoch === 2,
+    'does not ask the new voters under a token of their epoch',
+  )
   must('I3', claim.isValid(arena.now), 'is not valid any more although it was certified')
   arena.nextToken = 8
   arena.advance(requestTimeoutMs)

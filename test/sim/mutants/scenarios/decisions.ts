@@ -17,15 +17,39 @@ import {
   space,
   VoterLab,
 } from '../../../support/lease-lab.ts'
-import { ballotOf, chainOf, forcedBy, sealCertificate, sealedBy, sealOf, successorOf } from '../../../support/succession-lab.ts'
+import {
+  ballotOf,
+  chainOf,
+  forcedBy,
+  sealCertificate,
+  sealedBy,
+  sealOf,
+  successorOf,
+} from '../../../support/succession-lab.ts'
 import type { Report, Scenario } from '../scenario.ts'
 
 export const decisionScenarios: readonly Scenario[] = [
-  { id: 'chain', says: 'An epoch counts when a quorum of the one before sealed one ballot for it, on every node alike.', run: chain },
-  { id: 'forced-sets', says: 'A set is installed by force in its author’s name, above all that voters may still agree on.', run: forcedSets },
+  {
+    id: 'chain',
+    says: 'An epoch counts when a quorum of the one before sealed one ballot for it, on every node alike.',
+    run: chain,
+  },
+  {
+    id: 'forced-sets',
+    says: 'A set is installed by force in its author’s name, above all that voters may still agree on.',
+    run: forcedSets,
+  },
   { id: 'beginning', says: 'Only the founder says who votes first.', run: beginning },
-  { id: 'certificates', says: 'A certificate is a quorum of grants to exactly one request of the epoch.', run: certificates },
-  { id: 'proposer', says: 'A proposer completes what may have been decided, and counts voters of its epoch only.', run: proposer },
+  {
+    id: 'certificates',
+    says: 'A certificate is a quorum of grants to exactly one request of the epoch.',
+    run: certificates,
+  },
+  {
+    id: 'proposer',
+    says: 'A proposer completes what may have been decided, and counts voters of its epoch only.',
+    run: proposer,
+  },
 ]
 
 const first = voterSetOf(configOf(3))
@@ -52,7 +76,10 @@ function chain({ must }: Report): void {
   const proves = (seals: readonly Signed<SealVote>[], config = second): boolean =>
     epochAfter({ kind: 'sealed', bytes: sealCertificate(config, seals) }) !== 1
   must('L2.7', proves([one, two]), 'a quorum of seals decides nothing')
-  const with2 = (fields: Partial<SealVote>, config = second) => [sealOf(first, config, 1), sealOf(first, config, 2, fields)]
+  const with2 = (fields: Partial<SealVote>, config = second) => [
+    sealOf(first, config, 1),
+    sealOf(first, config, 2, fields),
+  ]
   const lies: [string, readonly Signed<SealVote>[], Signed<Config>?][] = [
     ['one of three', [one]],
     ['a voter twice', [one, one]],
@@ -267,7 +294,11 @@ function proposer({ must }: Report): void {
   must('L2.7', understood(() => proposal.onSeal(sealFor(3))) !== undefined, 'a quorum of seals decides nothing')
   const early = proposalOf()
   early.poll(0)
-  must('L2.7', !understood(() => [1, 2].map((n) => early.onSeal(sealFor(n))).find(Boolean)), 'is told of a decision that it did not ask for')
+  must(
+    'L2.7',
+    !understood(() => [1, 2].map((n) => early.onSeal(sealFor(n))).find(Boolean)),
+    'is told of a decision that it did not ask for',
+  )
 
   const outbid = proposalOf()
   outbid.poll(0)
@@ -307,4 +338,3 @@ function understood<T>(work: () => T): T | undefined | 'stopped' {
     throw error
   }
 }
-

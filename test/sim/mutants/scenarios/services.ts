@@ -10,20 +10,63 @@ import { DEFAULT_TIMINGS } from '../../../../protocols/lease/timings.ts'
 import { createManualClock, settle } from '../../../support/clock.ts'
 import { createSeededRandom } from '../../../support/identity.ts'
 import { hex, path, peer, position, requestOf, signedBy } from '../../../support/lease-lab.ts'
-import { acquired, createLeaseMesh, timed, wanting, type LeaseMesh, type LeaseNode } from '../../../support/lease-mesh.ts'
+import {
+  acquired,
+  createLeaseMesh,
+  timed,
+  wanting,
+  type LeaseMesh,
+  type LeaseNode,
+} from '../../../support/lease-mesh.ts'
 import type { Report, Scenario } from '../scenario.ts'
 
 export const serviceScenarios: readonly Scenario[] = [
-  { id: 'disk-first', says: 'Nothing is promised before it is on disk, and nothing at all once the disk has failed.', run: diskFirst },
-  { id: 'shown-the-past', says: 'A node shows a voter that was rolled back what it has signed since.', run: shownThePast },
-  { id: 'acquire-and-fail', says: 'An attempt that fails leaves nothing behind, and answers in time.', run: acquireAndFail },
-  { id: 'token-learned', says: 'A node asks with a token above all it knows, and learns from refusals.', run: tokenLearned },
-  { id: 'holding', says: 'A lease is used until its release, its end, or the end of its hold, whatever comes first.', run: holding },
+  {
+    id: 'disk-first',
+    says: 'Nothing is promised before it is on disk, and nothing at all once the disk has failed.',
+    run: diskFirst,
+  },
+  {
+    id: 'shown-the-past',
+    says: 'A node shows a voter that was rolled back what it has signed since.',
+    run: shownThePast,
+  },
+  {
+    id: 'acquire-and-fail',
+    says: 'An attempt that fails leaves nothing behind, and answers in time.',
+    run: acquireAndFail,
+  },
+  {
+    id: 'token-learned',
+    says: 'A node asks with a token above all it knows, and learns from refusals.',
+    run: tokenLearned,
+  },
+  {
+    id: 'holding',
+    says: 'A lease is used until its release, its end, or the end of its hold, whatever comes first.',
+    run: holding,
+  },
   { id: 'sleeping-host', says: 'A host that slept asks before it goes on with its leases.', run: sleepingHost },
-  { id: 'catching-up', says: 'A lease is handed over when the last write of the one before has arrived.', run: catchingUp },
-  { id: 'restarted-holder', says: 'A process goes on with a lease of the one before under new numbers, or not at all.', run: restartedHolder },
-  { id: 'waiting-for-a-holder', says: 'Whoever waits is answered in time, and hints wake only those who wait for a holder.', run: waiting },
-  { id: 'shown-certificates', says: 'What others show is verified against the set of its time, and watched for contradictions.', run: shownCertificates },
+  {
+    id: 'catching-up',
+    says: 'A lease is handed over when the last write of the one before has arrived.',
+    run: catchingUp,
+  },
+  {
+    id: 'restarted-holder',
+    says: 'A process goes on with a lease of the one before under new numbers, or not at all.',
+    run: restartedHolder,
+  },
+  {
+    id: 'waiting-for-a-holder',
+    says: 'Whoever waits is answered in time, and hints wake only those who wait for a holder.',
+    run: waiting,
+  },
+  {
+    id: 'shown-certificates',
+    says: 'What others show is verified against the set of its time, and watched for contradictions.',
+    run: shownCertificates,
+  },
 ]
 
 type Nodes = [LeaseNode, LeaseNode, LeaseNode, LeaseNode]
@@ -77,7 +120,11 @@ async function shownThePast({ must }: Report): Promise<void> {
     await mesh.clock.advance(500)
     const { answer } = await try_(mesh, holder, 'w2', { resources: [path('d')] })
     const isQuiet = before === 1 && whyOf(answer) === 'no_quorum' && /rolled back/.test(founder.voter.problem() ?? '')
-    must('L2.4.4', isQuiet, `a voter from an old copy of its disk votes on: ${whyOf(answer)}, ${founder.voter.problem()}`)
+    must(
+      'L2.4.4',
+      isQuiet,
+      `a voter from an old copy of its disk votes on: ${whyOf(answer)}, ${founder.voter.problem()}`,
+    )
   })
   await inMesh(1, async (mesh, [founder, holder, , hostile]) => {
     await acquired(mesh, holder, 'w1', { resources: [path('b')] })
@@ -88,7 +135,11 @@ async function shownThePast({ must }: Report): Promise<void> {
     const answers: string[] = []
     founder.voter.submit(hostile.peer, { t: 'request', m: lie }, ({ t }) => answers.push(t))
     await settle()
-    must('L2.4.4', answers.join() === 'prove' && founder.voter.problem() === undefined, 'a bare number puts a voter out of service')
+    must(
+      'L2.4.4',
+      answers.join() === 'prove' && founder.voter.problem() === undefined,
+      'a bare number puts a voter out of service',
+    )
   })
 }
 
@@ -97,7 +148,11 @@ async function acquireAndFail({ must }: Report): Promise<void> {
     mesh.cut(second, holder)
     mesh.cut(third, holder)
     const { answer, ms } = await try_(mesh, holder, 'w1', { waitMs: 20_000 })
-    must('L2.5', whyOf(answer) === 'no_quorum' && ms <= 3000, `silent voters are waited for: ${whyOf(answer)} after ${ms} ms`)
+    must(
+      'L2.5',
+      whyOf(answer) === 'no_quorum' && ms <= 3000,
+      `silent voters are waited for: ${whyOf(answer)} after ${ms} ms`,
+    )
     mesh.cut(first, third)
     must('L2.5', (await try_(mesh, first, 'w2')).answer.ok, 'an attempt that failed is still in the way')
   })
@@ -119,8 +174,17 @@ async function acquireAndFail({ must }: Report): Promise<void> {
     await settle()
     must('L2.5', closed !== undefined && !closed.ok, 'asks after it was closed')
   })
-  const attempts = new Attempts({ claims: { count: LEASES_PER_OWNER_MAX }, random: createSeededRandom(1) } as unknown as AttemptsDeps)
-  const steps = attempts.for({ resources: [path('a')], owner: 'w', info: { instanceId: 'w', untilMs: 0 }, holdUntilMs: 0, waitMs: 0 })
+  const attempts = new Attempts({
+    claims: { count: LEASES_PER_OWNER_MAX },
+    random: createSeededRandom(1),
+  } as unknown as AttemptsDeps)
+  const steps = attempts.for({
+    resources: [path('a')],
+    owner: 'w',
+    info: { instanceId: 'w', untilMs: 0 },
+    holdUntilMs: 0,
+    waitMs: 0,
+  })
   const word = await steps.attempt(1000, false).catch(() => ({ is: 'asked' }))
   must('L2.4.1', word.is === 'limit', 'asks for more leases than voters give to one node')
 
@@ -129,17 +193,27 @@ async function acquireAndFail({ must }: Report): Promise<void> {
   const context = contextOf({
     async attempt(_limitMs, isHasty) {
       if (hasty.push(isHasty) > 10) return { is: 'limit' }
-      return isHasty ? { is: 'refused', denies: [stale], silent: [] } : { is: 'certified', lease: { leaseId: 'a' } as HeldLease }
+      return isHasty
+        ? { is: 'refused', denies: [stale], silent: [] }
+        : { is: 'certified', lease: { leaseId: 'a' } as HeldLease }
     },
   })
-  must('L2.5', (await acquireLease(context, 0)).ok && hasty.length === 3, 'one voter that is never content stops all attempts')
+  must(
+    'L2.5',
+    (await acquireLease(context, 0)).ok && hasty.length === 3,
+    'one voter that is never content stops all attempts',
+  )
   const back: string[] = []
   const lapsed = contextOf({
     attempt: async () => ({ is: 'certified', lease: { leaseId: 'a' } as HeldLease }),
     isValid: () => false,
     giveBack: ({ leaseId }) => back.push(leaseId),
   })
-  must('I1', !(await acquireLease(lapsed, 0)).ok && back.length === 1, 'hands out a lease that has lapsed while it was caught up')
+  must(
+    'I1',
+    !(await acquireLease(lapsed, 0)).ok && back.length === 1,
+    'hands out a lease that has lapsed while it was caught up',
+  )
 }
 
 const contextOf = (fields: Partial<Acquisition>): Acquisition => ({
@@ -163,7 +237,11 @@ async function tokenLearned({ must }: Report): Promise<void> {
     for (const node of [holder, holder, other, other, holder]) {
       const startMs = mesh.clock.monoMs()
       const { answer } = await try_(mesh, node, 'w')
-      must('L2.5', answer.ok && mesh.clock.monoMs() - startMs <= 100, 'a token that is too low is not corrected at once')
+      must(
+        'L2.5',
+        answer.ok && mesh.clock.monoMs() - startMs <= 100,
+        'a token that is too low is not corrected at once',
+      )
       if (!answer.ok) return
       must('I2', answer.value.fencingToken > last, 'a token comes again')
       last = answer.value.fencingToken
@@ -202,7 +280,10 @@ async function holding({ must }: Report): Promise<void> {
     must('L2.5', ended.join() === 'expired', 'nobody is told that the hold has ended')
     must('L2.5', !holder.leases.extend(lease.leaseId, endMs + 60_000), 'what has ended is extended')
     must('L2.5', (await try_(mesh, founder, 'w2')).answer.ok, 'what has ended blocks others')
-    const long = await acquired(mesh, holder, 'w3', { resources: [path('b')], holdUntilMs: mesh.clock.wallMs() + 2 ** 33 })
+    const long = await acquired(mesh, holder, 'w3', {
+      resources: [path('b')],
+      holdUntilMs: mesh.clock.wallMs() + 2 ** 33,
+    })
     await mesh.clock.advance(3_700_000)
     must('L2.5', holder.leases.isValid(long.leaseId), 'a long hold ends with the longest timer')
     mesh.clock.suspend(70_000)
@@ -240,7 +321,11 @@ async function catchingUp({ must }: Report): Promise<void> {
     await settle()
     other.reached = never
     const { answer, ms } = await try_(mesh, other, 'w2')
-    must('L2.4', whyOf(answer) === 'behind' && ms <= 2050, `acts on a state older than the last write: ${whyOf(answer)}`)
+    must(
+      'L2.4',
+      whyOf(answer) === 'behind' && ms <= 2050,
+      `acts on a state older than the last write: ${whyOf(answer)}`,
+    )
     must('L2.5', (await try_(mesh, third, 'w3')).answer.ok, 'what was not handed over is not given back')
   })
   await inMesh(1, async (mesh, [, holder, other]) => {
@@ -318,7 +403,8 @@ async function waiting({ must }: Report): Promise<void> {
   let rounds = 0
   const split = contextOf({
     clock,
-    attempt: async () => (rounds++ > 3 ? { is: 'limit' } : { is: 'refused', denies: [conflict(hex(1)), conflict(hex(2))], silent: [] }),
+    attempt: async () =>
+      rounds++ > 3 ? { is: 'limit' } : { is: 'refused', denies: [conflict(hex(1)), conflict(hex(2))], silent: [] },
     pause: async () => void hints.push('time'),
     pauseUntilFree: async () => void hints.push('hint'),
   })
@@ -340,7 +426,19 @@ async function shownCertificates({ must }: Report): Promise<void> {
   const grantBy = (n: number, vseq: number, signer = n) => {
     const { space, lid, seq, token, ttl } = req.body
     const names = { voter: peer(n), inc: incarnationOf(n), reqHash: req.hash }
-    return signedBy(signer, 'grant', { v: 1 as const, space, epoch, lid, seq, token, ttl, ...names, vseq, first: vseq, after: [] })
+    return signedBy(signer, 'grant', {
+      v: 1 as const,
+      space,
+      epoch,
+      lid,
+      seq,
+      token,
+      ttl,
+      ...names,
+      vseq,
+      first: vseq,
+      after: [],
+    })
   }
   const shown = (...grants: ReturnType<typeof grantBy>[]) =>
     fourth.leases.verified(encodeCanonical(packCertificate({ req, grants })))

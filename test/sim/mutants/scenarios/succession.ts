@@ -25,17 +25,36 @@ import {
   sealedEpoch,
   successorOf,
   SuccessionLab,
-  votersOf,
   wordOf,
 } from '../../../support/succession-lab.ts'
 import type { Report, Scenario } from '../scenario.ts'
 
 export const successionScenarios: readonly Scenario[] = [
-  { id: 'ballots', says: 'A voter holds to the highest ballot it has promised, and tells what it accepted.', run: ballots },
-  { id: 'hostile-proposers', says: 'Only admins and voters of the epoch propose, and only what follows it.', run: hostileProposers },
-  { id: 'estates', says: 'What a voter leaves lists every promise that may run, for every ballot alike.', run: estates },
-  { id: 'adoption', says: 'A voter enters an epoch with the union of what was promised, once and never backwards.', run: adoption },
-  { id: 'carried-over', says: 'A lease that is carried over keeps its promise and gets one token of the new epoch.', run: carriedOver },
+  {
+    id: 'ballots',
+    says: 'A voter holds to the highest ballot it has promised, and tells what it accepted.',
+    run: ballots,
+  },
+  {
+    id: 'hostile-proposers',
+    says: 'Only admins and voters of the epoch propose, and only what follows it.',
+    run: hostileProposers,
+  },
+  {
+    id: 'estates',
+    says: 'What a voter leaves lists every promise that may run, for every ballot alike.',
+    run: estates,
+  },
+  {
+    id: 'adoption',
+    says: 'A voter enters an epoch with the union of what was promised, once and never backwards.',
+    run: adoption,
+  },
+  {
+    id: 'carried-over',
+    says: 'A lease that is carried over keeps its promise and gets one token of the new epoch.',
+    run: carriedOver,
+  },
   { id: 'floor-never-falls', says: 'The floor of tokens never falls within an epoch.', run: floorNeverFalls },
 ]
 
@@ -159,8 +178,16 @@ function estates({ must }: Report): void {
   voter.decide(requestOf({ by: 22, n: 2, res: [path('b')] }, set)) // not on disk yet
   const seal = voter.sealFor(acceptOf(set, ballotOf(1), next))
   const { grants } = voter.estateOf(seal)
-  must('I1', grants.some(({ lid }) => lid === hex(21)), 'leaves out a lease that is live')
-  must('I1', grants.some(({ lid }) => lid === hex(22)), 'leaves out a promise that is not on disk yet')
+  must(
+    'I1',
+    grants.some(({ lid }) => lid === hex(21)),
+    'leaves out a lease that is live',
+  )
+  must(
+    'I1',
+    grants.some(({ lid }) => lid === hex(22)),
+    'leaves out a promise that is not on disk yet',
+  )
   must('I1', grants[0]?.ttlMax === 60_000, 'leaves a promise shorter than it was made')
   const { estate, pages } = seal
   for (const how of ['', 'a restart', 'compaction']) {
@@ -170,9 +197,18 @@ function estates({ must }: Report): void {
     const again = voter.sealFor(acceptOf(set, ballotOf(voter.nowMs), successorOf(set, [5])))
     const isSame = again.pages === pages && again.estate.join() === estate.join()
     must('L2.7', isSame, `leaves another estate at a later ballot after ${how || 'a while'}`)
-    must('L2.7', voter.voter.succession.page(estate, 0) !== undefined, `has lost what it left after ${how || 'a while'}`)
+    must(
+      'L2.7',
+      voter.voter.succession.page(estate, 0) !== undefined,
+      `has lost what it left after ${how || 'a while'}`,
+    )
   }
   must('L2.7', voter.voter.succession.page(new Uint8Array(32), 0) === undefined, 'passes its estate off as another')
+  const expired = lab()
+  expired.ask(requestOf({ ttl: 1000 }, set))
+  expired.nowMs = 1000
+  const none = expired.estateOf(expired.sealFor(acceptOf(set, ballotOf(1), next)))
+  must('L2.7', none.grants.length === 0, 'leaves a promise that has ended, which begins anew')
   const written = lab()
   written.ask(requestOf({ res: [path('p/a')] }, set))
   written.release(releaseOf(requestOf({}, set), 21, position(21, 5)))
@@ -186,14 +222,21 @@ function estates({ must }: Report): void {
 function adoption({ must }: Report): void {
   const a = left(liveOf({ ttlMax: 60_000 }), liveOf({ node: peer(22), lid: hex(22), res: [path('b')], ttlMax: 1000 }))
   const b = left(liveOf({ ttlMax: 5000, seq: 5, token: { epoch: 1, n: 9 } }))
-  for (const estates of [[a, b], [b, a]]) {
+  for (const estates of [
+    [a, b],
+    [b, a],
+  ]) {
     for (const isRestarted of [false, true]) {
       const voter = successor(estates)
       if (isRestarted) voter.restart(voter.voter.snapshot())
       const rival = (key: string, n = 30) =>
         voter.answer(requestOf({ by: 30, lid: hex(1000 + n), n, res: [path(key)] }, nextSet))
       must('I1', rival('a') === 'conflict' && rival('b') === 'conflict', 'a new epoch starts without what was promised')
-      must('L2.4.6', voter.answer(requestOf({ seq: 5, n: 2 }, nextSet)) === 'silence', 'grants a request of before the change')
+      must(
+        'L2.4.6',
+        voter.answer(requestOf({ seq: 5, n: 2 }, nextSet)) === 'silence',
+        'grants a request of before the change',
+      )
       voter.nowMs = 59_999
       must('L2.7', rival('a', 31) === 'conflict', 'of two promises to one lease the shorter counts')
       voter.nowMs = 60_000
@@ -201,7 +244,11 @@ function adoption({ must }: Report): void {
     }
   }
   const empty = successor([])
-  must('I2', empty.answer(requestOf({ n: 0 }, nextSet)) === 'stale', 'a token of the new epoch is no higher than those before')
+  must(
+    'I2',
+    empty.answer(requestOf({ n: 0 }, nextSet)) === 'stale',
+    'a token of the new epoch is no higher than those before',
+  )
 
   const old = lab()
   old.prepare(prepareOf(set, 1, ballotOf(500)))
@@ -211,9 +258,19 @@ function adoption({ must }: Report): void {
   const adopted = old.adopt(sealedEpoch(next), [left(liveOf({ node: peer(23), lid: hex(23), res: [path('c')] }))])
   must('I9', adopted.mustSync, 'the new epoch does not wait for the disk')
   must('I6', old.answer(requestOf({}, nextSet)) === 'grant', 'a voter that has sealed once is deaf in the next epoch')
-  must('I6', wordOf(old.prepare(prepareOf(nextSet, 1, ballotOf(1)))) === 'promise', 'the ballots of an epoch outbid those of the next')
+  must(
+    'I6',
+    wordOf(old.prepare(prepareOf(nextSet, 1, ballotOf(1)))) === 'promise',
+    'the ballots of an epoch outbid those of the next',
+  )
   const waiting = requestOf({ by: 24, n: 3, res: [path('c')] }, nextSet)
   must('L2.4.6', old.answer(waiting) === 'grant', 'a lease that was withdrawn here blocks since another did not know')
+
+  const quiet = lab()
+  quiet.ask(requestOf({ ttl: 1000 }, set))
+  quiet.nowMs = 1000
+  quiet.adopt(sealedEpoch(next), [])
+  must('I6', quiet.answer(requestOf({ by: 22 }, nextSet)) === 'grant', 'a promise that has ended begins anew')
 
   const voter = successor([])
   voter.ask(requestOf({}, nextSet))
@@ -252,8 +309,16 @@ function carriedOver({ must }: Report): void {
     const rival = (n: number) => requestOf({ by: 22, lid: hex(100 + n), n }, nextSet)
     must('I1', voter.answer(rival(9)) === 'conflict', `a promise ends with its epoch${how}`)
     voter.nowMs = 1000
-    must('L2.7', voter.answer(requestOf({ seq: 1, n: 3, ttl: 2000 }, nextSet)) === 'grant', `a lease is not carried over${how}`)
-    must('L2.4.7', voter.answer(requestOf({ seq: 2, n: 4, ttl: 2000 }, nextSet)) === 'malformed', `it changes its token twice${how}`)
+    must(
+      'L2.7',
+      voter.answer(requestOf({ seq: 1, n: 3, ttl: 2000 }, nextSet)) === 'grant',
+      `a lease is not carried over${how}`,
+    )
+    must(
+      'L2.4.7',
+      voter.answer(requestOf({ seq: 2, n: 4, ttl: 2000 }, nextSet)) === 'malformed',
+      `it changes its token twice${how}`,
+    )
     const estate = voter.estateOf(voter.sealFor(acceptOf(nextSet, ballotOf(1), successorOf(nextSet, [2]))))
     must('L2.7', estate.grants[0]?.token.epoch === 2, `the voter keeps the token of the epoch before${how}`)
     const again = lab()
@@ -266,7 +331,11 @@ function carriedOver({ must }: Report): void {
   }
   const both = successor([left(liveOf()), left(liveOf({ node: peer(22), lid: hex(22), owner: 'boot/22' }))])
   const words = [21, 22].map((by) => both.answer(requestOf({ by, seq: 1, n: 5 }, nextSet)))
-  must('L2.7', words.join() === 'conflict,conflict', `of two leases that contradict each other one goes on: ${words.join()}`)
+  must(
+    'L2.7',
+    words.join() === 'conflict,conflict',
+    `of two leases that contradict each other one goes on: ${words.join()}`,
+  )
 }
 
 function floorNeverFalls({ must }: Report): void {

@@ -16,11 +16,19 @@ import { fillLog } from './voter-requests.ts'
 
 export const voterMemoryScenarios: readonly Scenario[] = [
   { id: 'after-release', says: 'A lease that was released is closed for good.', run: afterRelease },
-  { id: 'hostile-releases', says: 'A release counts when the holder, a member, signed it for this mesh.', run: hostileReleases },
+  {
+    id: 'hostile-releases',
+    says: 'A release counts when the holder, a member, signed it for this mesh.',
+    run: hostileReleases,
+  },
   { id: 'promises', says: 'A promise is never shortened, neither by a renewal nor by a restart.', run: promises },
   { id: 'counter', says: 'The counter of a voter only grows, whatever is compacted.', run: counter },
   { id: 'compaction', says: 'A compacted journal has the same effect.', run: compaction },
-  { id: 'rolled-back-voter', says: 'A voter whose disk was rolled back gives up its vote, and no other does.', run: rolledBack },
+  {
+    id: 'rolled-back-voter',
+    says: 'A voter whose disk was rolled back gives up its vote, and no other does.',
+    run: rolledBack,
+  },
   { id: 'last-writes', says: 'The next holder learns of the last write of the one before.', run: lastWrites },
   { id: 'bounded-memory', says: 'What strangers can make a voter remember is bounded.', run: boundedMemory },
 ]
@@ -121,7 +129,10 @@ function counter({ must }: Report): void {
   lab.release(releaseOf(requestOf(), 21))
   lab.restart(lab.voter.snapshot())
   grows('after compaction without live leases', requestOf({ by: 22, n: 2 }))
-  const [one, two] = [lab.grantOf(requestOf({ by: 23, res: [path('c')] })), lab.grantOf(requestOf({ by: 23, seq: 1, res: [path('c')] }))]
+  const [one, two] = [
+    lab.grantOf(requestOf({ by: 23, res: [path('c')] })),
+    lab.grantOf(requestOf({ by: 23, seq: 1, res: [path('c')] })),
+  ]
   must('L2.12', one.body.first === two.body.first, 'a renewal denies its first grant: honest voters would be convicted')
 }
 

@@ -25,16 +25,28 @@ export const voterRequestScenarios: readonly Scenario[] = [
   { id: 'copies', says: 'A request that comes again brings no new promise.', run: copies },
   { id: 'conflict', says: 'While a promise runs, nothing that overlaps is granted to another owner.', run: conflict },
   { id: 'one-lease-one-thing', says: 'A lease id keeps its owner, token and resources.', run: oneLeaseOneThing },
-  { id: 'tokens', says: 'A token is above those of all overlapping leases before, also of forgotten ones.', run: tokens },
+  {
+    id: 'tokens',
+    says: 'A token is above those of all overlapping leases before, also of forgotten ones.',
+    run: tokens,
+  },
   { id: 'expiry', says: 'A promise ends when it has run out, and not before.', run: expiry },
   { id: 'sealed-voter', says: 'A voter that has sealed its epoch grants and renews nothing.', run: sealedVoter },
-  { id: 'forced-wait', says: 'A voter whose predecessors cannot be asked waits until their promises ended.', run: forcedWait },
+  {
+    id: 'forced-wait',
+    says: 'A voter whose predecessors cannot be asked waits until their promises ended.',
+    run: forcedWait,
+  },
   { id: 'limits-of-a-member', says: 'One member holds a bounded number of live leases.', run: limitsOfAMember },
 ]
 
 function hostileRequests({ must }: Report): void {
   const answer = (request: Parameters<VoterLab['answer']>[0]): string => new VoterLab().answer(request)
-  must('L2.4.1', answer(signedBy(22, 'request', requestOf().body)) === 'silence', 'votes for what its holder did not sign')
+  must(
+    'L2.4.1',
+    answer(signedBy(22, 'request', requestOf().body)) === 'silence',
+    'votes for what its holder did not sign',
+  )
   const lab = new VoterLab()
   lab.removed.add(peer(21))
   must('L2.4.1', lab.answer(requestOf()) === 'revoked', 'serves a member that was removed')
@@ -88,7 +100,11 @@ function conflict({ must }: Report): void {
   must('L2.4.7', lab.answer(namesake) === 'conflict', 'takes the owner of another node for its namesake')
   const neighbour = requestOf({ lid: hex(9), n: 2, owner: 'boot/other', res: [path('src/a')] })
   must('L2.4.7', lab.answer(neighbour) === 'conflict', 'takes all owners of a node for one')
-  must('L2.4.7', lab.answer(requestOf({ lid: hex(8), n: 3, res: [path('src/a')] })) === 'grant', 'an owner is in its own way')
+  must(
+    'L2.4.7',
+    lab.answer(requestOf({ lid: hex(8), n: 3, res: [path('src/a')] })) === 'grant',
+    'an owner is in its own way',
+  )
   must('L2.4.7', lab.answer(requestOf({ ...rival, lid: hex(7), res: [path('srcs')] })) === 'grant', 'src covers srcs')
   for (const [held, wanted] of [
     [path('x/y'), path('x', 'subtree')],
@@ -105,7 +121,11 @@ function conflict({ must }: Report): void {
   }
   const unsynced = new VoterLab()
   unsynced.decide(requestOf())
-  must('L2.4.8', unsynced.answer(requestOf({ by: 22, n: 2 })) === 'conflict', 'overlooks a promise that is not on disk yet')
+  must(
+    'L2.4.8',
+    unsynced.answer(requestOf({ by: 22, n: 2 })) === 'conflict',
+    'overlooks a promise that is not on disk yet',
+  )
 }
 
 function oneLeaseOneThing({ must }: Report): void {
@@ -114,13 +134,23 @@ function oneLeaseOneThing({ must }: Report): void {
   must('L2.4.7', lab.answer(requestOf({ seq: 1, owner: 'boot/other' })) === 'malformed', 'a lease changes its owner')
   must('L2.4.7', lab.answer(requestOf({ seq: 2, n: 2 })) === 'malformed', 'a lease changes its token within an epoch')
   must('L2.4.7', lab.answer(requestOf({ seq: 3, res: [path('b')] })) === 'malformed', 'a lease changes its resources')
-  must('L2.4.7', lab.answer(requestOf({ by: 22, lid: hex(21), n: 2 })) === 'conflict', 'the lease id of another is enough')
+  must(
+    'L2.4.7',
+    lab.answer(requestOf({ by: 22, lid: hex(21), n: 2 })) === 'conflict',
+    'the lease id of another is enough',
+  )
   lab.release(releaseOf(requestOf(), 22))
   must('L2.4.6', lab.answer(requestOf({ by: 22, n: 2 })) === 'conflict', 'whoever knows a lease id ends the lease')
 
   const gone = new SuccessionLab(2, voterSetOf(configOf(3)))
   const next = successorOf(gone.set, [2])
-  const grant = { node: peer(21), lid: hex(21), owner: 'boot/21', info: { instanceId: 'a', untilMs: 0 }, res: [path('a')] }
+  const grant = {
+    node: peer(21),
+    lid: hex(21),
+    owner: 'boot/21',
+    info: { instanceId: 'a', untilMs: 0 },
+    res: [path('a')],
+  }
   const live = { ...grant, token: { epoch: 1, n: 1 }, seq: 0, ttlMax: 5000, after: [] }
   gone.adopt({ set: voterSetOf(next), origin: { is: 'sealed', seals: [] } }, [{ grants: [live], after: [] }])
   gone.nowMs = 5000

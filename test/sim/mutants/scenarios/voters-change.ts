@@ -11,17 +11,40 @@ import { WAIT_OUT_MS } from '../../../../protocols/lease/voter-state.ts'
 import { createManualClock, settle } from '../../../support/clock.ts'
 import { crypto } from '../../../support/identity.ts'
 import { configOf, hex, otherSpace, path, peer, signaturesOf, signedBy, space } from '../../../support/lease-lab.ts'
-import { acquired, createLeaseMesh, timed, wanting, type LeaseMesh, type LeaseNode } from '../../../support/lease-mesh.ts'
+import {
+  acquired,
+  createLeaseMesh,
+  timed,
+  wanting,
+  type LeaseMesh,
+  type LeaseNode,
+} from '../../../support/lease-mesh.ts'
 import { sealedBy, sealOf, successorOf } from '../../../support/succession-lab.ts'
 import type { Report, Scenario } from '../scenario.ts'
 
 export const voterChangeScenarios: readonly Scenario[] = [
   { id: 'voters-carried-over', says: 'When the voters change, leases go on and exclude others.', run: carriedOver },
-  { id: 'who-changes-voters', says: 'Voters are changed by an admin, to members that said their incarnation themselves.', run: whoChanges },
-  { id: 'estate-exchange', says: 'What voters left is fetched from whoever has it, and is what was sealed.', run: exchange },
-  { id: 'predecessors-gone', says: 'Without what a quorum left, new voters wait until all promises have ended.', run: predecessorsGone },
+  {
+    id: 'who-changes-voters',
+    says: 'Voters are changed by an admin, to members that said their incarnation themselves.',
+    run: whoChanges,
+  },
+  {
+    id: 'estate-exchange',
+    says: 'What voters left is fetched from whoever has it, and is what was sealed.',
+    run: exchange,
+  },
+  {
+    id: 'predecessors-gone',
+    says: 'Without what a quorum left, new voters wait until all promises have ended.',
+    run: predecessorsGone,
+  },
   { id: 'proposer-gone', says: 'Voters that sealed complete what a proposer left undone.', run: proposerGone },
-  { id: 'lost-voter-journal', says: 'A voter that lost its journal votes again once the set names its new incarnation.', run: lostJournal },
+  {
+    id: 'lost-voter-journal',
+    says: 'A voter that lost its journal votes again once the set names its new incarnation.',
+    run: lostJournal,
+  },
 ]
 
 type Nodes = [LeaseNode, LeaseNode, LeaseNode, LeaseNode, LeaseNode]
@@ -40,7 +63,8 @@ async function inMesh(
 
 const named = (numbers: readonly number[]): string[] => numbers.map((n) => `node-${n}`)
 const change = async (mesh: LeaseMesh, by: LeaseNode, numbers: readonly number[], reason?: string) =>
-  (await timed(mesh, by.leases.changes.set({ members: named(numbers), ...(reason && { force: { reason } }) }), 60_000)).answer
+  (await timed(mesh, by.leases.changes.set({ members: named(numbers), ...(reason && { force: { reason } }) }), 60_000))
+    .answer
 const try_ = async (mesh: LeaseMesh, node: LeaseNode, owner: string, fields: Parameters<typeof wanting>[2] = {}) => {
   const { answer } = await timed(mesh, node.leases.acquire(wanting(mesh, owner, fields)))
   return answer.ok ? 'granted' : answer.error.why
@@ -85,7 +109,11 @@ async function whoChanges({ must }: Report): Promise<void> {
     for (const members of [[], ['node-9'], ['node-2', 'node-2'], Array.from({ length: 64 }, () => 'node-2')]) {
       const set = first.leases.changes.set({ members }).catch((error: unknown) => error)
       const { answer } = await timed(mesh, set, 60_000)
-      must('L2.7', (answer as { error?: { code?: string } }).error?.code === 'invalid_input', `takes ${members.slice(0, 3).join()} for voters`)
+      must(
+        'L2.7',
+        (answer as { error?: { code?: string } }).error?.code === 'invalid_input',
+        `takes ${members.slice(0, 3).join()} for voters`,
+      )
     }
   })
   const published: unknown[] = []
@@ -184,9 +212,16 @@ async function exchange({ must }: Report): Promise<void> {
     },
   })
   let fetched: unknown
-  void exchange.fetch(seal, [peer(1), peer(2)], stop.signal).then((it) => (fetched = it)).catch(() => (fetched = 'failed'))
+  void exchange
+    .fetch(seal, [peer(1), peer(2)], stop.signal)
+    .then((it) => (fetched = it))
+    .catch(() => (fetched = 'failed'))
   await clock.advance(1000)
-  must('L2.7', JSON.stringify(fetched) === JSON.stringify({ packed, estate }), 'one that lies keeps new voters from what others have')
+  must(
+    'L2.7',
+    JSON.stringify(fetched) === JSON.stringify({ packed, estate }),
+    'one that lies keeps new voters from what others have',
+  )
   const before = asked
   const liar = exchange.fetch(seal, [peer(1)], stop.signal).catch(() => undefined)
   await settle()
@@ -273,7 +308,9 @@ async function proposerGone({ must }: Report): Promise<void> {
     )
     const won = both.answer.filter(({ ok }) => ok).length
     must('I7', won === 1, `of two changes at once ${won} win`)
-    const views = new Set(mesh.nodes.map(({ leases }) => JSON.stringify(leases.changes.view().voters.map(({ name }) => name))))
+    const views = new Set(
+      mesh.nodes.map(({ leases }) => JSON.stringify(leases.changes.view().voters.map(({ name }) => name))),
+    )
     must('I7', views.size === 1, 'nodes differ about who votes')
   })
 }
@@ -296,6 +333,10 @@ async function lostJournal({ must }: Report): Promise<void> {
     await settle()
     must('L2.11', third.voter.problem() === undefined, 'a voter that was taken in again does not vote')
     mesh.cut(second, holder)
-    must('L2.11', (await try_(mesh, holder, 'w1')) === 'granted', 'the vote of a voter that was taken in again does not count')
+    must(
+      'L2.11',
+      (await try_(mesh, holder, 'w1')) === 'granted',
+      'the vote of a voter that was taken in again does not count',
+    )
   })
 }

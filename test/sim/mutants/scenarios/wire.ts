@@ -18,26 +18,56 @@ import { DEFAULT_TIMINGS } from '../../../../protocols/lease/timings.ts'
 import { createManualClock, settle } from '../../../support/clock.ts'
 import { createSeededRandom } from '../../../support/identity.ts'
 import { configOf, hex, path, peer, requestOf, signaturesOf } from '../../../support/lease-lab.ts'
-import { acquired, createLeaseMesh, timed, wanting, type LeaseMesh, type LeaseNode } from '../../../support/lease-mesh.ts'
+import {
+  acquired,
+  createLeaseMesh,
+  timed,
+  wanting,
+  type LeaseMesh,
+  type LeaseNode,
+} from '../../../support/lease-mesh.ts'
 import { createSimDisk } from '../../../support/lease-sim-journal.ts'
 import { createRecordedLog } from '../../../support/log.ts'
 import { acceptOf, ballotOf, sealedEpoch, sealOf, successorOf } from '../../../support/succession-lab.ts'
 import type { Report, Scenario } from '../scenario.ts'
 
 export const wireScenarios: readonly Scenario[] = [
-  { id: 'hostile-wire', says: 'A member that floods, lies or does not read hurts nobody but itself.', run: hostileWire },
-  { id: 'unreachable-voter', says: 'A voter that cannot be reached costs bounded memory, and is reached again.', run: unreachable },
+  {
+    id: 'hostile-wire',
+    says: 'A member that floods, lies or does not read hurts nobody but itself.',
+    run: hostileWire,
+  },
+  {
+    id: 'unreachable-voter',
+    says: 'A voter that cannot be reached costs bounded memory, and is reached again.',
+    run: unreachable,
+  },
   { id: 'settled-answers', says: 'A grant that is on disk is sent again to whoever asks again.', run: settledAnswers },
   { id: 'journal-compaction', says: 'A journal is compacted when it has grown.', run: journalCompaction },
   { id: 'same-incarnation', says: 'Two journals never have one incarnation.', run: sameIncarnation },
   { id: 'restarted-voter', says: 'A voter keeps its incarnation over restarts.', run: restartedVoter },
-  { id: 'late-voter', says: 'A voter that starts in an epoch it does not know asks what was promised.', run: lateVoter },
-  { id: 'estates-of-a-quorum', says: 'A voter enters an epoch with what as many left as had to agree.', run: estatesOfAQuorum },
-  { id: 'claims', says: 'A claim that is over costs nothing any more, and tokens that are known stay known.', run: claimsEnd },
+  {
+    id: 'late-voter',
+    says: 'A voter that starts in an epoch it does not know asks what was promised.',
+    run: lateVoter,
+  },
+  {
+    id: 'estates-of-a-quorum',
+    says: 'A voter enters an epoch with what as many left as had to agree.',
+    run: estatesOfAQuorum,
+  },
+  {
+    id: 'claims',
+    says: 'A claim that is over costs nothing any more, and tokens that are known stay known.',
+    run: claimsEnd,
+  },
   { id: 'end-of-a-hold', says: 'A hold ends at its time, not when its timer runs.', run: endOfAHold },
 ]
 
-async function inMesh(voters: number, run: (mesh: LeaseMesh, nodes: readonly LeaseNode[]) => Promise<void>): Promise<void> {
+async function inMesh(
+  voters: number,
+  run: (mesh: LeaseMesh, nodes: readonly LeaseNode[]) => Promise<void>,
+): Promise<void> {
   const mesh = await createLeaseMesh({ voters, nodes: 4, admins: [1, 4] })
   try {
     await run(mesh, mesh.nodes)
@@ -97,7 +127,11 @@ async function hostileWire({ must }: Report): Promise<void> {
     })().catch(() => undefined)
     for (let i = 0; i < 1000 && raw.received.length < MESSAGES_PER_SECOND_MAX; i++) await settle()
     for (let i = 0; i < 20; i++) await settle()
-    must('L2.4.1', raw.received.length === MESSAGES_PER_SECOND_MAX, `a member is served ${raw.received.length} messages a second`)
+    must(
+      'L2.4.1',
+      raw.received.length === MESSAGES_PER_SECOND_MAX,
+      `a member is served ${raw.received.length} messages a second`,
+    )
   })
   let isAborted = false
   const deaf = { send: () => new Promise(() => undefined), abort: () => (isAborted = true) } as unknown as Channel
@@ -143,7 +177,11 @@ async function unreachable({ must }: Report): Promise<void> {
   isUp = true
   for (let i = 0; i < 10; i++) await settle()
   const waited = counted()
-  must('D1', waited <= OUTBOX_MAX && aborts === 0, `more than ${OUTBOX_MAX} messages wait for a voter that does not answer`)
+  must(
+    'D1',
+    waited <= OUTBOX_MAX && aborts === 0,
+    `more than ${OUTBOX_MAX} messages wait for a voter that does not answer`,
+  )
   channels[0]?.fail(new Error('gone'))
   await settle()
   links.send([peer(2)], { t: 'ask', m: {} })
@@ -191,7 +229,10 @@ async function journalCompaction({ must }: Report): Promise<void> {
 
 async function sameIncarnation({ must }: Report): Promise<void> {
   const random = createSeededRandom(3)
-  const [one, two] = [await prepareVoterJournal(createSimDisk().open(), random), await prepareVoterJournal(createSimDisk().open(), random)]
+  const [one, two] = [
+    await prepareVoterJournal(createSimDisk().open(), random),
+    await prepareVoterJournal(createSimDisk().open(), random),
+  ]
   must('L2.11', one !== two, 'a voter that lost its journal comes back under the same incarnation')
 }
 
@@ -200,7 +241,11 @@ async function restartedVoter({ must }: Report): Promise<void> {
   const disk = createSimDisk()
   const inc = await prepareVoterJournal(disk.open(), random)
   disk.crash()
-  must('L2.11', (await prepareVoterJournal(disk.open(), random)) === inc, 'a voter has another incarnation after each start')
+  must(
+    'L2.11',
+    (await prepareVoterJournal(disk.open(), random)) === inc,
+    'a voter has another incarnation after each start',
+  )
 }
 
 async function lateVoter({ must }: Report): Promise<void> {
@@ -220,14 +265,18 @@ async function lateVoter({ must }: Report): Promise<void> {
 async function estatesOfAQuorum({ must }: Report): Promise<void> {
   const first = voterSetOf(configOf(3))
   const next = successorOf(first, [4])
-  const epoch = sealedEpoch(next, [1, 2, 3].map((n) => sealOf(first, next, n)))
+  const epoch = sealedEpoch(
+    next,
+    [1, 2, 3].map((n) => sealOf(first, next, n)),
+  )
   let adopted: readonly Estate[] | 'time' | undefined
   const answers: (() => void)[] = []
   const adoption = new VoterAdoption({
     sets: { current: () => epoch, find: () => ({ set: first, origin: { is: 'founded' } }), isConvicted: () => false },
     voter: {
       needs: () => (adopted ? undefined : 'estates'),
-      adopt: async (_epoch: unknown, estates: typeof adopted) => void (adopted = estates === 'time' || !estates ? estates : [...estates]),
+      adopt: async (_epoch: unknown, estates: typeof adopted) =>
+        void (adopted = estates === 'time' || !estates ? estates : [...estates]),
       keepEstate: () => undefined,
     } as never,
     exchange: {
