@@ -1,4 +1,6 @@
 import { spawn } from 'node:child_process'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Mutant } from './mutant.ts'
 import { SEEDS, type Trial } from './trial.ts'
@@ -24,6 +26,8 @@ async function run(args: readonly string[], limitMs: number): Promise<{ stdout: 
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: limitMs,
     killSignal: 'SIGKILL',
+    // Hundreds of processes load the same modules. What is cached is checked against the text that was loaded.
+    env: { ...process.env, NODE_COMPILE_CACHE: join(tmpdir(), 'rookery-mutants') },
   })
   const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)]
   await new Promise((resolve, reject) => child.once('close', resolve).once('error', reject))

@@ -120,7 +120,7 @@ async function whoChanges({ must }: Report): Promise<void> {
   const log = createVoterLog({
     author: (async (write: (state: unknown) => { value: unknown }) => {
       const membership = { voterSets: known }
-      const { value } = write({ resolution: { membership } }) as { value: unknown }
+      const { value } = write({ resolution: { membership } })
       if (value) published.push(value)
       return ok(null)
     }) as never,
