@@ -50,5 +50,6 @@ function describe(verdict: Verdict): string {
   const { mutant: one, trials, isKilled } = verdict
   if (!isKilled) return [`SURVIVED ${one.name} (${one.rule})`, ...survival(verdict)].join('\n    ')
   const found = trials.map(({ by, seeds, violations: [first] }) => `${seeds > 0 ? `${seeds} ${by}` : by}: ${first}`)
-  return [`caught ${one.name} (${one.rule})`, ...found].join('\n    ')
+  const after = trials.flatMap(({ crash }) => (crash === null ? [] : [`and then: ${crash.split('\n', 1)[0]}`]))
+  return [`caught ${one.name} (${one.rule})`, ...found, ...after].join('\n    ')
 }

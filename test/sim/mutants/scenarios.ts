@@ -1,6 +1,7 @@
 import type { Scenario } from './scenario.ts'
 import { claimantScenarios } from './scenarios/claimant.ts'
 import { decisionScenarios } from './scenarios/decisions.ts'
+import { membershipScenarios } from './scenarios/membership.ts'
 import { serviceScenarios } from './scenarios/services.ts'
 import { statementScenarios } from './scenarios/statements.ts'
 import { successionScenarios } from './scenarios/succession.ts'
@@ -19,4 +20,5 @@ export const scenarios: readonly Scenario[] = [
   ...serviceScenarios,
   ...voterChangeScenarios,
   ...wireScenarios,
+  ...membershipScenarios,
 ]

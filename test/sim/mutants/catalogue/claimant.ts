@@ -11,21 +11,19 @@ export const claimantMutants = [
         from: 'Math.max(now.monoMs - since.monoMs, now.bootMs - since.bootMs, now.wallMs - since.wallMs)',
         to: 'now.monoMs - since.monoMs',
         why: 'the clock that stands still while the host sleeps',
-        seeds: 100,
+        seeds: 20,
       },
       {
         name: 'wall-clock-holder',
         from: 'Math.max(now.monoMs - since.monoMs, now.bootMs - since.bootMs, now.wallMs - since.wallMs)',
         to: 'now.wallMs - since.wallMs',
         why: 'a wall clock that is set back makes a lease longer',
-        seeds: 300,
       },
       {
         name: 'no-margin',
         from: 'margin: 0.9,',
         to: 'margin: 1,',
         why: 'the clocks of holder and voter run apart',
-        seeds: 1000,
       },
     ],
   ),
@@ -35,14 +33,12 @@ export const claimantMutants = [
       from: 'const valid = { since: round.since, ttlMs: round.request.body.ttl }',
       to: 'const valid = { since: now, ttlMs: round.request.body.ttl }',
       why: 'the promise began when the request arrived, not when the answer did',
-      seeds: 1000,
     },
     {
       name: 'valid-from-the-last-transmission',
       from: 'round.sentMs = now.monoMs\n    return { request',
       to: 'round.sentMs = now.monoMs\n    Object.assign(round, { since: now })\n    return { request',
       why: 'the grant may answer the first transmission',
-      seeds: 3000,
     },
     {
       name: 'too-late-grant-certifies',
@@ -55,7 +51,6 @@ export const claimantMutants = [
       from: "return this.#phase === 'held' && this.#valid !== undefined && this.#leftMs(this.#valid, now) > 0",
       to: "return this.#phase === 'held' && now.monoMs > 0",
       why: 'between the end and the timer the lease is used',
-      seeds: 100,
     },
     {
       name: 'shorter-round-counts',
@@ -108,7 +103,6 @@ export const claimantMutants = [
       to: 'if (isExcluded(voter, inc)) return undefined',
       why: 'grants of different requests are mixed to one certificate',
       expects: ['I4'],
-      seeds: 300,
     },
   ]),
   ...mutantsOf({ file: FILE, rule: 'L2.12', scenario: 'quorum' }, [
@@ -135,7 +129,6 @@ export const claimantMutants = [
       to: 'if (!round || round.grants.has(voter)) return undefined\n    if (!isGrantFor',
       why: 'a node holds what it has told the voters to forget',
       expects: ['I1', 'I2', 'I3'],
-      seeds: 300,
     },
     {
       name: 'used-after-release',

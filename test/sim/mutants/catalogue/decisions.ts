@@ -168,7 +168,7 @@ export const decisionMutants = [
       to: 'quorum: Math.ceil(voters.length / 2),',
       why: 'each half of an even set grants to another',
       expects: ['I1', 'I2', 'I7'],
-      seeds: 300,
+      seeds: 20,
     },
   ]),
   ...mutantsOf(
@@ -255,7 +255,6 @@ export const decisionMutants = [
       from: 'this.#phase ??= { message: this.#prepare(), sentMs: nowMs, answers: new Map() }',
       to: 'if (!this.#phase && this.#own) this.#value = { config: this.#own, set: readConfig(this.#env.signatures, this.#own) }\n    this.#phase ??= { message: this.#own ? this.#accept(this.#own) : this.#prepare(), sentMs: nowMs, answers: new Map() }',
       why: 'two proposers decide on two voter sets',
-      seeds: 500,
     },
     {
       name: 'own-value-first',
@@ -263,7 +262,6 @@ export const decisionMutants = [
       from: 'const config = highest?.config ?? this.#own',
       to: 'const config = this.#own ?? highest?.config',
       why: 'a second proposer decides anew on what was decided',
-      seeds: 500,
     },
     {
       name: 'any-accepted-value',
@@ -285,7 +283,6 @@ export const decisionMutants = [
       from: 'phase.answers.set(promise.body.voter, promise)\n    if (phase.answers.size < this.#env.voters.quorum) return',
       to: 'phase.answers.set(promise.body.voter, promise)',
       why: 'the one voter that knows what was decided is not asked',
-      seeds: 500,
     },
     {
       name: 'proposer-seals-below-quorum',

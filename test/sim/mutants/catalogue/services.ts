@@ -9,7 +9,7 @@ export const serviceMutants = [
       from: 'if (decisions.some(({ mustSync }) => mustSync)) await journal.sync()\n    this.#answer(decisions)',
       to: 'this.#answer(decisions)\n    if (decisions.some(({ mustSync }) => mustSync)) await journal.sync()',
       why: 'a crash makes the voter forget what others rely on',
-      seeds: 50,
+      seeds: 20,
       expects: ['I9', 'I1', 'I2'],
     },
     {
@@ -78,7 +78,7 @@ export const serviceMutants = [
       why: 'whoever sends garbage keeps its channel',
     },
   ]),
-  ...mutantsOf({ file: `${LEASES}/lease-frames.ts`, rule: 'D1', scenario: 'hostile-wire', expects: ['D1'] }, [
+  ...mutantsOf({ file: `${LEASES}/lease-frames.ts`, rule: 'A-D1', scenario: 'hostile-wire', expects: ['A-D1'] }, [
     {
       name: 'unread-answers-pile-up',
       from: "if (queue.length >= OUTBOX_MAX) return channel.abort(new Error('the peer does not read'))",
@@ -86,7 +86,7 @@ export const serviceMutants = [
       why: 'a member that does not read fills the memory of whoever answers it',
     },
   ]),
-  ...mutantsOf({ file: `${LEASES}/lease-links.ts`, rule: 'D1', scenario: 'unreachable-voter', expects: ['D1'] }, [
+  ...mutantsOf({ file: `${LEASES}/lease-links.ts`, rule: 'A-D1', scenario: 'unreachable-voter', expects: ['A-D1'] }, [
     {
       name: 'unsent-requests-pile-up',
       from: 'if (waiting.length < OUTBOX_MAX) waiting.push(message)',
@@ -403,7 +403,6 @@ export const serviceMutants = [
       from: 'return held !== undefined && leftMs(held, now) > 0 && held.running.claim.isValid(now)',
       to: 'return held !== undefined && leftMs(held, now) > 0',
       why: 'a lease is used that its voters may have given to another',
-      seeds: 100,
       expects: ['I1', 'I3'],
     },
     {
@@ -571,7 +570,6 @@ export const serviceMutants = [
       to: 'const quorum = 1 + 0 * before.set.quorum\n',
       why: 'the voter that knows of a lease was not the one asked',
       scenario: 'estates-of-a-quorum',
-      seeds: 500,
       expects: ['I1', 'I2'],
     },
     {
@@ -636,6 +634,106 @@ export const serviceMutants = [
       from: 'if (!set || !sealed || isBusy || clock.monoMs() - sealed.atMs < patienceMs) return',
       to: 'if (!set || !sealed || isBusy || clock.monoMs() > 0) return',
       why: 'a proposer that dies leaves the mesh without leases',
+    },
+  ]),
+  ...mutantsOf({ file: `${LEASES}/lease-voter.ts`, rule: 'L2.4.1', scenario: 'membership' }, [
+    {
+      name: 'membership-not-asked',
+      from: 'isMember: (peer) => membership().members.has(peer),',
+      to: 'isMember: () => true,',
+      why: 'whoever was removed goes on taking leases',
+    },
+    {
+      name: 'right-not-asked',
+      rule: 'M5',
+      from: "isAdmin: (peer) => hasCapability(membership(), peer, 'admin'),",
+      to: 'isAdmin: () => hasCapability !== undefined,',
+      why: 'any member makes itself the only voter',
+    },
+  ]),
+  ...mutantsOf({ file: `${LEASES}/lease-voter-loop.ts`, rule: 'L2.4', scenario: 'voter-clock' }, [
+    {
+      name: 'voter-by-wall-clock',
+      from: 'const nowMs = clock.monoMs()',
+      to: 'const nowMs = clock.wallMs()',
+      why: 'whoever sets a clock ends promises, or keeps them for ever',
+      expects: ['I1', 'I6', 'I10'],
+    },
+  ]),
+  ...mutantsOf({ file: `${LEASES}/lease-attempts.ts`, rule: 'L2.6', scenario: 'tokens-of-quorums' }, [
+    {
+      name: 'token-of-counters',
+      from: 'fencingToken: tokenNumber(req.body.token),',
+      to: 'fencingToken: tokenNumber({ ...req.body.token, n: Math.max(...grants.map(({ body }) => body.vseq)) }),',
+      why: 'the largest counter of one quorum may be above that of the next',
+      expects: ['I2', 'I3'],
+    },
+  ]),
+  ...mutantsOf({ file: 'protocols/lease/positions.ts', rule: 'L2.4', scenario: 'positions' }, [
+    {
+      name: 'any-position-of-a-feed',
+      from: 'known === undefined ? furthest.size < AFTER_MAX : known.seq < position.seq',
+      to: 'known === undefined ? furthest.size < AFTER_MAX : true',
+      why: 'a claim acts on a state that is older than the last write',
+    },
+    {
+      name: 'any-number-of-positions',
+      from: 'known === undefined ? furthest.size < AFTER_MAX : known.seq < position.seq',
+      to: 'known === undefined || known.seq < position.seq',
+      why: 'a grant that nobody can read',
+    },
+    {
+      name: 'earlier-write-remembered',
+      from: 'known && known.at.seq > at.seq ? known : { scope, at }',
+      to: 'known && known.at.seq < 0 ? known : { scope, at }',
+      why: 'a claim acts on a state that is older than the last write',
+    },
+    {
+      name: 'last-writes-unbounded',
+      from: 'if (this.#positions.size > AFTER_FLOOR_MAX && !oldest.done) this.#positions.delete(oldest.value)',
+      to: 'void [oldest, AFTER_FLOOR_MAX]',
+      why: 'a voter remembers the writes of every lease there ever was',
+    },
+    {
+      name: 'everybody-waits-for-everything',
+      from: 'scopes.has(scope) || scopes.has(EVERYTHING) || scope === EVERYTHING',
+      to: 'scopes.size > 0 || scope === EVERYTHING',
+      why: 'one author that is away keeps every project waiting',
+    },
+    {
+      name: 'everything-waits-for-nothing',
+      from: 'scopes.has(scope) || scopes.has(EVERYTHING) || scope === EVERYTHING',
+      to: 'scopes.has(scope) || scope === EVERYTHING',
+      why: 'whoever takes the whole tree acts on a state that is older than the last write',
+    },
+    {
+      name: 'nothing-waits-for-everything',
+      from: 'scopes.has(scope) || scopes.has(EVERYTHING) || scope === EVERYTHING',
+      to: 'scopes.has(scope) || scopes.has(EVERYTHING)',
+      why: 'a claim acts on a state that is older than a write to the whole tree',
+    },
+  ]),
+  ...mutantsOf({ file: `${LEASES}/voter-adoption.ts`, rule: 'I6', scenario: 'epochs-in-a-row' }, [
+    {
+      name: 'older-epoch-goes-on',
+      from: "this.#running?.stop.abort(new Error('there is a newer epoch'))",
+      to: 'if (this.#running) return',
+      why: 'a voter that waits for one epoch is deaf in the next',
+    },
+    {
+      name: 'same-epoch-again',
+      rule: 'L2.7',
+      from: 'if (this.#running && compareSets(this.#running.epoch.set, epoch.set) >= 0) return',
+      to: 'void compareSets',
+      why: 'every record in the log makes a new voter ask for everything again',
+    },
+  ]),
+  ...mutantsOf({ file: `${LEASES}/voter-proposals.ts`, rule: 'L2.7', scenario: 'epochs-in-a-row' }, [
+    {
+      name: 'proposals-at-once',
+      from: 'const mine = this.#turn.then(() => this.#run(voters, own, signal))',
+      to: 'const mine = this.#run(voters, own, signal)',
+      why: 'the answers to one proposal go to another',
     },
   ]),
 ]

@@ -19,7 +19,6 @@ export const successionMutants = mutantsOf(
       to: 'const { sealed, waitUntilMs = nowMs } = this.#state',
       why: 'two proposers decide on two voter sets',
       expects: ['I7'],
-      seeds: 500,
     },
     {
       name: 'accepted-value-withheld',
@@ -28,7 +27,8 @@ export const successionMutants = mutantsOf(
       from: '...(sealed && { accepted: { ballot: sealed.ballot, config: sealed.config } }),',
       to: '...(sealed && {}),',
       why: 'a second proposer decides anew on what was decided',
-      seeds: 500,
+      expects: ['I7', 'I6'],
+      seeds: 60,
     },
     {
       name: 'promise-not-synced',
@@ -120,7 +120,6 @@ export const successionMutants = mutantsOf(
       from: 'left ?? packEstate(this.#deps.sha256, { grants: this.#state.liveGrants(),',
       to: 'left ?? packEstate(this.#deps.sha256, { grants: this.#state.liveGrants().filter(({ node, lid }) => this.#state.entries.get(`${node} ${lid}`)?.live?.durable),',
       why: 'a grant that gets out after the seal is unknown to the successors',
-      seeds: 3000,
       expects: ['I1', 'I2', 'L2.7'],
     },
     {
@@ -216,7 +215,7 @@ export const successionMutants = mutantsOf(
       from: "for (const { grants } of estates) for (const grant of grants) records.push({ t: 'import', grant })",
       to: '',
       why: 'whoever asks first in a new epoch gets what others hold',
-      seeds: 200,
+      seeds: 100,
       expects: ['I1', 'I2', 'L2.7'],
     },
     {

@@ -60,7 +60,7 @@ export const voterStateMutants = mutantsOf({ file: 'protocols/lease/voter-state.
     to: 'if (!entry || this.#ended.has(entry)) return\n    if (this.#live.delete(entry)) this.#countDown(entry.node)\n    return this.#forget(entry)',
     why: 'neither tombstones nor tokens of ended leases',
     expects: ['I2', 'L2.4.6'],
-    seeds: 100,
+    seeds: 20,
   },
   {
     name: 'renewal-shortens',
@@ -70,7 +70,7 @@ export const voterStateMutants = mutantsOf({ file: 'protocols/lease/voter-state.
     to: 'const deadlineMs = nowMs + ttl',
     why: 'another gets what its holder still has the right to',
     expects: ['L2.4.8', 'I1', 'I10'],
-    seeds: 500,
+    seeds: 20,
   },
   {
     name: 'renewal-forgets-the-longest',
@@ -88,7 +88,7 @@ export const voterStateMutants = mutantsOf({ file: 'protocols/lease/voter-state.
     to: 'const { deadlineMs } = live',
     why: 'a renewed lease ends with its first grant',
     expects: ['L2.4.8', 'I1', 'I10'],
-    seeds: 50,
+    seeds: 20,
   },
   {
     name: 'renewal-is-durable-before-it-is',
@@ -258,7 +258,7 @@ export const voterStateMutants = mutantsOf({ file: 'protocols/lease/voter-state.
     from: 'this.sealed = undefined',
     to: '',
     why: 'whoever has sealed once never grants again',
-    seeds: 100,
+    seeds: 20,
   },
   {
     name: 'new-epoch-keeps-the-ballot',

@@ -62,7 +62,7 @@ export const voterMutants = [
       from: '!equalBytes(request.cid, set.cid) || sealed)',
       to: '!equalBytes(request.cid, set.cid))',
       why: 'what is granted after the seal is unknown to the successors',
-      seeds: 500,
+      seeds: 20,
       expects: ['L2.7', 'I1', 'I2'],
     },
     {
@@ -96,7 +96,7 @@ export const voterMutants = [
       from: 'const expired = this.#state.expired(nowMs)',
       to: 'const expired = this.#state.expired(-1)',
       why: 'a holder that is gone blocks its resources for ever',
-      seeds: 200,
+      seeds: 20,
     },
     {
       name: 'released-lease-granted',
@@ -187,7 +187,7 @@ export const voterMutants = [
       from: 'if (!live || (node === request.node && live.owner === request.owner)) continue',
       to: 'if (!live || live) continue',
       why: 'two holders at once',
-      seeds: 50,
+      seeds: 20,
       expects: ['L2.4.7', 'I1', 'I5'],
     },
     {
@@ -206,7 +206,7 @@ export const voterMutants = [
       to: '(node === request.node)',
       why: 'instances of one machine take from each other',
       expects: ['L2.4.7', 'I1'],
-      seeds: 200,
+      seeds: 20,
     },
     {
       name: 'own-leases-conflict',
@@ -224,7 +224,7 @@ export const voterMutants = [
       to: '',
       why: 'a later holder has a token that is not higher',
       expects: ['I2'],
-      seeds: 100,
+      seeds: 20,
     },
     {
       name: 'stale-check-on-live-leases',
@@ -251,7 +251,7 @@ export const voterMutants = [
       to: 'if (others.length < 0) return undefined',
       why: 'a later holder has a token that is not higher',
       expects: ['I2'],
-      seeds: 100,
+      seeds: 20,
     },
     {
       name: 'token-beyond-the-last',
@@ -292,7 +292,7 @@ export const voterMutants = [
       from: 'return { ...NOTHING, records: [encodeRecord(record)], mustSync: true, reply }',
       to: 'return { ...NOTHING, records: [encodeRecord(record)], reply }',
       why: 'a crash makes the voter forget what it has promised',
-      seeds: 100,
+      seeds: 20,
       expects: ['I9', 'I1', 'I2', 'I10'],
     },
     {
@@ -414,7 +414,7 @@ export const voterMutants = [
       from: 'for (const record of journal) this.#state.apply(decodeRecord(record), nowMs)',
       to: "for (const record of journal) if (!['grant', 'renew'].includes(decodeRecord(record).t)) this.#state.apply(decodeRecord(record), nowMs)",
       why: 'a voter gives away what it has promised before its restart',
-      seeds: 100,
+      seeds: 20,
       expects: ['L2.4.8', 'I1', 'I2', 'I5', 'I10'],
     },
     {

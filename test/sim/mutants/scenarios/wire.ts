@@ -137,7 +137,7 @@ async function hostileWire({ must }: Report): Promise<void> {
   const deaf = { send: () => new Promise(() => undefined), abort: () => (isAborted = true) } as unknown as Channel
   const write = createFrameWriter(deaf)
   for (let i = 0; i < OUTBOX_MAX + 2; i++) write(new Uint8Array(1))
-  must('D1', isAborted, 'answers to a peer that does not read pile up')
+  must('A-D1', isAborted, 'answers to a peer that does not read pile up')
 }
 
 async function unreachable({ must }: Report): Promise<void> {
@@ -186,7 +186,7 @@ async function unreachable({ must }: Report): Promise<void> {
   await settle()
   links.send([peer(2)], { t: 'ask', m: {} })
   await settle()
-  must('D1', opens === 2 && counted() === 1, 'a voter whose connection broke is never reached again')
+  must('A-D1', opens === 2 && counted() === 1, 'a voter whose connection broke is never reached again')
   channels[1]?.fail(new Error('gone'))
   await settle()
   isUp = false
@@ -196,7 +196,7 @@ async function unreachable({ must }: Report): Promise<void> {
   isUp = true
   links.send([peer(2)], { t: 'ask', m: {} })
   await settle()
-  must('D1', opens === 4, 'a voter that was hung up for a while is never asked anew')
+  must('A-D1', opens === 4, 'a voter that was hung up for a while is never asked anew')
   const closing = links.close()
   for (const { fail } of channels) fail(new Error('closed'))
   await closing
