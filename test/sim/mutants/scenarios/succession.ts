@@ -266,6 +266,13 @@ function adoption({ must }: Report): void {
   const waiting = requestOf({ by: 24, n: 3, res: [path('c')] }, nextSet)
   must('L2.4.6', old.answer(waiting) === 'grant', 'a lease that was withdrawn here blocks since another did not know')
 
+  const heard = lab()
+  heard.ask(requestOf({}, set))
+  heard.release(releaseOf(requestOf({}, set), 21))
+  heard.adopt(sealedEpoch(next), [left(liveOf())])
+  must('L2.4.6', heard.answer(requestOf({ seq: 1, n: 2 }, nextSet)) === 'released', 'a released lease comes along')
+  must('L2.4.6', heard.answer(requestOf({ by: 22 }, nextSet)) === 'grant', 'a released lease blocks the next epoch')
+
   const quiet = lab()
   quiet.ask(requestOf({ ttl: 1000 }, set))
   quiet.nowMs = 1000
