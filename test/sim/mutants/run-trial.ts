@@ -8,11 +8,11 @@ import { SEEDS, type Trial } from './trial.ts'
 const CHILD = fileURLToPath(new URL('child.ts', import.meta.url))
 /** No scenario takes a tenth of it; one that hangs has not caught anything. */
 const SCENARIO_MS = 60_000
-const SEED_MS = 30_000
+const SEED_MS = 60_000
 
 /** Runs a scenario, or random schedules until one is violated, in a process without the guard (or with all of them). */
 export async function runTrial(mutant: Mutant | undefined, by: string, seeds = { first: 1, count: 1 }): Promise<Trial> {
-  const limitMs = by === SEEDS ? SEED_MS + seeds.count * 4000 : SCENARIO_MS
+  const limitMs = by === SEEDS ? SEED_MS + seeds.count * 15_000 : SCENARIO_MS
   const args = [CHILD, mutant?.name ?? '-', by, String(seeds.first), String(seeds.count)]
   const { stdout, stderr } = await run(args, limitMs)
   const last = stdout.trimEnd().split('\n').at(-1)

@@ -234,6 +234,13 @@ export const successionMutants = mutantsOf(
       why: 'a claim in the new epoch acts on a state that is older than the last write',
     },
     {
+      name: 'too-many-last-writes-come-along',
+      scenario: 'estates',
+      from: 'after: after.slice(0, FLOOR_POSITIONS_MAX) })',
+      to: 'after: after.slice(0 * FLOOR_POSITIONS_MAX) })',
+      why: 'a record that nobody can read: the voter never starts again',
+    },
+    {
       name: 'adoption-not-synced',
       rule: 'I9',
       scenario: 'adoption',

@@ -270,6 +270,14 @@ export const voterMutants = [
       why: 'a refusal that no receiver can parse, so that the claimant asks for ever',
     },
     {
+      name: 'refusal-names-everything',
+      rule: 'L2.4.7',
+      scenario: 'conflict',
+      from: 'res: inTheWay.slice(0, NAMED_RESOURCES_MAX) }',
+      to: 'res: inTheWay.slice(0 * NAMED_RESOURCES_MAX) }',
+      why: 'a refusal that no receiver can parse, so that the claimant asks for ever',
+    },
+    {
       name: 'no-limit-of-leases',
       rule: 'L2.4.1',
       scenario: 'limits-of-a-member',

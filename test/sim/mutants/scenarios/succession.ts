@@ -217,6 +217,12 @@ function estates({ must }: Report): void {
   const heir = successor([estateLeft])
   const { after } = heir.grantOf(requestOf({ by: 30, res: [path('p/b')] }, nextSet)).body
   must('L2.7', after.length === 1, 'forgets the last writes of the epoch before')
+  const busy = Array.from({ length: 6 }, (_, k) =>
+    Array.from({ length: 256 }, (_, n) => ({ scope: `path:p${k}-${n}`, at: position(21, n) })),
+  )
+  const many = successor(busy.map((writes) => ({ grants: [], after: writes })))
+  const canRestart = attempt(() => (many.restart(), 'yes')) === 'yes'
+  must('L2.7', canRestart, 'a voter writes a journal that it cannot read again')
 }
 
 function adoption({ must }: Report): void {

@@ -1,5 +1,5 @@
 import { voterSetOf } from '../../../../protocols/lease/config.ts'
-import { LEASES_PER_OWNER_MAX } from '../../../../protocols/lease/messages.ts'
+import { Deny, LEASES_PER_OWNER_MAX } from '../../../../protocols/lease/messages.ts'
 import { encodeRecord } from '../../../../protocols/lease/records.ts'
 import {
   configOf,
@@ -119,6 +119,12 @@ function conflict({ must }: Report): void {
     const isKept = voter.answer(requestOf({ by: 22, n: 2, res: [wanted] })) === 'conflict'
     must('L2.4.7', isKept, `grants ${wanted.mode} "${wanted.key}" while ${held.mode} "${held.key}" is held`)
   }
+  const large = new VoterLab()
+  const res = Array.from({ length: 20 }, (_, n) => path(`many/${String(n).padStart(2, '0')}`))
+  large.ask(requestOf({ res }))
+  const refusal = large.ask(requestOf({ by: 22, n: 2, res }))
+  const isRead = refusal?.is === 'deny' && Deny.safeParse(refusal.draft.body).success
+  must('L2.4.7', isRead, 'a refusal names more than a message can carry')
   const unsynced = new VoterLab()
   unsynced.decide(requestOf())
   must(
