@@ -11,7 +11,6 @@ export const claimantMutants = [
         from: 'Math.max(now.monoMs - since.monoMs, now.bootMs - since.bootMs, now.wallMs - since.wallMs)',
         to: 'now.monoMs - since.monoMs',
         why: 'the clock that stands still while the host sleeps',
-        seeds: 20,
       },
       {
         name: 'wall-clock-holder',

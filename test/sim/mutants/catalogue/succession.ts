@@ -28,7 +28,6 @@ export const successionMutants = mutantsOf(
       to: '...(sealed && {}),',
       why: 'a second proposer decides anew on what was decided',
       expects: ['I7', 'I6'],
-      seeds: 60,
     },
     {
       name: 'promise-not-synced',
@@ -215,7 +214,6 @@ export const successionMutants = mutantsOf(
       from: "for (const { grants } of estates) for (const grant of grants) records.push({ t: 'import', grant })",
       to: '',
       why: 'whoever asks first in a new epoch gets what others hold',
-      seeds: 100,
       expects: ['I1', 'I2', 'L2.7'],
     },
     {

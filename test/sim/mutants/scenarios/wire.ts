@@ -178,7 +178,7 @@ async function unreachable({ must }: Report): Promise<void> {
   for (let i = 0; i < 10; i++) await settle()
   const waited = counted()
   must(
-    'D1',
+    'A-D1',
     waited <= OUTBOX_MAX && aborts === 0,
     `more than ${OUTBOX_MAX} messages wait for a voter that does not answer`,
   )
