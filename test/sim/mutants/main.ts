@@ -13,7 +13,7 @@ const count = (text: string): number => {
   return value
 }
 
-const { quick, mutant, scenarios, markdown, jobs } = new Command('npm run sim -- --mutants')
+const program = new Command('npm run sim -- --mutants')
   .description('Takes every guard out of the lease protocol, one at a time, and looks whether anybody notices.')
   .option('--mutants', 'this')
   .option('--quick', 'a fast subset, by directed scenarios only', false)
@@ -28,12 +28,12 @@ A mutant is killed when all that is to catch it does, with the invariant that wa
 catch. The last line is one JSON object. Exit code: 0 when no mutant survived, 1 otherwise.`,
   )
   .parse()
-  .opts<Options>()
+const { quick, mutant, scenarios, markdown, jobs } = program.opts<Options>()
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`)
 
 const chosen = mutants.filter((one) => (mutant === undefined ? one.quick || !quick : one.name === mutant))
-if (chosen.length === 0) throw new RangeError(`there is no mutant ${mutant}`)
+if (chosen.length === 0) program.error(`there is no mutant ${mutant}`)
 const verdicts = await judgeAll(chosen, {
   jobs,
   withSeeds: !quick && !scenarios,
