@@ -131,9 +131,17 @@ async function openWork(
     rpc: { serve: () => undefined, call: async () => err(domainError('machine_offline')) },
     projects: { get: async (id) => ok(projectOf(id as Project['id'])) },
     nameOf: (peer) => peer,
+    hasEnded: () => false,
   })
   await tasks.start()
-  const live = createLiveLocks({ documents, self, boot, onWritten: async () => undefined })
+  const live = createLiveLocks({
+    documents,
+    self,
+    boot,
+    log,
+    kept: { save: async () => undefined },
+    onWritten: async () => undefined,
+  })
   await writtenIfMember(live.start())
   return { tasks, live }
 }
@@ -192,6 +200,7 @@ const NO_LEASES: LeaseService = {
   onEnd: () => () => undefined,
   held: () => [],
   resume: async () => false,
+  discard: () => undefined,
   verified: () => undefined,
   voters: () => [],
 }

@@ -1,0 +1,55 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { Command, InvalidArgumentError } from 'commander'
+import { mutants } from './catalogue.ts'
+import { document, MUTANTS_MD } from './markdown.ts'
+import { judgeAll, survival, type Verdict } from './verdict.ts'
+
+type Options = { quick: boolean; mutant?: string; scenarios: boolean; markdown: boolean; jobs: number }
+
+const count = (text: string): number => {
+  const value = Number(text)
+  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('a whole number is needed')
+  return value
+}
+
+const program = new Command('npm run sim -- --mutants')
+  .description('Takes every guard out of the lease protocol, one at a time, and looks whether anybody notices.')
+  .option('--mutants', 'this')
+  .option('--quick', 'a fast subset, by directed scenarios only', false)
+  .option('--mutant <name>', 'only this one')
+  .option('--scenarios', 'by directed scenarios only, not by random schedules', false)
+  .option('--markdown', 'writes what came out to MUTANTS.md', false)
+  .option('--jobs <n>', 'processes', count, availableParallelism())
+  .addHelpText(
+    'after',
+    `
+A mutant is killed when all that is to catch it does, with the invariant that was foreseen: a crash or a hang is no
+catch. The last line is one JSON object. Exit code: 0 when no mutant survived, 1 otherwise.`,
+  )
+  .parse()
+const { quick, mutant, scenarios, markdown, jobs } = program.opts<Options>()
+
+const say = (text: string): void => void process.stdout.write(`${text}\n`)
+
+const chosen = mutants.filter((one) => (mutant === undefined ? one.quick || !quick : one.name === mutant))
+if (chosen.length === 0) program.error(`there is no mutant ${mutant}`)
+const verdicts = await judgeAll(chosen, {
+  jobs,
+  withSeeds: !quick && !scenarios,
+  onVerdict: (verdict) => say(describe(verdict)),
+})
+if (markdown) writeFileSync(MUTANTS_MD, document(readFileSync(MUTANTS_MD, 'utf8'), verdicts))
+const survivors = verdicts.filter(({ isKilled }) => !isKilled).map(({ mutant: { name } }) => name)
+const broken = verdicts.flatMap(({ trials }) => trials.filter(({ crash }) => crash !== null))
+const killed = verdicts.length - survivors.length
+say(JSON.stringify({ mutants: verdicts.length, killed, survivors, violations: broken.length }))
+process.exitCode = survivors.length > 0 ? 1 : 0
+
+function describe(verdict: Verdict): string {
+  const { mutant: one, trials, isKilled } = verdict
+  if (!isKilled) return [`SURVIVED ${one.name} (${one.rule})`, ...survival(verdict)].join('\n    ')
+  const found = trials.map(({ by, seeds, violations: [first] }) => `${seeds > 0 ? `${seeds} ${by}` : by}: ${first}`)
+  const after = trials.flatMap(({ crash }) => (crash === null ? [] : [`and then: ${crash.split('\n', 1)[0]}`]))
+  return [`caught ${one.name} (${one.rule})`, ...found, ...after].join('\n    ')
+}

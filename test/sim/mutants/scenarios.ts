@@ -1,0 +1,24 @@
+import type { Scenario } from './scenario.ts'
+import { claimantScenarios } from './scenarios/claimant.ts'
+import { decisionScenarios } from './scenarios/decisions.ts'
+import { membershipScenarios } from './scenarios/membership.ts'
+import { serviceScenarios } from './scenarios/services.ts'
+import { statementScenarios } from './scenarios/statements.ts'
+import { successionScenarios } from './scenarios/succession.ts'
+import { voterChangeScenarios } from './scenarios/voters-change.ts'
+import { voterMemoryScenarios } from './scenarios/voter-memory.ts'
+import { wireScenarios } from './scenarios/wire.ts'
+import { voterRequestScenarios } from './scenarios/voter-requests.ts'
+
+export const scenarios: readonly Scenario[] = [
+  ...voterRequestScenarios,
+  ...voterMemoryScenarios,
+  ...successionScenarios,
+  ...claimantScenarios,
+  ...decisionScenarios,
+  ...statementScenarios,
+  ...serviceScenarios,
+  ...voterChangeScenarios,
+  ...wireScenarios,
+  ...membershipScenarios,
+]
