@@ -114,6 +114,7 @@ export async function openMeshCore(deps: MeshNodeDeps, meshName: string, cleanup
     members: () => membership.current().members,
     leases: () => leases.held().map(({ leaseId }) => leaseId),
     sessions: () => hosts.list().length,
+    ttlMs: deps.config.lease.ttlMs,
   })
   const sync = createSync({
     ...means,

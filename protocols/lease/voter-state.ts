@@ -144,7 +144,6 @@ export class VoterState {
 
   /** After a replay: how long the voter was down is unknown, so everything it waits for starts over at full length. */
   restartPromises(nowMs: number): void {
-    if (this.waitUntilMs !== undefined) this.waitUntilMs = nowMs + WAIT_OUT_MS
     for (const { live } of this.#live) {
       if (!live) continue
       live.deadlineMs = nowMs + live.ttlMaxMs
@@ -212,7 +211,7 @@ export class VoterState {
     const entry =
       this.entries.get(key) ??
       this.#put({ node, lid, res, token, first: 0, released: false, after: undefined, live: undefined })
-    if (isAtMost(entry.token, token)) entry.token = token
+    entry.token = token
     const old = entry.live
     this.#revive(entry, {
       ...(old ?? { owner, info, ttl: ttlMax, vseq: 0, reqHash: NO_HASH, after, durable: true }),

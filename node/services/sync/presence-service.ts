@@ -11,6 +11,7 @@ import {
 import type { Cancel, Clock } from '../../ports/clock.ts'
 import { every } from '../../ports/clock.ts'
 import type { FeedStore } from '../../ports/feed-store.ts'
+import { DEFAULT_TIMINGS } from '../../../protocols/lease/timings.ts'
 import type { Log } from '../../ports/log.ts'
 import type { PeerNetwork } from '../../ports/peer-network.ts'
 import { Heart } from './presence-beat.ts'
@@ -19,6 +20,8 @@ import type { Presence, PresenceState } from './presence.ts'
 /** A member counts as online for this many periods after its last heartbeat, then as stale, then as away. */
 const ONLINE_PERIODS = 1.5
 const STALE_PERIODS = 3
+/** Others show a lease for its length after they heard of it: it must not go out because one heartbeat is late. */
+const BEATS_PER_LEASE = 3
 /** How often passing of time is looked at: a change of state is told at most this late. */
 const LOOK_EVERY_MS = 1000
 
@@ -35,6 +38,8 @@ export type PresenceDeps = {
   /** Leases that this node renews right now. */
   readonly leases: () => readonly string[]
   readonly sessions: () => number
+  /** Length of a renewed lease in this mesh. */
+  readonly ttlMs?: number
 }
 
 /** What the sync service, which carries heartbeats, needs. */
@@ -85,7 +90,8 @@ class Observer implements PresenceService {
 
   constructor(deps: PresenceDeps) {
     this.#deps = deps
-    this.#heart = new Heart(deps, () => this.#periodMs())
+    const { ttlMs = DEFAULT_TIMINGS.ttlMs } = deps
+    this.#heart = new Heart(deps, () => Math.min(this.#periodMs(), ttlMs / BEATS_PER_LEASE))
   }
 
   async start(): Promise<void> {

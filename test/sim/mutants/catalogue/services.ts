@@ -271,8 +271,8 @@ export const serviceMutants = [
       name: 'sequence-from-zero',
       rule: 'L2.11',
       scenario: 'restarted-holder',
-      from: 'const firstSeq = boot * SEQ_PER_BOOT',
-      to: 'const firstSeq = boot * 0',
+      from: 'claims.start({ lid, firstSeq: boot * SEQ_PER_BOOT,',
+      to: 'claims.start({ lid, firstSeq: boot * 0,',
       why: 'numbers of before the restart come again: the lease does not go on',
     },
     {

@@ -144,7 +144,7 @@ describe('[L2.5] answers in time', () => {
     mesh.cut(second, holder)
     mesh.cut(third, holder)
     await timed(holder.leases.acquire(wanting(mesh, 'w1')))
-    mesh.cut(second, third)
+    mesh.cut(first, third)
     const { answer } = await timed(first.leases.acquire(wanting(mesh, 'w2')))
     expect(answer.ok).toBe(true)
   })

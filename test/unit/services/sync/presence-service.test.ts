@@ -12,7 +12,13 @@ import { MESH } from '../../../support/replicas.ts'
 
 const LEASE = '0'.repeat(32)
 
-type Lab = { clock: ManualClock; network: MemoryNetwork; members: Map<PeerId, unknown>; leases: string[] }
+type Lab = {
+  ttlMs?: number
+  clock: ManualClock
+  network: MemoryNetwork
+  members: Map<PeerId, unknown>
+  leases: string[]
+}
 
 const createLab = (count: number): Lab => ({
   clock: createManualClock(),
@@ -33,6 +39,7 @@ function create(lab: Lab, n: number, store: MemoryStore = createMemoryStore()): 
     members: () => lab.members,
     leases: () => lab.leases,
     sessions: () => 3,
+    ...(lab.ttlMs === undefined ? {} : { ttlMs: lab.ttlMs }),
   })
 }
 
@@ -82,6 +89,12 @@ describe('presence', () => {
     expect(sent).toHaveLength(1)
     await clock.advance(1)
     expect(sent).toHaveLength(2)
+  })
+
+  it('beats three times in the length of a lease, so that short leases do not go out at others between two beats', async () => {
+    const { sent, clock } = await createPair({ ...createLab(2), ttlMs: 3000 })
+    await clock.advance(3000)
+    expect(sent).toHaveLength(4)
   })
 
   it('is online up to 1.5 periods after a heartbeat, stale up to 3, then away, and tells of it', async () => {
