@@ -57,7 +57,9 @@ export class Succession {
     // It does not know the promises that it waits for: its successors would take what it leaves for all there is.
     if (!sealed && nowMs < waitUntilMs) return NOTHING
     const next = readConfig(this.#deps.signatures, config)
-    return this.#mayFollow(next, place.set) ? this.#seal(place, { ballot, config, next }, nowMs) : NOTHING
+    // Whose set was accepted by some voters may be an admin no more by now: then another admin has to complete it.
+    const isAdmins = this.#deps.isAdmin(next.config.body.by) || this.#deps.isAdmin(accept.body.node)
+    return isAdmins && isSuccessor(next, place.set) ? this.#seal(place, { ballot, config, next }, nowMs) : NOTHING
   }
 
   /** A piece of what this voter left when it sealed its last epoch. */
@@ -105,12 +107,6 @@ export class Succession {
     if (!signatures.isSignedBy(body.node, { body, ...signed })) return undefined
     const { v, space, epoch, cid } = body
     return { set, inc, from: { v, space, epoch, cid } }
-  }
-
-  #mayFollow({ config }: VoterSet, current: VoterSet): boolean {
-    const { space, epoch, prev, by } = config.body
-    const isNext = space === current.config.body.space && epoch === current.epoch + 1
-    return isNext && prev !== null && equalBytes(prev, current.cid) && this.#deps.isAdmin(by)
   }
 
   #seal(place: Place, accepted: { ballot: Ballot; config: Packed; next: VoterSet }, nowMs: number): Decision {
@@ -167,3 +163,9 @@ type Place = {
 
 /** As many as a floor record may carry. */
 const FLOOR_POSITIONS_MAX = 1024
+
+function isSuccessor({ config }: VoterSet, current: VoterSet): boolean {
+  const { space, epoch, prev } = config.body
+  const isNext = space === current.config.body.space && epoch === current.epoch + 1
+  return isNext && prev !== null && equalBytes(prev, current.cid)
+}

@@ -66,14 +66,14 @@ export const successionMutants = mutantsOf(
     },
     {
       name: 'successor-of-another-set',
-      from: 'return isNext && prev !== null && equalBytes(prev, current.cid) && this.#deps.isAdmin(by)',
-      to: 'return isNext && this.#deps.isAdmin(by) && (prev === null || equalBytes(prev, prev))',
+      from: 'return isNext && prev !== null && equalBytes(prev, current.cid)',
+      to: 'return isNext && (prev === null || equalBytes(prev, prev))',
       why: 'a voter seals for a set that can never follow',
     },
     {
       name: 'successor-by-anybody',
-      from: 'return isNext && prev !== null && equalBytes(prev, current.cid) && this.#deps.isAdmin(by)',
-      to: 'return isNext && prev !== null && equalBytes(prev, current.cid) && by !== undefined',
+      from: 'return isAdmins && isSuccessor(next, place.set)',
+      to: 'return (isAdmins || isSuccessor !== undefined) && isSuccessor(next, place.set)',
       why: 'a voter makes itself the only one',
     },
     {

@@ -230,6 +230,11 @@ describe('[L2.7] accept', () => {
   it('whoever proposes, the configuration is an admin’s', () => {
     expect(wordOf(lab().accept(acceptOf(set, ballotOf(1), next, { by: 3 })))).toBe('seal')
   })
+
+  it('an admin completes what somebody began who is an admin no more', () => {
+    const begun = signedBy(2, 'config', { ...next.body, by: peer(2) })
+    expect(wordOf(lab().accept(acceptOf(set, ballotOf(1), begun, { by: 1 })))).toBe('seal')
+  })
 })
 
 describe('[L2.7] the estate', () => {
