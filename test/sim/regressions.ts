@@ -13,4 +13,5 @@ const ENDED_PROMISE =
 export const REGRESSIONS: readonly Regression[] = [
   { seed: 5, shape: {}, why: ENDED_PROMISE },
   { seed: 131, shape: {}, why: ENDED_PROMISE },
+  { seed: 501_045, shape: {}, why: 'whoever began a change of voters was removed before it was decided' },
 ]
