@@ -90,15 +90,21 @@ const moments = (entries: readonly HistoryEntry[]): Moment[] =>
     ])
     .toSorted((a, b) => a.atMs - b.atMs)
 
-/** Whoever asks after another was answered gets a larger token, and no two have the same. */
+/**
+ * Whoever asks after another was answered gets a larger token, and no two have the same. One agent may hold overlapping
+ * leases at once, and be shown the earlier one again: its own tokens are not compared.
+ */
 function tokenRegressions(holds: readonly Hold[]): string[] {
   const found: string[] = []
   let last: Hold | undefined
-  let latest: Hold | undefined
+  const latest = new Map<string, Hold>()
   for (const hold of holds.toSorted((a, b) => a.token - b.token)) {
     if (last?.token === hold.token && last.agent !== hold.agent) found.push(`one token twice: ${both(last, hold)}`)
-    if (latest && hold.answeredMs < latest.invokedMs) found.push(`tokens out of order: ${both(hold, latest)}`)
-    if (!latest || hold.invokedMs > latest.invokedMs) latest = hold
+    for (const [agent, other] of latest)
+      if (agent !== hold.agent && hold.answeredMs < other.invokedMs)
+        found.push(`tokens out of order: ${both(hold, other)}`)
+    const own = latest.get(hold.agent)
+    if (!own || hold.invokedMs > own.invokedMs) latest.set(hold.agent, hold)
     last = hold
   }
   return found

@@ -25,7 +25,8 @@ const MINUTES_MAX = 24 * 60
 const minutes = z.int().min(1).max(MINUTES_MAX)
 /** More paths than this do not fit into one lease. */
 const PATHS_MAX = 200
-const fencing = z.int().min(0).exactOptional()
+/** Null as a provisional lock has it: whoever sends back what it was given proves nothing, and does no wrong. */
+const fencing = z.int().min(0).nullable().exactOptional()
 
 const lockFields = {
   instance_id: instanceId,
@@ -169,7 +170,7 @@ export const lockRoutes = [
         path: body.path,
         instanceId: body.instance_id,
         additionalMinutes: body.additional_minutes,
-        ...(body.fencing_token === undefined ? {} : { fencingToken: body.fencing_token }),
+        ...(typeof body.fencing_token === 'number' ? { fencingToken: body.fencing_token } : {}),
       }),
     toWire: flatLock,
   }),
@@ -217,7 +218,7 @@ export const lockRoutes = [
       services.locks.release(actor, params.project, {
         path: body.path,
         instanceId: body.instance_id,
-        ...(body.fencing_token === undefined ? {} : { fencingToken: body.fencing_token }),
+        ...(typeof body.fencing_token === 'number' ? { fencingToken: body.fencing_token } : {}),
       }),
     toWire: () => ({ data: null }),
   }),

@@ -62,6 +62,11 @@ it('[I1] does not reckon a lease from the moment it was asked for when it may be
   expect(found(stray, lock('x', 1, 10), lock('y', 2, 60), lock('x', 1, 70))).toEqual(['two holders at once'])
 })
 
+it('[I2] is content when an agent that holds two overlapping leases is shown the earlier one again', () => {
+  const [first, second] = [lock('x', 1, 0, ['a']), lock('x', 2, 10, ['a', 'b'])]
+  expect(found(first, second, release('x', 20, ['b']), lock('x', 1, 30, ['a']))).toEqual([])
+})
+
 it('[I2] finds a token that does not grow', () => {
   expect(found(lock('x', 2, 0), release('x', 10), lock('y', 1, 30))).toEqual(['tokens out of order'])
 })
