@@ -118,7 +118,7 @@ export const claimantMutants = [
       to: 'return this.#certify(round, now)',
       why: 'two holders with one voter each',
       seeds: 20,
-      expects: ['I1', 'I2'],
+      expects: ['I1', 'I2', 'I4'],
     },
   ]),
   ...mutantsOf({ file: FILE, rule: 'L2.5', scenario: 'withdrawn' }, [

@@ -167,7 +167,7 @@ export const decisionMutants = [
       from: 'quorum: Math.floor(voters.length / 2) + 1,',
       to: 'quorum: Math.ceil(voters.length / 2),',
       why: 'each half of an even set grants to another',
-      expects: ['I1', 'I2', 'I7'],
+      expects: ['I1', 'I2', 'I4', 'I7'],
       seeds: 20,
     },
   ]),

@@ -205,7 +205,7 @@ export const voterMutants = [
       from: '(node === request.node && live.owner === request.owner)',
       to: '(node === request.node)',
       why: 'instances of one machine take from each other',
-      expects: ['L2.4.7', 'I1'],
+      expects: ['L2.4.7', 'I1', 'I5'],
       seeds: 20,
     },
     {
