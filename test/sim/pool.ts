@@ -1,6 +1,6 @@
-import { Worker } from 'node:worker_threads'
 import { addTally, emptyTally, type Tally } from './batch.ts'
 import type { Shape } from './swarm.ts'
+import { runInThreads } from './threads.ts'
 import type { Job } from './worker.ts'
 
 export type PoolOptions = {
@@ -24,28 +24,14 @@ export async function runPool(options: PoolOptions): Promise<Tally> {
     next += 1
     return job
   }
-  const count = (tally: Tally): void => {
-    addTally(total, tally)
-    options.onProgress(total)
-  }
-  const jobs = Math.min(options.jobs, options.seeds)
-  await Promise.all(Array.from({ length: jobs }, () => runThread(takeJob, count)))
+  await runInThreads({
+    program: new URL('worker.ts', import.meta.url),
+    threads: Math.min(options.jobs, options.seeds),
+    take: takeJob,
+    onResult: (tally: Tally) => {
+      addTally(total, tally)
+      options.onProgress(total)
+    },
+  })
   return total
-}
-
-function runThread(takeJob: () => Job | undefined, count: (tally: Tally) => void): Promise<void> {
-  const worker = new Worker(new URL('worker.ts', import.meta.url))
-  return new Promise<void>((resolve, reject) => {
-    const give = (): void => {
-      const job = takeJob()
-      if (job) worker.postMessage(job, [])
-      else resolve()
-    }
-    worker.on('message', (tally: Tally) => {
-      count(tally)
-      give()
-    })
-    worker.on('error', reject)
-    give()
-  }).finally(() => void worker.terminate())
 }
