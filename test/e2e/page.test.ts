@@ -30,6 +30,22 @@ describe.skipIf(CHROMIUM === undefined)('the first page', () => {
     await scratch.dispose()
   })
 
+  /** Keeps the next request for `url` waiting until it is released. */
+  async function holdNext(url: string) {
+    const asked = Promise.withResolvers<void>()
+    const released = Promise.withResolvers<void>()
+    await page.route(
+      url,
+      async (route) => {
+        asked.resolve()
+        await released.promise
+        await route.continue()
+      },
+      { times: 1 },
+    )
+    return { asked: asked.promise, release: () => released.resolve() }
+  }
+
   it('makes the first user from the link that `up` prints, and forgets the code', async () => {
     await page.goto(`${node.http}/#setup=${node.setupCode}`)
     await page.getByRole('heading', { name: 'Make the first user of this mesh' }).waitFor()
@@ -39,7 +55,11 @@ describe.skipIf(CHROMIUM === undefined)('the first page', () => {
     await page.locator('#register').getByLabel('E-mail').fill(OWNER.email)
     await page.locator('#register').getByLabel('Password', { exact: true }).fill(OWNER.password)
     await page.getByLabel('Password, again').fill(OWNER.password)
+    const held = await holdNext('**/rookery/status')
     await page.keyboard.press('Enter')
+    await held.asked
+    expect(await page.locator('#board').isVisible(), 'a board without its members').toBe(false)
+    held.release()
     await page.getByRole('heading', { name: 'Members' }).waitFor()
     expect(await page.locator('#members').innerText()).toContain('alpha')
   })

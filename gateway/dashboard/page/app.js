@@ -97,10 +97,11 @@ async function signOut() {
 
 // The board
 
+/** Shown only once it is filled: an empty table would say that the mesh has no members. */
 async function openBoard() {
-  show('board')
   live = connect()
   await refresh()
+  if (token !== null) show('board')
 }
 
 /** Coalesces bursts of events into one refresh at a time. */
