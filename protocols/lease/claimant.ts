@@ -1,4 +1,4 @@
-import type { MeshId, PeerId } from '../../crdt/ids.ts'
+import type { PeerId } from '../../crdt/ids.ts'
 import { equalBytes } from '../codec.ts'
 import { isGrantFor } from './certificate.ts'
 import type { VoterSet } from './config.ts'
@@ -68,6 +68,8 @@ export type ClaimEvent =
 
 export type Transmission = { readonly request: Draft<LeaseRequest>; readonly to: readonly PeerId[] }
 
+export type Refused = Deny & { readonly voter: PeerId }
+
 type Round = {
   readonly request: Draft<LeaseRequest>
   readonly voters: VoterSet
@@ -85,7 +87,6 @@ export class Claim {
   #phase: 'asking' | 'held' | 'suspended' | 'ended'
   #info: HolderInfo
   #seq: number
-  /** The last certified one; while there is none, the one asked for. */
   #token: Token
   /** Asked for in an epoch that is newer than the certified token. */
   #pending: Token | undefined
@@ -109,6 +110,11 @@ export class Claim {
     return this.#phase === 'ended'
   }
 
+  /** The last certified one; while there is none, the one asked for. */
+  get token(): Token {
+    return this.#token
+  }
+
   get info(): HolderInfo {
     return this.#info
   }
@@ -119,11 +125,12 @@ export class Claim {
   }
 
   /** Refusals of the latest round, and the voters that have not answered it. */
-  standing(): { readonly denies: readonly Deny[]; readonly granted: number; readonly silent: readonly PeerId[] } {
+  standing(): { readonly denies: readonly Refused[]; readonly granted: number; readonly silent: readonly PeerId[] } {
     const round = this.#round
     const asked = [...(round?.voters ?? this.#env.voters()).incarnations.keys()]
     const silent = asked.filter((peer) => !round?.grants.has(peer) && !round?.denies.has(peer))
-    return { denies: [...(round?.denies.values() ?? [])], granted: round?.grants.size ?? 0, silent }
+    const denies = [...(round?.denies ?? [])].map(([voter, deny]) => ({ ...deny, voter }))
+    return { denies, granted: round?.grants.size ?? 0, silent }
   }
 
   /** Shown to others from the next renewal on. */
@@ -165,29 +172,30 @@ export class Claim {
     return round.grants.size < round.voters.quorum ? undefined : this.#certify(round, now)
   }
 
-  onDeny(deny: Signed<Deny>, now: Instant): ClaimEvent | undefined {
+  /** `voter` is the node whose channel the refusal came through. */
+  onDeny(voter: PeerId, deny: Deny, now: Instant): ClaimEvent | undefined {
     const round = this.#round
-    const { voter, reqHash } = deny.body
     if (this.#phase === 'ended' || !round || round.grants.has(voter)) return undefined
     const { incarnations, quorum } = round.voters
-    if (!incarnations.has(voter) || !equalBytes(reqHash, round.request.hash)) return undefined
-    if (!this.#env.signatures.isSignedBy(voter, deny)) return undefined
-    round.denies.set(voter, deny.body)
+    if (!incarnations.has(voter) || !equalBytes(deny.reqHash, round.request.hash)) return undefined
+    round.denies.set(voter, deny)
     const isPossible = incarnations.size - round.denies.size >= quorum
-    const isTooLow = this.#phase === 'asking' && this.spec.isHasty === true && deny.body.why === 'stale'
+    const isTooLow = this.#phase === 'asking' && this.spec.isHasty === true && deny.why === 'stale'
     return isPossible && !isTooLow ? undefined : this.#failRound(now)
   }
 
-  /** Ends the use of the lease, or the attempt, for good: whatever arrives later is ignored. */
-  release(after?: Position): { readonly release: Draft<Release>; readonly to: readonly PeerId[] } {
+  /**
+   * Ends the use of the lease, or the attempt, for good: whatever arrives later is ignored. For all voters that may have
+   * promised something: whoever refused the only request there was has not, unless it granted that and was sealed since.
+   */
+  release(after?: Position): { readonly release: Release; readonly to: readonly PeerId[] } {
+    const round = this.#round
+    const to = new Set([...this.#env.voters().incarnations.keys(), ...(round?.voters.incarnations.keys() ?? [])])
+    if (this.#valid === undefined && !this.spec.isResumed) {
+      for (const [voter, { why }] of round?.denies ?? []) if (why !== 'epoch') to.delete(voter)
+    }
     this.#phase = 'ended'
-    const { signatures, voters } = this.#env
-    const set = voters()
-    const space: MeshId = set.config.body.space
-    const { lid } = this.spec
-    const body: Release = { v: 1, space, lid, node: signatures.self, token: this.#token, ...(after && { after }) }
-    const to = new Set([...set.incarnations.keys(), ...(this.#round?.voters.incarnations.keys() ?? [])])
-    return { release: signatures.draft('release', body), to: [...to] }
+    return { release: { lid: this.spec.lid, ...(after && { after }) }, to: [...to] }
   }
 
   #leftMs(valid: { since: Instant; ttlMs: number }, now: Instant): number {

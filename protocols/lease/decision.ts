@@ -1,6 +1,6 @@
 import type { PeerId } from '../../crdt/ids.ts'
 import type { Ballot } from './ballot.ts'
-import type { Grant } from './messages.ts'
+import type { Deny, Grant } from './messages.ts'
 import type { Draft, Signatures } from './signing.ts'
 import type { LeaseName } from './voter-state.ts'
 
@@ -17,7 +17,8 @@ export type VoterDeps = {
 /** A statement to be signed with those of the same batch, or a word that needs no signature. */
 export type Reply =
   | { readonly is: 'grant'; readonly node: PeerId; readonly inc: string; readonly draft: Draft<Grant> }
-  | { readonly is: 'deny' | 'promise' | 'seal'; readonly inc: string; readonly draft: Draft<object> }
+  | { readonly is: 'promise' | 'seal'; readonly inc: string; readonly draft: Draft<object> }
+  | { readonly is: 'deny'; readonly body: Deny }
   /** The requester has seen more of this voter than the voter remembers and is asked for the evidence. */
   | { readonly is: 'prove'; readonly body: { readonly inc: string; readonly above: number } }
   | { readonly is: 'outbid'; readonly body: { readonly epoch: number; readonly ballot: Ballot } }

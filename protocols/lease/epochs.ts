@@ -30,8 +30,8 @@ export type Origin =
 export type Epoch = { readonly set: VoterSet; readonly origin: Origin }
 
 /**
- * Sealed sets that were verified, by the bytes of their records. A record names its predecessor by hash, so whether it is
- * right does not depend on what else there is.
+ * Sets that were verified, by the bytes of their records. A sealed one names its predecessor by hash, so whether a record
+ * is right does not depend on what else there is.
  */
 export type VerifiedSets = WeakMap<Uint8Array, Epoch>
 
@@ -55,25 +55,26 @@ export function resolveEpochs(
   records: readonly VoterSetRecord[],
   known: VerifiedSets = new WeakMap(),
 ): EpochChain | undefined {
-  const first = attempt(() => readFounderConfig(signatures, mesh.first, mesh))
-  if (!first) return undefined
   const byCid = new Map<string, Epoch>()
-  const add = (epoch: Epoch): void => void byCid.set(toHex(epoch.set.cid), epoch)
-  add({ set: first, origin: { is: 'founded' } })
+  const add = (bytes: Uint8Array, read: () => Epoch | undefined): boolean => {
+    const epoch = known.get(bytes) ?? attempt(read)
+    if (!epoch) return false
+    known.set(bytes, epoch)
+    byCid.set(toHex(epoch.set.cid), epoch)
+    return true
+  }
+  const isFounded = add(mesh.first, () => ({
+    set: readFounderConfig(signatures, mesh.first, mesh),
+    origin: { is: 'founded' },
+  }))
+  if (!isFounded) return undefined
   for (const record of records) {
-    const forced = record.kind === 'forced' ? attempt(() => readForced(signatures, mesh.space, record)) : undefined
-    if (forced) add({ set: forced, origin: { is: 'forced' } })
+    if (record.kind === 'forced') add(record.bytes, () => readForced(signatures, mesh.space, record))
   }
   let waiting = records.flatMap((record) => (record.kind === 'sealed' ? [record.bytes] : []))
   for (let before = Infinity; waiting.length < before;) {
     before = waiting.length
-    waiting = waiting.filter((bytes) => {
-      const next = known.get(bytes) ?? attempt(() => readSealed(signatures, byCid, bytes))
-      if (!next) return true
-      known.set(bytes, next)
-      add(next)
-      return false
-    })
+    waiting = waiting.filter((bytes) => !add(bytes, () => readSealed(signatures, byCid, bytes)))
   }
   const [current] = [...byCid.values()].toSorted((a, b) => compareSets(b.set, a.set))
   return current && { current, byCid }
@@ -83,12 +84,12 @@ export function resolveEpochs(
 export const compareSets = (a: VoterSet, b: VoterSet): number =>
   a.epoch - b.epoch || (toHex(a.cid) < toHex(b.cid) ? -1 : toHex(a.cid) > toHex(b.cid) ? 1 : 0)
 
-function readForced(signatures: Signatures, space: MeshId, record: { bytes: Uint8Array; by: PeerId }): VoterSet {
+function readForced(signatures: Signatures, space: MeshId, record: { bytes: Uint8Array; by: PeerId }): Epoch {
   const set = readConfig(signatures, decodeCanonical(Packed, record.bytes, CONFIG_BYTES_MAX))
   const { body } = set.config
   const isForced = body.space === space && body.by === record.by && body.epoch % FORCED_EPOCHS === 0
   if (!isForced) throw new MalformedError('not a forced configuration of this mesh')
-  return set
+  return { set, origin: { is: 'forced' } }
 }
 
 function readSealed(signatures: Signatures, known: ReadonlyMap<string, Epoch>, bytes: Uint8Array): Epoch | undefined {

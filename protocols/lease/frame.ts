@@ -16,11 +16,9 @@ export const PAGE_BYTES_MAX = 256 * 1024
 /** What carries a signature of its author's, by the word it travels under. */
 const SIGNED = {
   request: LeaseRequest,
-  release: Release,
   /** A grant shown to the voter that made it. */
   proof: Grant,
   grant: Grant,
-  deny: Deny,
   candidate: Candidate,
   prepare: Prepare,
   promise: Promised,
@@ -30,6 +28,8 @@ const SIGNED = {
 type SignedName = keyof typeof SIGNED
 
 const Unsigned = z.discriminatedUnion('t', [
+  z.strictObject({ t: z.literal('deny'), m: Deny }),
+  z.strictObject({ t: z.literal('release'), m: Release }),
   /** Hint to a node that was refused: what stood in the way of this lease is gone. */
   z.strictObject({ t: z.literal('free'), m: z.strictObject({ lid: LeaseId }) }),
   /**

@@ -4,8 +4,9 @@ import { Hash } from '../crypto.ts'
 import { Packed, type Signed } from './signing.ts'
 
 /*
- * What is stated in the lease protocol. Every body is canonical CBOR and travels as the bytes that were signed, under the
- * tag `rookery/lease/1/<kind>` (see signing.ts); a hash that names a statement is that of its bytes.
+ * What is stated in the lease protocol. What somebody else may have to believe later is signed: its body is canonical CBOR
+ * and travels as the bytes that were signed, under the tag `rookery/lease/1/<kind>` (see signing.ts); a hash that names a
+ * statement is that of its bytes.
  */
 
 export const LEASE_PROTOCOL = '/rookery/lease/1'
@@ -126,13 +127,9 @@ export const DENY_REASONS = [
   'malformed',
 ] as const
 
+/** Unsigned: nobody but the holder hears it, and who says it is known from the channel. */
 export const Deny = z.strictObject({
-  v: z.literal(1),
-  space: MeshId,
-  voter: PeerId,
-  inc: Incarnation,
   lid: LeaseId,
-  seq: z.int().min(0),
   reqHash: Hash,
   why: z.enum(DENY_REASONS),
   /** With `stale` and `conflict`: the smallest acceptable token, as far as this voter knows. */
@@ -146,12 +143,9 @@ export const Deny = z.strictObject({
 })
 export type Deny = z.infer<typeof Deny>
 
+/** Unsigned as well: it ends a lease of the node whose channel it comes through. */
 export const Release = z.strictObject({
-  v: z.literal(1),
-  space: MeshId,
   lid: LeaseId,
-  node: PeerId,
-  token: Token,
   /** The last write made under the lease; handed to the next holder, who waits for it. */
   after: Position.optional(),
 })

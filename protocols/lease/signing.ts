@@ -3,17 +3,7 @@ import type { PeerId } from '../../crdt/ids.ts'
 import { decodeCanonical, encodeCanonical, equalBytes } from '../codec.ts'
 import { Bytes, Hash, Signature, type Crypto, type Signer } from '../crypto.ts'
 
-export type LeaseKind =
-  | 'config'
-  | 'request'
-  | 'grant'
-  | 'deny'
-  | 'release'
-  | 'candidate'
-  | 'prepare'
-  | 'promise'
-  | 'accept'
-  | 'seal'
+export type LeaseKind = 'config' | 'request' | 'grant' | 'candidate' | 'prepare' | 'promise' | 'accept' | 'seal'
 
 /** Of a batch, 2^10 statements: far more than one frame holds. */
 const PATH_MAX = 10

@@ -13,7 +13,7 @@ import { NOTHING, type Decision, type Reply, type VoterDeps } from './decision.t
 import { mergePositions } from './positions.ts'
 import { decodeRecord, encodeRecord, type VoterRecord } from './records.ts'
 import { areNormalised, overlaps, sameResources } from './resources.ts'
-import type { Signed } from './signing.ts'
+import type { Draft, Signed } from './signing.ts'
 import { Succession } from './succession.ts'
 import { isAtMost, leaseKey, VoterState, type Entry, type LeaseName } from './voter-state.ts'
 
@@ -51,9 +51,13 @@ export class Voter {
     return Math.max(0, (this.#state.waitUntilMs ?? nowMs) - nowMs)
   }
 
-  decide(request: Signed<LeaseRequest>, nowMs: number): Decision {
+  /**
+   * `from` is the node whose channel the request came through: nobody takes leases in the name of others, and the request
+   * of another is no weapon when it is replayed. Whoever signs badly only spoils its own certificate.
+   */
+  decide(from: PeerId, request: Draft<LeaseRequest>, nowMs: number): Decision {
     const { inc, vseq: above } = this.#state
-    if (inc === undefined || !this.#deps.signatures.isSignedBy(request.body.node, request)) return NOTHING
+    if (inc === undefined || request.body.node !== from) return NOTHING
     const ballot: Ballot = { request, inc }
     const ready = this.#becomeReady(nowMs)
     const refusal = this.#inadmissible(request.body) ?? this.#misdirected(request.body, inc)
@@ -66,13 +70,11 @@ export class Voter {
     return { ...vote, records: [...ready, ...dropped.records, ...vote.records], free: dropped.free }
   }
 
-  /** Forgets the promise and remembers the release, whatever order they arrive in. */
-  release(release: Signed<Release>, nowMs: number): Decision {
-    const { node, lid, after, space } = release.body
-    const entry = this.#state.entries.get(leaseKey(release.body))
-    if (entry?.released || this.#state.tombstones.has(leaseKey(release.body))) return NOTHING
-    if (space !== this.#state.set?.config.body.space || !this.#deps.isMember(node)) return NOTHING
-    if (!this.#deps.signatures.isSignedBy(node, release)) return NOTHING
+  /** Forgets the promise and remembers the release, whatever order they arrive in. Nobody releases for others. */
+  release(node: PeerId, { lid, after }: Release, nowMs: number): Decision {
+    const key = leaseKey({ node, lid })
+    const entry = this.#state.entries.get(key)
+    if (entry?.released || this.#state.tombstones.has(key) || !this.#deps.isMember(node)) return NOTHING
     const record: VoterRecord = { t: 'rel', node, lid, after }
     this.#state.apply(record, nowMs)
     return { ...NOTHING, records: [encodeRecord(record)], free: entry ? this.#takeWaiters([entry]) : [] }
@@ -98,7 +100,7 @@ export class Voter {
    * changed its incarnation meanwhile.
    */
   settle(reply: Reply): boolean {
-    if (reply.is === 'prove' || reply.is === 'outbid') return true
+    if (!('draft' in reply)) return true
     if (reply.inc !== this.#state.inc) return false
     if (reply.is !== 'grant') return true
     const { lid, vseq } = reply.draft.body
@@ -247,10 +249,8 @@ export class Voter {
     return { is: 'grant', node, inc, draft: this.#deps.signatures.draft('grant', grant) }
   }
 
-  #deny({ request: { body: request, hash: reqHash }, inc }: Ballot, refusal: Refusal): Decision {
-    const { space, lid, seq } = request
-    const deny: Deny = { v: 1, space, voter: this.#self, inc, lid, seq, reqHash, ...refusal }
-    return { ...NOTHING, reply: { is: 'deny', inc, draft: this.#deps.signatures.draft('deny', deny) } }
+  #deny({ request: { body: request, hash: reqHash } }: Ballot, refusal: Refusal): Decision {
+    return { ...NOTHING, reply: { is: 'deny', body: { lid: request.lid, reqHash, ...refusal } } }
   }
 
   #addWaiter({ node, lid, res }: LeaseRequest): void {
@@ -268,7 +268,7 @@ export class Voter {
   }
 }
 
-type Ballot = { readonly request: Signed<LeaseRequest>; readonly inc: string }
+type Ballot = { readonly request: Draft<LeaseRequest>; readonly inc: string }
 
 const TOKEN_N_MAX = 2 ** 32 - 1
 

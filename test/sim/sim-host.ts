@@ -225,7 +225,7 @@ export class SimHost {
     const { counts, ballots, trace } = this.#world
     trace?.(`${this.name} answers ${describe(answer)}`)
     if ('body' in answer) this.answers.leaves(answer)
-    if (answer.t === 'deny') counts[`denied${capitalised(answer.body.why)}`] += 1
+    if (answer.t === 'deny') counts[`denied${capitalised(answer.deny.why)}`] += 1
     if (answer.t === 'prove') counts.rollbackQuestions += 1
     if (answer.t === 'free') counts.freeHints += 1
     if (answer.t === 'outbid') counts.outbids += 1
@@ -275,8 +275,8 @@ export class SimHost {
 const describe = (answer: Answer): string =>
   [
     answer.t,
-    'body' in answer && 'lid' in answer.body && answer.body.lid.slice(0, 6),
-    answer.t === 'deny' && answer.body.why,
+    answer.t === 'grant' && answer.body.lid.slice(0, 6),
+    answer.t === 'deny' && `${answer.deny.lid.slice(0, 6)} ${answer.deny.why}`,
   ]
     .filter(Boolean)
     .join(' ')

@@ -6,12 +6,12 @@ import type { Deny, Grant } from '../../protocols/lease/messages.ts'
 /** What a voter says, as far as anybody looks into it here. */
 export type Answer =
   | { readonly t: 'grant'; readonly body: Grant }
-  | { readonly t: 'deny'; readonly body: Deny }
   | { readonly t: 'promise'; readonly body: Promised }
   | { readonly t: 'seal'; readonly body: SealVote }
+  | { readonly t: 'deny'; readonly deny: Deny }
   | { readonly t: 'prove' | 'free' | 'outbid' }
 
-const SIGNED = new Set<LeaseMessage['t']>(['grant', 'deny', 'promise', 'seal'])
+const SIGNED = new Set<LeaseMessage['t']>(['grant', 'promise', 'seal'])
 const UNSIGNED = new Set<LeaseMessage['t']>(['prove', 'free', 'outbid'])
 const TEXT = new TextDecoder()
 
@@ -21,6 +21,7 @@ export function answersIn(frame: Uint8Array): Answer[] {
   return messages.flatMap((bytes) => {
     const t = wordOf(bytes)
     if (UNSIGNED.has(t)) return { t } as Answer
+    if (t === 'deny') return { t, deny: (readCbor(bytes) as { m: Deny }).m }
     if (!SIGNED.has(t)) return []
     const { m } = readCbor(bytes) as { m: { b: Uint8Array } }
     return { t, body: readCbor(m.b) } as Answer
@@ -30,6 +31,7 @@ export function answersIn(frame: Uint8Array): Answer[] {
 export function answerOf(message: LeaseMessage): Answer | undefined {
   const { t } = message
   if (UNSIGNED.has(t)) return { t } as Answer
+  if (t === 'deny') return { t, deny: message.m }
   return SIGNED.has(t) ? ({ t, body: (message.m as { body: unknown }).body } as Answer) : undefined
 }
 

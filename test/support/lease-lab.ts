@@ -1,10 +1,10 @@
 import type { MeshId, PeerId } from '../../crdt/ids.ts'
-import { Claim, type ClaimEnv, type ClaimEvent, type ClaimSpec } from '../../protocols/lease/claimant.ts'
+import { Claim, type ClaimEnv, type ClaimEvent, type ClaimSpec, type Refused } from '../../protocols/lease/claimant.ts'
 import { voterSetOf, type VoterSet } from '../../protocols/lease/config.ts'
 import type { Decision } from '../../protocols/lease/decision.ts'
 import type { Epoch } from '../../protocols/lease/epochs.ts'
 import type { Estate } from '../../protocols/lease/estate.ts'
-import type { Config, Deny, Grant, LeaseRequest, Position, Release, Resource } from '../../protocols/lease/messages.ts'
+import type { Config, Grant, LeaseRequest, Position, Release, Resource } from '../../protocols/lease/messages.ts'
 import { Signatures, type Keys, type Draft, type LeaseKind, type Signed } from '../../protocols/lease/signing.ts'
 import { DEFAULT_TIMINGS, type Instant } from '../../protocols/lease/timings.ts'
 import { Voter } from '../../protocols/lease/voter.ts'
@@ -62,15 +62,13 @@ export function requestOf(
   })
 }
 
-export const releaseOf = ({ body }: { body: LeaseRequest }, by: number, after?: Position): Signed<Release> =>
-  signedBy<Release>(by, 'release', {
-    v: 1,
-    space,
-    lid: body.lid,
-    node: peer(by),
-    token: body.token,
-    ...(after && { after }),
-  })
+/** A release and the node whose channel it comes through. */
+export const releaseOf = ({ body }: { body: LeaseRequest }, by: number, after?: Position): SentRelease => ({
+  from: peer(by),
+  lid: body.lid,
+  ...(after && { after }),
+})
+type SentRelease = Release & { readonly from: PeerId }
 
 /** One voter whose every record is durable at once unless `syncs` is turned off. */
 export class VoterLab {
@@ -95,39 +93,40 @@ export class VoterLab {
     return this.keep(this.voter.succession.adopt(epoch, estates, this.nowMs))
   }
 
-  ask(request: Signed<LeaseRequest>): Decision['reply'] {
-    const decision = this.decide(request)
+  ask(request: Signed<LeaseRequest>, from = request.body.node): Decision['reply'] {
+    const decision = this.decide(request, from)
     if (decision.reply && !this.voter.settle(decision.reply)) return undefined
     return decision.reply
   }
 
   /** The words of the answer: `grant`, the reason of a refusal, `prove`, or `silence`. */
-  answer(request: Signed<LeaseRequest>): string {
-    const reply = this.ask(request)
-    return reply?.is === 'deny' ? (reply.draft.body as Deny).why : (reply?.is ?? 'silence')
+  answer(request: Signed<LeaseRequest>, from = request.body.node): string {
+    const reply = this.ask(request, from)
+    return reply?.is === 'deny' ? reply.body.why : (reply?.is ?? 'silence')
   }
 
-  decide(request: Signed<LeaseRequest>): Decision {
-    return this.keep(this.voter.decide(request, this.nowMs))
+  decide(request: Signed<LeaseRequest>, from = request.body.node): Decision {
+    return this.keep(this.voter.decide(from, request, this.nowMs))
   }
 
-  release(release: Signed<Release>): Decision {
-    return this.keep(this.voter.release(release, this.nowMs))
+  release({ from, ...release }: SentRelease): Decision {
+    return this.keep(this.voter.release(from, release, this.nowMs))
   }
 
   accuse(grant: Signed<Grant>): Decision {
     return this.keep(this.voter.accuse(grant, this.nowMs))
   }
 
-  sign(reply: Decision['reply']): Signed<Grant> | Signed<Deny> | undefined {
-    if (reply?.is !== 'grant' && reply?.is !== 'deny') return undefined
+  sign(reply: Decision['reply']): Ballot | undefined {
+    if (reply?.is === 'deny') return { ...reply.body, voter: peer(this.number) }
+    if (reply?.is !== 'grant') return undefined
     const [seal] = signaturesOf(this.number).seal([reply.draft])
-    return { ...reply.draft, seal: seal! } as Signed<Grant> | Signed<Deny>
+    return { ...reply.draft, seal: seal! }
   }
 
   grantOf(request: Signed<LeaseRequest>): Signed<Grant> {
     const signed = this.sign(this.ask(request))
-    if (!signed || isDeny(signed)) throw new Error(`not granted: ${signed?.body.why ?? 'silence'}`)
+    if (!signed || isRefused(signed)) throw new Error(`not granted: ${signed?.why ?? 'silence'}`)
     return signed
   }
 
@@ -156,7 +155,10 @@ export class VoterLab {
   }
 }
 
-const isDeny = (reply: Signed<Grant> | Signed<Deny>): reply is Signed<Deny> => 'why' in reply.body
+/** What a voter says to a request, or a refusal and the voter whose channel it comes through. */
+export type Ballot = Signed<Grant> | Refused
+
+export const isRefused = (ballot: Ballot): ballot is Refused => 'why' in ballot
 
 /** Several voters and the claims of several members, with every message delivered by hand. */
 export class Arena {
@@ -166,6 +168,7 @@ export class Arena {
   nextToken = 1
   readonly voters: VoterLab[]
   now: Instant = { monoMs: 1000, bootMs: 1000, wallMs: 1000 }
+  readonly #members = new Map<Claim, number>()
   #nonce = 1
 
   constructor(voters = 3) {
@@ -189,7 +192,7 @@ export class Arena {
   claim(by: number, fields: Partial<ClaimSpec & Pick<ClaimEnv, 'timings' | 'isExcluded' | 'noteGrant'>> = {}): Claim {
     const { timings = DEFAULT_TIMINGS, isExcluded = () => false, noteGrant = () => undefined, ...spec } = fields
     const signatures = signaturesOf(by)
-    return new Claim(
+    const claim = new Claim(
       {
         signatures,
         voters: () => this.current,
@@ -212,6 +215,8 @@ export class Arena {
         ...spec,
       },
     )
+    this.#members.set(claim, by)
+    return claim
   }
 
   /** Polls the claim, and brings what it sends to the voters (all of them unless told) and their answers back. */
@@ -231,19 +236,25 @@ export class Arena {
     return { ...request, seal: signaturesOf(by).seal([request])[0]! }
   }
 
-  reply(voter: number, request: Signed<LeaseRequest>): Signed<Grant> | Signed<Deny> | undefined {
+  reply(voter: number, request: Signed<LeaseRequest>): Ballot | undefined {
     const lab = this.voters[voter]!
     return lab.sign(lab.ask(request))
   }
 
-  deliver(claim: Claim, reply: Signed<Grant> | Signed<Deny>): ClaimEvent | undefined {
-    return isDeny(reply) ? claim.onDeny(reply, this.now) : claim.onGrant(reply, this.now)
+  /** @throws Error when it is refused */
+  grantOf(voter: number, request: Draft<LeaseRequest>): Signed<Grant> {
+    return this.voters[voter]!.grantOf(this.signed(request))
   }
 
-  release(claim: Claim, after?: Position): void {
-    const { release } = claim.release(after)
-    const by = Array.from({ length: 64 }, (_, n) => n).find((n) => peer(n) === release.body.node)!
-    const signed = { ...release, seal: signaturesOf(by).seal([release])[0]! }
-    for (const voter of this.voters) voter.release(signed)
+  deliver(claim: Claim, ballot: Ballot): ClaimEvent | undefined {
+    if (!isRefused(ballot)) return claim.onGrant(ballot, this.now)
+    const { voter, ...deny } = ballot
+    return claim.onDeny(voter, deny, this.now)
+  }
+
+  release(claim: Claim): void {
+    const { release } = claim.release()
+    const from = peer(this.#members.get(claim)!)
+    for (const voter of this.voters) voter.release({ ...release, from })
   }
 }

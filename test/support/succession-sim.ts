@@ -142,7 +142,7 @@ export class SuccessionSim {
     const voter = this.#voters[mail.to - 1]!
     const { message } = mail
     const { succession } = voter.voter
-    if (message.t === 'request') voter.do((nowMs) => voter.voter.decide(message.m, nowMs))
+    if (message.t === 'request') voter.do((nowMs) => voter.voter.decide(message.m.body.node, message.m, nowMs))
     else if (message.t === 'prepare') voter.do((nowMs) => succession.prepare(message.m, nowMs))
     else voter.do((nowMs) => succession.accept(message.m, nowMs))
   }

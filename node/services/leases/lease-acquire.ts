@@ -1,6 +1,6 @@
 import type { PeerId } from '../../../crdt/ids.ts'
 import { err, ok, type Result } from '../../../crdt/result.ts'
-import type { Deny } from '../../../protocols/lease/messages.ts'
+import type { Refused } from '../../../protocols/lease/claimant.ts'
 import { backoffMs, type LeaseTimings } from '../../../protocols/lease/timings.ts'
 import type { Clock } from '../../ports/clock.ts'
 import { randomFraction, type Random } from '../../ports/random.ts'
@@ -9,7 +9,7 @@ import type { HeldLease, LeaseRefusal } from './lease-service.ts'
 /** What became of one lease id. */
 export type Attempt =
   | { readonly is: 'certified'; readonly lease: HeldLease }
-  | { readonly is: 'refused'; readonly denies: readonly Deny[]; readonly silent: readonly PeerId[] }
+  | { readonly is: 'refused'; readonly denies: readonly Refused[]; readonly silent: readonly PeerId[] }
   | { readonly is: 'limit' }
 
 export type Acquisition = {
@@ -84,7 +84,7 @@ async function catchUp(
 type Next = 'at_once' | 'backoff' | 'if_held' | 'if_silent' | 'never'
 type Verdict = { readonly next: Next; readonly refusal: LeaseRefusal }
 
-function judge(denies: readonly Deny[], silent: readonly PeerId[], quorum: number): Verdict {
+function judge(denies: readonly Refused[], silent: readonly PeerId[], quorum: number): Verdict {
   const conflicts = denies.flatMap(({ by }) => by ?? [])
   const [first] = conflicts
   if (first) {

@@ -1,8 +1,9 @@
+import type { PeerId } from '../../../crdt/ids.ts'
 import { toHex } from '../../../protocols/codec.ts'
 import { Claim, type ClaimEnv, type ClaimEvent, type ClaimSpec } from '../../../protocols/lease/claimant.ts'
 import type { VoterSet } from '../../../protocols/lease/config.ts'
-import type { SignedMessage } from '../../../protocols/lease/frame.ts'
-import type { Grant, LeaseRequest, Position } from '../../../protocols/lease/messages.ts'
+import type { LeaseMessage } from '../../../protocols/lease/frame.ts'
+import type { Deny, Grant, LeaseRequest, Position } from '../../../protocols/lease/messages.ts'
 import type { Draft, Signatures, Signed } from '../../../protocols/lease/signing.ts'
 import type { Instant, LeaseTimings } from '../../../protocols/lease/timings.ts'
 import { every, type Cancel, type Clock } from '../../ports/clock.ts'
@@ -20,6 +21,7 @@ type Running = RunningClaim & { readonly onEvent: (event: ClaimEvent) => void; c
 export type ClaimsDeps = {
   readonly signatures: Signatures
   readonly outbox: Outbox
+  readonly send: (to: readonly PeerId[], message: LeaseMessage) => void
   readonly voters: () => VoterSet
   readonly isExcluded: ClaimEnv['isExcluded']
   readonly clock: Clock
@@ -84,12 +86,16 @@ export class Claims {
     return one
   }
 
-  deliver(message: Extract<SignedMessage, { t: 'grant' | 'deny' }>): void {
-    const one = this.#running.get(message.m.body.lid)
-    if (!one) return
+  granted(grant: Signed<Grant>): void {
+    const one = this.#running.get(grant.body.lid)
     const now = this.#now()
-    const { claim } = one
-    this.#settle(one, message.t === 'grant' ? claim.onGrant(message.m, now) : claim.onDeny(message.m, now), now)
+    if (one) this.#settle(one, one.claim.onGrant(grant, now), now)
+  }
+
+  denied(voter: PeerId, deny: Deny): void {
+    const one = this.#running.get(deny.lid)
+    const now = this.#now()
+    if (one) this.#settle(one, one.claim.onDeny(voter, deny, now), now)
   }
 
   evidence(voter: string, inc: string): Signed<Grant> | undefined {
@@ -187,19 +193,19 @@ export const instantOf = (clock: Clock): Instant => ({
 })
 
 /** Releases are not acknowledged: each goes out twice; to this node's own voter, where nothing gets lost, once. */
-function createReleaser({ signatures, clock, timings, outbox }: ClaimsDeps): {
+function createReleaser({ signatures, clock, timings, send }: ClaimsDeps): {
   send: (release: ReturnType<Claim['release']>) => void
   close: () => void
 } {
   const pending = new Set<Cancel>()
   return {
     send({ release, to }) {
-      outbox.post(to, { t: 'release', m: release })
+      send(to, { t: 'release', m: release })
       const remote = to.filter((peer) => peer !== signatures.self)
       if (remote.length === 0) return
       const cancel = clock.after(timings.releaseAgainMs, () => {
         pending.delete(cancel)
-        outbox.post(remote, { t: 'release', m: release })
+        send(remote, { t: 'release', m: release })
       })
       pending.add(cancel)
     },

@@ -153,7 +153,7 @@ function assemble(deps: LeaseServiceDeps): Parts {
   })
   const outbox = new Outbox(signatures, links.send)
   const shared = { ...deps, timings, signatures, sets, outbox, voters, closing: closing.signal }
-  const claims = new Claims({ ...shared, isExcluded: sets.isConvicted, onGrant: watch.note })
+  const claims = new Claims({ ...shared, send: links.send, isExcluded: sets.isConvicted, onGrant: watch.note })
   const leases = new HeldLeases({ clock, log })
   const attempts = new Attempts({ ...deps, claims, leases, closing: closing.signal, epoch: () => voters().epoch })
   const reconfiguration = createReconfiguration({
@@ -167,7 +167,8 @@ function assemble(deps: LeaseServiceDeps): Parts {
 }
 
 function receive({ claims, attempts, reconfiguration, links }: Parts, from: PeerId, message: LeaseMessage): void {
-  if (message.t === 'grant' || message.t === 'deny') return claims.deliver(message)
+  if (message.t === 'grant') return claims.granted(message.m)
+  if (message.t === 'deny') return claims.denied(from, message.m)
   if (message.t === 'free') return attempts.wayIsFree(message.m.lid)
   if (message.t !== 'prove') return reconfiguration.receive(message)
   const evidence = claims.evidence(from, message.m.inc)

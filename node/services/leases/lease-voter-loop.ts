@@ -15,9 +15,11 @@ export const COMPACT_AFTER_RECORDS = 4096
 
 export type Sink = (message: LeaseMessage) => void
 
-/** What a voter is asked to do: decide on a message, or whatever else must go through its journal in order. */
+/** Something that must go through the voter's journal in order. */
+export type Work = (voter: Voter, nowMs: number) => Decision
+/** What a voter is asked to do: decide on what a node says, or anything else. */
 export type Item = {
-  readonly work: LeaseMessage | ((voter: Voter, nowMs: number) => Decision)
+  readonly work: { readonly from: PeerId; readonly message: LeaseMessage } | Work
   readonly sink: Sink
   readonly done: () => void
 }
@@ -93,7 +95,7 @@ export class VoterLoop {
     if (this.#records >= this.#compactAt) await this.#compact()
   }
 
-  /** One signature for all answers of the batch. */
+  /** One signature for all answers of the batch that need one. */
   #answer(decisions: readonly { readonly sink: Sink; readonly reply?: Reply }[]): void {
     const { voter, signatures } = this.#deps
     const answers = decisions.flatMap(({ sink, reply }) => (reply && voter.settle(reply) ? [{ sink, reply }] : []))
@@ -101,7 +103,8 @@ export class VoterLoop {
     const seals = signatures.seal(drafts).values()
     for (const { sink, reply } of answers) {
       if (!('draft' in reply)) {
-        sink(reply.is === 'prove' ? { t: 'prove', m: reply.body } : { t: 'outbid', m: reply.body })
+        // The word and its body come from one row of the union, which the compiler cannot see.
+        sink({ t: reply.is, m: reply.body } as LeaseMessage)
         continue
       }
       const seal = seals.next()
@@ -123,11 +126,12 @@ export class VoterLoop {
     const { voter, clock } = this.#deps
     const nowMs = clock.monoMs()
     if (typeof work === 'function') return work(voter, nowMs)
-    if (work.t === 'request') return voter.decide(work.m, nowMs)
-    if (work.t === 'release') return voter.release(work.m, nowMs)
-    if (work.t === 'prepare') return voter.succession.prepare(work.m, nowMs)
-    if (work.t === 'accept') return voter.succession.accept(work.m, nowMs)
-    if (work.t === 'proof') return this.#accuse(voter.accuse(work.m, nowMs))
+    const { from, message } = work
+    if (message.t === 'request') return voter.decide(from, message.m, nowMs)
+    if (message.t === 'release') return voter.release(from, message.m, nowMs)
+    if (message.t === 'prepare') return voter.succession.prepare(message.m, nowMs)
+    if (message.t === 'accept') return voter.succession.accept(message.m, nowMs)
+    if (message.t === 'proof') return this.#accuse(voter.accuse(message.m, nowMs))
     return NOTHING // an answer, and nobody asked
   }
 

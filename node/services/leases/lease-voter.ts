@@ -13,7 +13,7 @@ import type { LeaseJournal } from '../../ports/lease-journal.ts'
 import type { Log } from '../../ports/log.ts'
 import type { PeerNetwork } from '../../ports/peer-network.ts'
 import type { Random } from '../../ports/random.ts'
-import { VoterLoop, type Item, type Sink } from './lease-voter-loop.ts'
+import { VoterLoop, type Sink, type Work } from './lease-voter-loop.ts'
 import { createQuickAnswers, KeptEstates } from './voter-answers.ts'
 import { VoterServer } from './voter-server.ts'
 import { createVoterSets } from './voter-sets.ts'
@@ -121,7 +121,7 @@ function runVoter(
     enqueue: (item) => loop.enqueue(item),
   })
   const loop = new VoterLoop({ ...deps, signatures, voter, hint: (to, lid) => server.hint(to, lid) }, journalled)
-  const inTurn = (work: Exclude<Item['work'], LeaseMessage>): Promise<void> =>
+  const inTurn = (work: Work): Promise<void> =>
     new Promise((resolve) => loop.enqueue({ work, sink: () => undefined, done: resolve }))
   server.start()
   return {

@@ -52,7 +52,8 @@ export class VoterServer {
 
   submit(from: PeerId, message: LeaseMessage, sink: Sink): void {
     this.#sinks.set(from, sink)
-    if (!this.#deps.answerAtOnce(message, sink)) this.#deps.enqueue({ work: message, sink, done: () => undefined })
+    if (!this.#deps.answerAtOnce(message, sink))
+      this.#deps.enqueue({ work: { from, message }, sink, done: () => undefined })
   }
 
   hint(to: PeerId, lid: string): void {
@@ -79,7 +80,7 @@ export class VoterServer {
           if (answerAtOnce(message, sink)) continue
           while (slots.areTaken) await slots.freed()
           slots.take()
-          enqueue({ work: message, sink, done: () => slots.free() })
+          enqueue({ work: { from: peer, message }, sink, done: () => slots.free() })
         }
       }
     } catch (error) {

@@ -35,7 +35,6 @@ export class SignedAnswers {
     const { inc } = answer.body
     this.#used.add(inc)
     if (this.#lost.has(inc)) this.#report('L2.11', `votes as ${inc.slice(0, 6)}, whose disk was lost`)
-    if (answer.t === 'deny') return
     const { vseq } = answer.body
     if (!this.#lost.has(inc) && !this.#promises.isDurable(inc, vseq)) {
       this.#report('I9', `sends ${answer.t} ${vseq} before it is on disk`)
@@ -52,7 +51,7 @@ export class SignedAnswers {
   }
 }
 
-function statementOf(answer: Exclude<SignedAnswer, { t: 'deny' }>): string {
+function statementOf(answer: SignedAnswer): string {
   if (answer.t === 'grant') return `grant ${toHex(answer.body.reqHash)}`
   const { n, id } = answer.body.ballot
   return `${answer.t} ${n}/${id}`

@@ -202,7 +202,7 @@ export const serviceMutants = [
       name: 'release-once',
       rule: 'L2.5',
       scenario: 'holding',
-      from: "pending.delete(cancel)\n        outbox.post(remote, { t: 'release', m: release })",
+      from: "pending.delete(cancel)\n        send(remote, { t: 'release', m: release })",
       to: 'pending.delete(cancel)',
       why: 'a release that is lost leaves its lease in the way',
     },

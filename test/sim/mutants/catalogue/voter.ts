@@ -3,9 +3,9 @@ import { mutantsOf } from '../mutant.ts'
 export const voterMutants = [
   ...mutantsOf({ file: 'protocols/lease/voter.ts', rule: 'L2.4.1', scenario: 'hostile-requests' }, [
     {
-      name: 'request-unsigned',
-      from: 'if (inc === undefined || !this.#deps.signatures.isSignedBy(request.body.node, request)) return NOTHING',
-      to: 'if (inc === undefined) return NOTHING',
+      name: 'request-of-another',
+      from: 'if (inc === undefined || request.body.node !== from) return NOTHING',
+      to: 'void from\n    if (inc === undefined) return NOTHING',
       why: 'anybody takes leases in the name of others',
     },
     {
@@ -312,20 +312,12 @@ export const voterMutants = [
       why: 'a claim acts on a state that is older than the last write',
     },
     {
-      name: 'release-unsigned',
+      name: 'release-of-another',
       rule: 'L2.4.1',
       scenario: 'hostile-releases',
-      from: 'if (!this.#deps.signatures.isSignedBy(node, release)) return NOTHING',
-      to: '',
+      from: 'const key = leaseKey({ node, lid })\n    const entry = this.#state.entries.get(key)',
+      to: 'const key = leaseKey({ node, lid })\n    const entry = [...this.#state.entries.values()].find((one) => one.lid === lid)\n    node = entry?.node ?? node',
       why: 'anybody ends the leases of others',
-    },
-    {
-      name: 'release-of-another-mesh',
-      rule: 'L2.4.1',
-      scenario: 'hostile-releases',
-      from: 'space !== this.#state.set?.config.body.space ||',
-      to: '',
-      why: 'what was signed in one mesh counts in another',
     },
     {
       name: 'release-of-a-stranger',
@@ -339,8 +331,8 @@ export const voterMutants = [
       name: 'release-again-and-again',
       rule: 'L2.4',
       scenario: 'after-release',
-      from: 'if (entry?.released || this.#state.tombstones.has(leaseKey(release.body))) return NOTHING',
-      to: '',
+      from: 'if (entry?.released || this.#state.tombstones.has(key) || !this.#deps.isMember(node)) return NOTHING',
+      to: 'if (!this.#deps.isMember(node)) return NOTHING',
       why: 'one release, repeated, fills the disk',
     },
     {

@@ -1,9 +1,9 @@
-import type { Claim } from '../../../../protocols/lease/claimant.ts'
+import type { Claim, Refused } from '../../../../protocols/lease/claimant.ts'
 import { voterSetOf } from '../../../../protocols/lease/config.ts'
-import type { Deny, Grant } from '../../../../protocols/lease/messages.ts'
+import type { Grant } from '../../../../protocols/lease/messages.ts'
 import type { Signed } from '../../../../protocols/lease/signing.ts'
 import { DEFAULT_TIMINGS, type Instant } from '../../../../protocols/lease/timings.ts'
-import { Arena, hex, peer, signedBy, space, VoterLab } from '../../../support/lease-lab.ts'
+import { Arena, hex, peer, signedBy, VoterLab, type Ballot, type space } from '../../../support/lease-lab.ts'
 import { sealedEpoch, successorOf } from '../../../support/succession-lab.ts'
 import type { Report, Scenario } from '../scenario.ts'
 
@@ -35,9 +35,7 @@ export const claimantScenarios: readonly Scenario[] = [
 
 const { holdMs, ttlMs, firstRenewMs, requestTimeoutMs, retransmitMs, resumeRounds } = DEFAULT_TIMINGS
 
-type Reply = Signed<Grant> | Signed<Deny>
-
-const replyTo = (arena: Arena, claim: Claim, voter: number): Reply => {
+const replyTo = (arena: Arena, claim: Claim, voter: number): Ballot => {
   const { send } = claim.poll(arena.now)
   return arena.reply(voter, arena.signed(send!.request))!
 }
@@ -149,17 +147,16 @@ function hostileAnswers({ must }: Report): void {
     must('I4', noted.length === 0 && !claim.isValid(arena.now), `a grant for ${what} counts`)
   }
   const { reqHash, lid } = body
-  const deny: Deny = { v: 1, space, voter: peer(1), inc: hex(1), lid, seq: 0, reqHash, why: 'conflict' }
-  const ends = (what: string, by: number, change: Partial<Deny>): void => {
+  const deny: Refused = { voter: peer(1), lid, reqHash, why: 'conflict' }
+  const ends = (what: string, change: Partial<Refused>): void => {
     const fresh = new Arena(1)
     const asking = fresh.claim(21)
     const { hash } = asking.poll(fresh.now).send!.request
-    fresh.deliver(asking, signedBy<Deny>(by, 'deny', { ...deny, reqHash: hash, ...change }))
+    fresh.deliver(asking, { ...deny, reqHash: hash, ...change })
     must('L2.5', !asking.hasEnded, `${what} ends the attempt`)
   }
-  ends('a refusal that its voter did not sign', 2, {})
-  ends('a refusal of another request', 1, { reqHash: new Uint8Array(32) })
-  ends('a refusal by no voter', 2, { voter: peer(2) })
+  ends('a refusal of another request', { reqHash: new Uint8Array(32) })
+  ends('a refusal by no voter', { voter: peer(2) })
 
   const pair = new Arena(3)
   const split = pair.claim(21)
@@ -167,17 +164,17 @@ function hostileAnswers({ must }: Report): void {
   const signed = pair.signed(request)
   pair.deliver(split, pair.reply(0, signed)!)
   const no = { ...deny, reqHash: request.hash }
-  pair.deliver(split, signedBy(1, 'deny', no))
-  pair.deliver(split, signedBy(2, 'deny', { ...no, voter: peer(2), inc: hex(2) }))
+  pair.deliver(split, no)
+  pair.deliver(split, { ...no, voter: peer(2) })
   must('L2.5', !split.hasEnded, 'a voter refuses what it has granted, and the attempt is over')
 
   const changed = new Arena(3)
   const patient = changed.claim(21)
   const asked = changed.signed(patient.poll(changed.now).send!.request)
   const refusing = { ...deny, reqHash: asked.hash }
-  changed.deliver(patient, signedBy(1, 'deny', refusing))
+  changed.deliver(patient, refusing)
   changed.deliver(patient, changed.reply(0, asked)!)
-  changed.deliver(patient, signedBy(2, 'deny', { ...refusing, voter: peer(2), inc: hex(2) }))
+  changed.deliver(patient, { ...refusing, voter: peer(2) })
   must('L2.5', !patient.hasEnded, 'a voter that grants after all still counts as refusing')
 }
 
@@ -209,6 +206,26 @@ function withdrawn({ must }: Report): void {
     [1, 4].every((n) => to.includes(peer(n))),
     'does not tell all that may have granted it of the release',
   )
+  const refusedBy = (one: Claim, arena: Arena, why: Refused['why']): boolean => {
+    const { hash: reqHash } = one.poll(arena.now).send!.request
+    arena.deliver(one, { voter: peer(1), lid: one.spec.lid, reqHash, why })
+    return !one.release().to.includes(peer(1))
+  }
+  const fresh = new Arena(3)
+  must(
+    'L2.5',
+    !refusedBy(fresh.claim(21), fresh, 'epoch'),
+    'a voter that may have granted before it was sealed is not told',
+  )
+  must(
+    'L2.5',
+    !refusedBy(fresh.claim(21, { isResumed: true }), fresh, 'conflict'),
+    'a voter that granted to an earlier process is not told',
+  )
+  const renewing = new Arena(3)
+  const kept = renewed(renewing)
+  renewing.advance(20_000)
+  must('L2.5', !refusedBy(kept, renewing, 'revoked'), 'a voter that granted before it refused is not told')
 }
 
 function rounds({ must }: Report): void {
@@ -314,7 +331,6 @@ function lapse({ must }: Report): void {
 
 function newVoters({ must }: Report): void {
   const asked = (arena: Arena, claim: Claim) => claim.poll(arena.now).send?.request.body
-  const tokenOf = (claim: Claim) => claim.release().release.body.token
 
   const arena = new Arena(3)
   const claim = renewed(arena)
@@ -332,7 +348,7 @@ function newVoters({ must }: Report): void {
   claim.poll(arena.now)
   arena.advance(1000)
   must('L2.7', asked(arena, claim)?.token.n === 7, 'asks for another token of the same epoch each time')
-  must('I3', tokenOf(claim).epoch === 1, 'uses the token of the new epoch before it is certified')
+  must('I3', claim.token.epoch === 1, 'uses the token of the new epoch before it is certified')
 
   const going = new Arena(3)
   const gone = renewed(going)

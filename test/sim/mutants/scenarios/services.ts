@@ -4,7 +4,8 @@ import { Attempts, type AttemptsDeps } from '../../../../node/services/leases/le
 import type { HeldLease, LeaseRefusal } from '../../../../node/services/leases/lease-service.ts'
 import { encodeCanonical } from '../../../../protocols/codec.ts'
 import { packCertificate } from '../../../../protocols/lease/certificate.ts'
-import { LEASES_PER_OWNER_MAX, type Deny } from '../../../../protocols/lease/messages.ts'
+import type { Refused } from '../../../../protocols/lease/claimant.ts'
+import { LEASES_PER_OWNER_MAX } from '../../../../protocols/lease/messages.ts'
 import { decodeRecord } from '../../../../protocols/lease/records.ts'
 import { DEFAULT_TIMINGS } from '../../../../protocols/lease/timings.ts'
 import { createManualClock, settle } from '../../../support/clock.ts'
@@ -189,7 +190,7 @@ async function acquireAndFail({ must }: Report): Promise<void> {
   must('L2.4.1', word.is === 'limit', 'asks for more leases than voters give to one node')
 
   const hasty: boolean[] = []
-  const stale = { why: 'stale' } as Deny
+  const stale = { why: 'stale' } as Refused
   const context = contextOf({
     async attempt(_limitMs, isHasty) {
       if (hasty.push(isHasty) > 10) return { is: 'limit' }
@@ -398,7 +399,7 @@ async function waiting({ must }: Report): Promise<void> {
   })
   const hints: string[] = []
   const by = { owner: 'x', node: peer(3), lid: hex(3), info: { instanceId: 'x', untilMs: 0 }, res: [] }
-  const conflict = (lid: string): Deny => ({ why: 'conflict', by: { ...by, lid } }) as unknown as Deny
+  const conflict = (lid: string): Refused => ({ why: 'conflict', by: { ...by, lid } }) as unknown as Refused
   const clock = createManualClock()
   let rounds = 0
   const split = contextOf({

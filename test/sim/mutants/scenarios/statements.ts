@@ -132,7 +132,7 @@ function signatures({ must }: Report): void {
   const isGenuine = (of: Signed<unknown>, by = 1): boolean => reader().isSignedBy(peer(by), of)
   must('L2.4.1', isGenuine(signed), 'a signature does not count')
   must('L2.4.1', !isGenuine(signed, 2), 'a signature counts for another node')
-  must('L2.4.1', !isGenuine({ ...signed, kind: 'deny' }), 'a signature counts for a statement of another kind')
+  must('L2.4.1', !isGenuine({ ...signed, kind: 'promise' }), 'a signature counts for a statement of another kind')
   const other = own.draft('grant', { a: 2 })
   must('L2.4.1', !isGenuine({ ...other, seal: signed.seal }), 'a signature counts for another statement')
   must('L2.4.1', !isGenuine({ ...signed, seal: { ...signed.seal, sig: new Uint8Array(64) } }), 'any signature counts')
@@ -177,11 +177,11 @@ function frames({ must }: Report): void {
     ['a word that is none', { t: 'steal', m: {} }],
   ]
   for (const [what, message] of lies) must('L2.4.1', !isRead(message), `${what} is read`)
-  const deny = signedBy(1, 'deny', { a: 1 })
+  const other = signedBy(1, 'promise', { a: 1 })
   const asGrant: LeaseMessage[] | 'malformed' = attempt(() =>
-    decodeFrame(signaturesOf(40), encodeCanonical([encodeCanonical({ t: 'request', m: pack(deny) })])),
+    decodeFrame(signaturesOf(40), encodeCanonical([encodeCanonical({ t: 'request', m: pack(other) })])),
   )
-  must('L2.4.1', asGrant === 'malformed', 'a refusal is read as a request')
+  must('L2.4.1', asGrant === 'malformed', 'another statement is read as a request')
   const proof = pairOf().grant
   const [read] = decodeFrame(signaturesOf(40), takeFrame([encodeMessage({ t: 'proof', m: proof })]))
   const isGenuine = read?.t === 'proof' && signaturesOf(40).isSignedBy(peer(1), read.m)

@@ -1,17 +1,7 @@
 import { voterSetOf } from '../../../../protocols/lease/config.ts'
 import { Deny, LEASES_PER_OWNER_MAX } from '../../../../protocols/lease/messages.ts'
 import { encodeRecord } from '../../../../protocols/lease/records.ts'
-import {
-  configOf,
-  hex,
-  otherSpace,
-  path,
-  peer,
-  releaseOf,
-  requestOf,
-  signedBy,
-  VoterLab,
-} from '../../../support/lease-lab.ts'
+import { configOf, hex, otherSpace, path, peer, releaseOf, requestOf, VoterLab } from '../../../support/lease-lab.ts'
 import { acceptOf, ballotOf, forcedEpoch, successorOf, SuccessionLab } from '../../../support/succession-lab.ts'
 import { WAIT_OUT_MS } from '../../../../protocols/lease/voter-state.ts'
 import type { Report, Scenario } from '../scenario.ts'
@@ -19,7 +9,7 @@ import type { Report, Scenario } from '../scenario.ts'
 export const voterRequestScenarios: readonly Scenario[] = [
   {
     id: 'hostile-requests',
-    says: 'A voter grants nothing to a request that its sender did not sign, may not make, or addressed to others.',
+    says: 'A voter grants nothing to a request that another makes, that its sender may not make, or addressed to others.',
     run: hostileRequests,
   },
   { id: 'copies', says: 'A request that comes again brings no new promise.', run: copies },
@@ -44,8 +34,8 @@ function hostileRequests({ must }: Report): void {
   const answer = (request: Parameters<VoterLab['answer']>[0]): string => new VoterLab().answer(request)
   must(
     'L2.4.1',
-    answer(signedBy(22, 'request', requestOf().body)) === 'silence',
-    'votes for what its holder did not sign',
+    new VoterLab().answer(requestOf(), peer(22)) === 'silence',
+    'votes for what comes from another than its holder',
   )
   const lab = new VoterLab()
   lab.removed.add(peer(21))
@@ -123,7 +113,7 @@ function conflict({ must }: Report): void {
   const res = Array.from({ length: 20 }, (_, n) => path(`many/${String(n).padStart(2, '0')}`))
   large.ask(requestOf({ res }))
   const refusal = large.ask(requestOf({ by: 22, n: 2, res }))
-  const isRead = refusal?.is === 'deny' && Deny.safeParse(refusal.draft.body).success
+  const isRead = refusal?.is === 'deny' && Deny.safeParse(refusal.body).success
   must('L2.4.7', isRead, 'a refusal names more than a message can carry')
   const unsynced = new VoterLab()
   unsynced.decide(requestOf())
@@ -196,7 +186,7 @@ function tokens({ must }: Report): void {
   const blocked = new VoterLab()
   blocked.ask(requestOf({ n: 2 ** 32 - 1 }))
   const reply = blocked.ask(requestOf({ by: 22, n: 5 }))
-  const min = reply?.is === 'deny' && (reply.draft.body as { min?: { n: number } }).min
+  const min = reply?.is === 'deny' && reply.body.min
   must('L2.4.7', !min, 'a refusal names a token that no message can carry')
 }
 

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
 import { backoffMs, DEFAULT_TIMINGS } from '../../../../protocols/lease/timings.ts'
-import type { Grant } from '../../../../protocols/lease/messages.ts'
 import { Arena, hex, path, peer, signedBy, VoterLab } from '../../../support/lease-lab.ts'
 
 const { holdMs, ttlMs, margin, firstRenewMs, requestTimeoutMs, retransmitMs } = DEFAULT_TIMINGS
@@ -118,6 +117,20 @@ describe('[L2.5] acquire', () => {
     ])
   })
 
+  it('a withdrawn attempt is no news to those who refused it; a held lease is given back to all', () => {
+    const arena = new Arena(3)
+    held(arena)
+    const second = arena.claim(22, { token: { epoch: 1, n: 2 } })
+    expect(arena.exchange(second, [0, 1])).toEqual(['refused'])
+    expect(second.release().to).toEqual([peer(3)])
+    const own = arena.claim(21, { lid: hex(5), token: { epoch: 1, n: 3 } })
+    arena.exchange(own)
+    arena.advance(firstRenewMs)
+    arena.voters[0]!.removed.add(peer(21))
+    arena.exchange(own, [0])
+    expect(own.release().to).toEqual([peer(1), peer(2), peer(3)])
+  })
+
   it('late grants of a withdrawn attempt are ignored', () => {
     const arena = new Arena(1)
     const claim = arena.claim(21)
@@ -154,17 +167,14 @@ describe('[L2.5] acquire', () => {
     expect(claim.standing()).toEqual({ denies: [], granted: 0, silent: [peer(1), peer(2), peer(3)] })
   })
 
-  it('a grant or a refusal that its voter did not sign does not count', () => {
+  it('a grant that its voter did not sign, or a refusal by no voter, does not count', () => {
     const arena = new Arena(1)
     const claim = arena.claim(21)
-    const grant = reply(arena, 0, claim.poll(arena.now).send!.request)!
+    const grant = arena.grantOf(0, claim.poll(arena.now).send!.request)
     const seal = { sig: new Uint8Array(64), path: [], at: 0 }
     expect(arena.deliver(claim, { ...grant, seal })).toBeUndefined()
-    const { reqHash, lid, space } = grant.body
-    const deny = { v: 1 as const, space, voter: peer(1), inc: hex(1), lid, seq: 0, reqHash, why: 'released' as const }
-    expect(arena.deliver(claim, signedBy(2, 'deny', deny))).toBeUndefined()
-    const asGrant = signedBy(1, 'grant', deny)
-    expect(arena.deliver(claim, { ...asGrant, kind: 'deny' })).toBeUndefined()
+    const { reqHash, lid } = grant.body
+    expect(arena.deliver(claim, { voter: peer(2), lid, reqHash, why: 'released' })).toBeUndefined()
     expect(arena.deliver(claim, grant)).toMatchObject({ is: 'certified' })
   })
 
@@ -172,9 +182,9 @@ describe('[L2.5] acquire', () => {
     const arena = new Arena(3)
     const claim = arena.claim(21)
     const { request } = claim.poll(arena.now).send!
-    const [first, second] = [reply(arena, 0, request)!, reply(arena, 1, request)!]
+    const [first, second] = [arena.grantOf(0, request), arena.grantOf(1, request)]
     arena.deliver(claim, first)
-    const body = { ...(second.body as Grant), inc: hex(99) }
+    const body = { ...second.body, inc: hex(99) }
     expect(arena.deliver(claim, signedBy(2, 'grant', body))).toBeUndefined()
     expect(arena.deliver(claim, second)).toMatchObject({ is: 'certified' })
   })
@@ -330,7 +340,7 @@ describe('[L2.5] lapse', () => {
     const arena = new Arena(1)
     const claim = renewed(arena)
     arena.advance(20_000)
-    const grant = reply(arena, 0, claim.poll(arena.now).send!.request)!
+    const grant = arena.grantOf(0, claim.poll(arena.now).send!.request)
     arena.suspend(ttlMs)
     expect(claim.poll(arena.now).send!.request.body).toMatchObject({ seq: grant.body.seq + 1, ttl: holdMs })
     expect(arena.deliver(claim, grant)).toBeUndefined()

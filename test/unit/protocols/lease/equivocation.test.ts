@@ -12,6 +12,7 @@ import {
   otherSpace,
   path,
   peer,
+  isRefused,
   releaseOf,
   requestOf,
   signaturesOf,
@@ -101,7 +102,7 @@ describe('[L2.12] a proof', () => {
     ['two leases that do not overlap', bytesOf(one, pairOf({ by: 22, res: [path('b')] }, { vseq: 3, first: 3 }))],
     ['one grant', bytesOf(one, one)],
     ['a grant that the voter did not sign', bytesOf(one, { ...rival, grant: signedBy(2, 'grant', rival.grant.body) })],
-    ['a statement of another kind', bytesOf(one, { ...rival, grant: signedBy(1, 'deny', rival.grant.body) })],
+    ['a statement of another kind', bytesOf(one, { ...rival, grant: signedBy(1, 'promise', rival.grant.body) })],
     ['a request that was not granted', bytesOf(one, { ...rival, req: requestOf({ by: 22, seq: 8 }, set) })],
     [
       'a request over something else',
@@ -145,10 +146,10 @@ class HonestHistory {
 
   #send(request: Signed<LeaseRequest>): void {
     const signed = this.#lab.sign(this.#lab.ask(request))
-    if (!signed || 'why' in signed.body) return
+    if (!signed || isRefused(signed)) return
     this.#durable = this.#lab.journal.length // nothing leaves before it is
     this.#latest.set(request.body.lid, request.body)
-    this.pairs.push({ req: request, grant: signed as Signed<Grant> })
+    this.pairs.push({ req: request, grant: signed })
     this.counts.granted += 1
   }
 

@@ -57,7 +57,7 @@ describe('[L2.3] statements signed together', () => {
   })
 
   it('a statement signed alone has an empty path', () => {
-    expect(signedBy(SIGNER, 'deny', { n: 1 }).seal).toEqual({ sig: expect.any(Uint8Array), path: [], at: 0 })
+    expect(signedBy(SIGNER, 'promise', { n: 1 }).seal).toEqual({ sig: expect.any(Uint8Array), path: [], at: 0 })
   })
 })
 
@@ -73,7 +73,7 @@ describe('[L2.3] what is signed', () => {
   })
 
   it('a signature by tweetnacl counts as much', () => {
-    const draft = signaturesOf(1).draft('release', { n: 1 })
+    const draft = signaturesOf(1).draft('promise', { n: 1 })
     const message = new Uint8Array(Buffer.concat([tag('batch'), leafOf(draft)]))
     const { publicKey, secretKey } = nacl.sign.keyPair.fromSeed(sha256(new TextEncoder().encode('test identity 7')))
     expect(Buffer.from(publicKey)).toEqual(Buffer.from(identity(SIGNER).publicKey))
@@ -171,7 +171,7 @@ describe('[L2.3] roots that were checked', () => {
     expect([
       verifier.isSignedBy(peer(8), one),
       verifier.isSignedBy(peer(SIGNER), withSeal(one, { sig: malleable })),
-      verifier.isSignedBy(peer(SIGNER), { ...one, kind: 'deny' }),
+      verifier.isSignedBy(peer(SIGNER), { ...one, kind: 'promise' }),
       verifier.isSignedBy(peer(SIGNER), { ...one, hash: sha256(one.hash) }),
       verifier.isSignedBy(peer(SIGNER), { ...two, seal: one.seal }),
     ]).toEqual([false, false, false, false, false])

@@ -343,7 +343,7 @@ describe('[L2.7] adoption', () => {
     const decision = voter.adopt(sealedEpoch(next), [])
     expect([decision.mustSync, records(voter)]).toEqual([true, ['init', 'epoch', 'floor']])
     expect(voter.answer(requestOf({}, set))).toBe('epoch')
-    expect(voter.ask(requestOf({}, set))).toMatchObject({ draft: { body: { epoch: 2 } } })
+    expect(voter.ask(requestOf({}, set))).toMatchObject({ body: { epoch: 2 } })
     expect(voter.answer(requestOf({}, nextSet))).toBe('grant')
   })
 

@@ -60,17 +60,10 @@ describe('[L2.4.1] who may ask for what', () => {
     })
   })
 
-  it('what the named node did not sign gets no answer and leaves no trace', () => {
+  it('what comes through the channel of another node gets no answer and leaves no trace, even if it is genuine', () => {
     const lab = new VoterLab()
-    expect(lab.answer(forged(requestOf(), { ttl: 60_000 }))).toBe('silence')
-    expect(lab.answer(forged(requestOf(), { node: peer(22) }))).toBe('silence')
-    expect(lab.answer(signedBy(22, 'request', requestOf().body))).toBe('silence')
+    expect(lab.answer(requestOf(), peer(22))).toBe('silence')
     expect(records(lab)).toEqual(started)
-  })
-
-  it('a request signed as another kind of message gets no answer', () => {
-    const asRelease = signedBy(21, 'release', requestOf().body)
-    expect(new VoterLab().answer({ ...asRelease, kind: 'request' })).toBe('silence')
   })
 
   it('a node that is no member is refused, and what it holds runs out by itself', () => {
@@ -109,7 +102,7 @@ describe('[L2.4.3] which configuration', () => {
   it('a request for another configuration is refused with the epoch of the current one', () => {
     const lab = new VoterLab()
     const reply = lab.ask(requestOf({ cid: new Uint8Array(32) }))
-    expect(reply).toMatchObject({ is: 'deny', draft: { body: { why: 'epoch', epoch: 1 } } })
+    expect(reply).toMatchObject({ is: 'deny', body: { why: 'epoch', epoch: 1 } })
     expect(lab.answer(requestOf({ epoch: 2, token: { epoch: 2, n: 1 } }))).toBe('epoch')
   })
 
@@ -268,16 +261,14 @@ describe('[L2.4.7] conflict and staleness', () => {
     const lab = new VoterLab()
     lab.ask(requestOf({ res: [path('src', 'subtree'), path('x')] }))
     expect(lab.ask(requestOf({ by: 22, n: 2, res: [path('src/a.ts')] }))).toMatchObject({
-      draft: {
-        body: {
-          why: 'conflict',
-          by: {
-            owner: 'boot/21',
-            node: peer(21),
-            lid: hex(21),
-            info: { instanceId: 'agent-21', untilMs: 0 },
-            res: [path('src', 'subtree')],
-          },
+      body: {
+        why: 'conflict',
+        by: {
+          owner: 'boot/21',
+          node: peer(21),
+          lid: hex(21),
+          info: { instanceId: 'agent-21', untilMs: 0 },
+          res: [path('src', 'subtree')],
         },
       },
     })
@@ -301,7 +292,7 @@ describe('[L2.4.7] conflict and staleness', () => {
     lab.ask(requestOf({ n: 7 }))
     lab.release(releaseOf(requestOf({ n: 7 }), 21))
     const next = requestOf({ by: 22, n: 7 })
-    expect(lab.ask(next)).toMatchObject({ draft: { body: { why: 'stale', min: { epoch: 1, n: 8 } } } })
+    expect(lab.ask(next)).toMatchObject({ body: { why: 'stale', min: { epoch: 1, n: 8 } } })
     lab.restart()
     expect(lab.answer(next)).toBe('stale')
     expect(lab.answer(requestOf({ by: 22, n: 7, res: [path('elsewhere')] }))).toBe('grant')
@@ -436,19 +427,16 @@ describe('[L2.5] release', () => {
     expect(lab.answer(requestOf({ by: 23, n: 2 }))).toBe('grant')
   })
 
-  it('counts only when the holder signed it', () => {
+  it('counts only when it comes from the holder', () => {
     const lab = new VoterLab()
     lab.ask(requestOf())
-    lab.release(forged(releaseOf(requestOf(), 22), { node: peer(21) }))
-    lab.release(signedBy(22, 'release', releaseOf(requestOf(), 21).body))
-    lab.release({ ...signedBy(21, 'deny', releaseOf(requestOf(), 21).body), kind: 'release' })
+    lab.release(releaseOf(requestOf(), 22))
     expect(lab.answer(requestOf({ by: 22, n: 2 }))).toBe('conflict')
   })
 
-  it('of another mesh, or of no member, is ignored', () => {
+  it('of no member is ignored', () => {
     const lab = new VoterLab()
     lab.ask(requestOf())
-    lab.release(signedBy(21, 'release', { ...releaseOf(requestOf(), 21).body, space: otherSpace }))
     lab.removed.add(peer(21))
     lab.release(releaseOf(requestOf(), 21))
     expect(lab.answer(requestOf({ by: 22, n: 2 }))).toBe('conflict')

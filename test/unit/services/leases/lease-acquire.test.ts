@@ -1,13 +1,13 @@
 import { expect, it } from 'vitest'
 import { acquireLease, type Acquisition } from '../../../../node/services/leases/lease-acquire.ts'
-import type { Deny } from '../../../../protocols/lease/messages.ts'
+import type { Refused } from '../../../../protocols/lease/claimant.ts'
 import { DEFAULT_TIMINGS } from '../../../../protocols/lease/timings.ts'
 import { createManualClock } from '../../../support/clock.ts'
 import { createSeededRandom } from '../../../support/identity.ts'
 
 it('[L2.5] a voter that is never content with the token is humoured twice, then outvoted', async () => {
   const hasty: boolean[] = []
-  const stale = { why: 'stale' } as Deny
+  const stale = { why: 'stale' } as Refused
   const lease = { leaseId: 'a' } as never
   const context: Acquisition = {
     clock: createManualClock(),

@@ -234,6 +234,22 @@ describe('[A-L1] certificates', () => {
   })
 })
 
+describe('[L2.3] what one node says for another', () => {
+  it('is no request and no release, even if it is genuine', async () => {
+    const [founder, holder, , hostile] = await start()
+    const { certificate } = await acquired(mesh, holder, 'w1')
+    const { cid, lid } = certificate.req.body
+    const raw = await openRaw(hostile, founder)
+    await raw.sendRaw({ t: 'release', m: { lid } })
+    expect(await holder.leases.acquire(wanting(mesh, 'w2'))).toMatchObject({ error: { why: 'held' } })
+    const other = requestOf({ by: 3, cid, n: 9, lid: hex(9), res: [path('elsewhere')] })
+    await raw.channel.send(takeFrame([encodeMessage({ t: 'request', m: other })]))
+    await settle()
+    expect(raw.received).toEqual([])
+    await acquired(mesh, holder, 'w3', { resources: [path('elsewhere')] })
+  })
+})
+
 describe('[A-L1] a member that floods', () => {
   it('is read at its rate and no faster, and others are served meanwhile', async () => {
     const [founder, holder, , hostile] = await start()
@@ -264,7 +280,7 @@ describe('[A-L1] a member that floods', () => {
     const request = requestOf({ by: 4, cid, n: 5, ttl: MAX_TTL_MS, res: [path('', 'subtree')] })
     await raw.channel.send(takeFrame([encodeMessage({ t: 'request', m: request })]))
     await settle()
-    expect(raw.received).toMatchObject([{ t: 'deny', m: { body: { why: 'conflict' } } }])
+    expect(raw.received).toMatchObject([{ t: 'deny', m: { why: 'conflict' } }])
     const free = requestOf({ by: 4, cid, n: 5, ttl: MAX_TTL_MS, lid: hex(9) })
     await raw.channel.send(takeFrame([encodeMessage({ t: 'request', m: free })]))
     await settle()

@@ -282,7 +282,7 @@ describe('[L2.11] opening a voter', () => {
     const answers: LeaseMessage[] = []
     voter.submit(peer(1), { t: 'request', m: requestOf({ by: 1 }, set) }, (reply) => answers.push(reply))
     await settle()
-    return answers.map((answer) => (answer.t === 'deny' ? answer.m.body.why : answer.t)).join()
+    return answers.map((answer) => (answer.t === 'deny' ? answer.m.why : answer.t)).join()
   }
 
   it('works with the journal that was prepared before the mesh was made, also when preparing was repeated', async () => {
