@@ -1,6 +1,6 @@
-import { addCounts, emptyCounts, type Counts } from './counts.ts'
+import { addCounts, emptyCounts, type Counts } from './leases/counts.ts'
 import { runSeed, tailOf } from './run-seed.ts'
-import type { Shape } from './swarm.ts'
+import type { Shape } from './leases/swarm.ts'
 
 /** What a number of schedules came to. */
 export type Tally = {

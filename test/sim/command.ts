@@ -1,10 +1,10 @@
 import { availableParallelism } from 'node:os'
 import { Command, InvalidArgumentError } from 'commander'
 import { emptyTally, type Failure, type Tally } from './batch.ts'
-import { addCounts, describeCounts, missing } from './counts.ts'
+import { addCounts, describeCounts, missing } from './leases/counts.ts'
 import { runPool } from './pool.ts'
 import { runSeed } from './run-seed.ts'
-import { drawPlan, type Shape } from './swarm.ts'
+import { drawPlan, type Shape } from './leases/swarm.ts'
 
 const SEEDS = 200
 /** Where a run starts unless told otherwise, so that two people see the same. */

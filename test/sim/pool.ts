@@ -1,5 +1,5 @@
 import { addTally, emptyTally, type Tally } from './batch.ts'
-import type { Shape } from './swarm.ts'
+import type { Shape } from './leases/swarm.ts'
 import { runInThreads } from './threads.ts'
 import type { Job } from './worker.ts'
 

@@ -1,8 +1,8 @@
-import { endWorld } from './end-phase.ts'
-import type { Counts } from './counts.ts'
-import { startFaults } from './faults.ts'
-import { drawPlan, type Plan, type Shape } from './swarm.ts'
-import { World } from './world.ts'
+import { endWorld } from './leases/end-phase.ts'
+import type { Counts } from './leases/counts.ts'
+import { startFaults } from './leases/faults.ts'
+import { drawPlan, type Plan, type Shape } from './leases/swarm.ts'
+import { World } from './leases/world.ts'
 
 export type Outcome = {
   readonly plan: Plan

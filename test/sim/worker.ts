@@ -1,6 +1,6 @@
 import { parentPort } from 'node:worker_threads'
 import { tallySeed } from './batch.ts'
-import type { Shape } from './swarm.ts'
+import type { Shape } from './leases/swarm.ts'
 
 export type Job = { readonly seed: number; readonly shape: Shape; readonly twice: boolean }
 

@@ -1,10 +1,10 @@
-import { readCbor } from '../../../protocols/cbor-read.ts'
-import { tokenNumber, type Config } from '../../../protocols/lease/messages.ts'
-import type { VoterRecord } from '../../../protocols/lease/records.ts'
-import { WAIT_OUT_MS } from '../../../protocols/lease/voter-state.ts'
-import type { JournalObserver } from '../ports/sim-journal.ts'
+import { readCbor } from '../../../../protocols/cbor-read.ts'
+import { tokenNumber, type Config } from '../../../../protocols/lease/messages.ts'
+import type { VoterRecord } from '../../../../protocols/lease/records.ts'
+import { WAIT_OUT_MS } from '../../../../protocols/lease/voter-state.ts'
+import type { JournalObserver } from '../../ports/sim-journal.ts'
 import { leavesOf, maskOf, type Mask } from '../universe.ts'
-import type { Violations } from '../violations.ts'
+import type { Violations } from '../../violations.ts'
 
 type Promised = { readonly owner: string; readonly mask: Mask; ttlMaxMs: number; deadlineMs: number }
 type Recorded<T extends VoterRecord['t']> = VoterRecord & { readonly t: T }

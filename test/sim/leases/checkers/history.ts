@@ -1,5 +1,5 @@
 import { leavesOf, type Mask } from '../universe.ts'
-import type { Violations } from '../violations.ts'
+import type { Violations } from '../../violations.ts'
 import { lineOf } from './lines.ts'
 
 /** One acquisition as an agent saw it, in true time. */

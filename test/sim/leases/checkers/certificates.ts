@@ -1,5 +1,5 @@
-import { equalBytes } from '../../../protocols/codec.ts'
-import type { Certificate, Config } from '../../../protocols/lease/messages.ts'
+import { equalBytes } from '../../../../protocols/codec.ts'
+import type { Certificate, Config } from '../../../../protocols/lease/messages.ts'
 
 /** I4, by counting. What is wrong with it, in words. */
 export function faultsOf({ req: { body: req, hash }, grants: signed }: Certificate, config: Config): string[] {

@@ -1,5 +1,5 @@
-import type { VoterChange } from '../../node/services/leases/voter-service.ts'
-import type { Prng } from './ports/prng.ts'
+import type { VoterChange } from '../../../node/services/leases/voter-service.ts'
+import type { Prng } from '../ports/prng.ts'
 import type { Process, SimHost } from './sim-host.ts'
 import type { World } from './world.ts'
 

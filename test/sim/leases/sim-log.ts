@@ -1,4 +1,4 @@
-import type { Log } from '../../node/ports/log.ts'
+import type { Log } from '../../../node/ports/log.ts'
 import type { CountName } from './counts.ts'
 import type { World } from './world.ts'
 

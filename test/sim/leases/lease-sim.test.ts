@@ -1,9 +1,9 @@
 import { availableParallelism } from 'node:os'
 import { describe, expect, it } from 'vitest'
 import { missing, VACUOUS_FROM_SCHEDULES } from './counts.ts'
-import { runPool } from './pool.ts'
+import { runPool } from '../pool.ts'
 import { REGRESSIONS } from './regressions.ts'
-import { runSeed } from './run-seed.ts'
+import { runSeed } from '../run-seed.ts'
 
 /** Elsewhere than where runs by hand begin, so that they look at more together. */
 const FIRST_SEED = 500_000

@@ -1,6 +1,6 @@
-import type { Capability } from '../../crdt/capability.ts'
-import type { MeshId, PeerId } from '../../crdt/ids.ts'
-import type { Membership, RecordedVoterSet } from '../../protocols/membership/membership.ts'
+import type { Capability } from '../../../crdt/capability.ts'
+import type { MeshId, PeerId } from '../../../crdt/ids.ts'
+import type { Membership, RecordedVoterSet } from '../../../protocols/membership/membership.ts'
 
 export const SPACE = 'ab'.repeat(32) as MeshId
 

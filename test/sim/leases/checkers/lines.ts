@@ -1,4 +1,4 @@
-import { FORCED_EPOCHS } from '../../../protocols/lease/epochs.ts'
+import { FORCED_EPOCHS } from '../../../../protocols/lease/epochs.ts'
 
 /**
  * A voter set installed by force starts a line of epochs of its own. Voters of the line before that are cut off may go

@@ -1,7 +1,7 @@
-import type { HeldLease } from '../../node/services/leases/lease-service.ts'
+import type { HeldLease } from '../../../node/services/leases/lease-service.ts'
 import type { Operation } from './checkers/history.ts'
-import type { Prng } from './ports/prng.ts'
-import type { VirtualTime } from './ports/virtual-time.ts'
+import type { Prng } from '../ports/prng.ts'
+import type { VirtualTime } from '../ports/virtual-time.ts'
 
 /** What an agent that outlives its node wrote down: enough to go on with a lease. */
 export type Note = { readonly lease: HeldLease; readonly operation: Operation; readonly owner: string }

@@ -1,7 +1,7 @@
-import type { PeerId } from '../../../crdt/ids.ts'
-import type { HeldLease, LeaseService } from '../../../node/services/leases/lease-service.ts'
+import type { PeerId } from '../../../../crdt/ids.ts'
+import type { HeldLease, LeaseService } from '../../../../node/services/leases/lease-service.ts'
 import { maskOf, type Mask } from '../universe.ts'
-import type { Violations } from '../violations.ts'
+import type { Violations } from '../../violations.ts'
 import { areComparable } from './lines.ts'
 
 /** The leases of one process, as it sees them itself. */

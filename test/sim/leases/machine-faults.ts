@@ -1,4 +1,4 @@
-import type { Prng } from './ports/prng.ts'
+import type { Prng } from '../ports/prng.ts'
 import type { SimHost } from './sim-host.ts'
 import type { World } from './world.ts'
 

@@ -1,6 +1,6 @@
-import { toHex } from '../../../protocols/codec.ts'
+import { toHex } from '../../../../protocols/codec.ts'
 import type { Answer } from '../wire.ts'
-import type { Violations } from '../violations.ts'
+import type { Violations } from '../../violations.ts'
 import type { VoterPromises } from './promises.ts'
 
 type SignedAnswer = Extract<Answer, { body: unknown }>

@@ -1,6 +1,6 @@
-import type { PeerId } from '../../crdt/ids.ts'
+import type { PeerId } from '../../../crdt/ids.ts'
 import { CAREFUL_RATE } from './machine-faults.ts'
-import type { Prng } from './ports/prng.ts'
+import type { Prng } from '../ports/prng.ts'
 import type { World } from './world.ts'
 
 const CUT_MS = { min: 500, max: 30_000 }

@@ -1,6 +1,6 @@
 import { leavesOf, type Mask } from './universe.ts'
 import { areComparable } from './checkers/lines.ts'
-import type { Violations } from './violations.ts'
+import type { Violations } from '../violations.ts'
 
 /** What agents write to: it knows nothing but the highest token that has written to each thing. */
 export class FencedStore {

@@ -1,5 +1,5 @@
-import type { AcquireRequest, HeldLease } from '../../node/services/leases/lease-service.ts'
-import type { Prng } from './ports/prng.ts'
+import type { AcquireRequest, HeldLease } from '../../../node/services/leases/lease-service.ts'
+import type { Prng } from '../ports/prng.ts'
 import type { Operation } from './checkers/history.ts'
 import type { Note } from './notebook.ts'
 import type { Process } from './sim-host.ts'

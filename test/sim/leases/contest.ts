@@ -1,4 +1,4 @@
-import type { Prng } from './ports/prng.ts'
+import type { Prng } from '../ports/prng.ts'
 import type { Process } from './sim-host.ts'
 import { hotFile } from './universe.ts'
 import type { World } from './world.ts'

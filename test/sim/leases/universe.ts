@@ -1,5 +1,5 @@
-import type { Resource } from '../../protocols/lease/messages.ts'
-import type { Prng } from './ports/prng.ts'
+import type { Resource } from '../../../protocols/lease/messages.ts'
+import type { Prng } from '../ports/prng.ts'
 
 /** A set of things that can be fought for, as bits: two resources overlap exactly when their masks share one. */
 export type Mask = number

@@ -1,7 +1,7 @@
-import { readCbor } from '../../protocols/cbor-read.ts'
-import type { Promised, SealVote } from '../../protocols/lease/ballot.ts'
-import type { LeaseMessage } from '../../protocols/lease/frame.ts'
-import type { Deny, Grant } from '../../protocols/lease/messages.ts'
+import { readCbor } from '../../../protocols/cbor-read.ts'
+import type { Promised, SealVote } from '../../../protocols/lease/ballot.ts'
+import type { LeaseMessage } from '../../../protocols/lease/frame.ts'
+import type { Deny, Grant } from '../../../protocols/lease/messages.ts'
 
 /** What a voter says, as far as anybody looks into it here. */
 export type Answer =

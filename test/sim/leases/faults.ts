@@ -1,6 +1,6 @@
 import { breakDisk, changeRate, crash, restart, rollBack, stepClock, suspend, wipe } from './machine-faults.ts'
 import { cutOneWay, partition, removeMember, resetChannels } from './mesh-faults.ts'
-import type { Prng } from './ports/prng.ts'
+import type { Prng } from '../ports/prng.ts'
 import { forceVoters, reconfigure } from './reconfigure.ts'
 import type { FaultKind } from './swarm.ts'
 import type { World } from './world.ts'

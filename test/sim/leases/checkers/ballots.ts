@@ -1,6 +1,6 @@
-import { toHex } from '../../../protocols/codec.ts'
-import type { SealVote } from '../../../protocols/lease/ballot.ts'
-import type { Violations } from '../violations.ts'
+import { toHex } from '../../../../protocols/codec.ts'
+import type { SealVote } from '../../../../protocols/lease/ballot.ts'
+import type { Violations } from '../../violations.ts'
 
 /** As much of a voter set as counting takes. */
 export type Electorate = {

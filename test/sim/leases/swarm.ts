@@ -1,8 +1,8 @@
-import { DEFAULT_TIMINGS, type LeaseTimings } from '../../protocols/lease/timings.ts'
-import { WAIT_OUT_MS } from '../../protocols/lease/voter-state.ts'
-import { Prng } from './ports/prng.ts'
-import type { DiskFaults } from './ports/sim-disk.ts'
-import type { NetworkFaults } from './ports/sim-network.ts'
+import { DEFAULT_TIMINGS, type LeaseTimings } from '../../../protocols/lease/timings.ts'
+import { WAIT_OUT_MS } from '../../../protocols/lease/voter-state.ts'
+import { Prng } from '../ports/prng.ts'
+import type { DiskFaults } from '../ports/sim-disk.ts'
+import type { NetworkFaults } from '../ports/sim-network.ts'
 
 const FAULT_KINDS = [
   'crash',

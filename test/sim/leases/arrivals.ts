@@ -1,9 +1,9 @@
-import type { PeerId } from '../../crdt/ids.ts'
-import type { Clock } from '../../node/ports/clock.ts'
-import type { FeedPosition } from '../../node/services/feeds/documents.ts'
-import { meshDoc } from '../../crdt/ids.ts'
-import type { Prng } from './ports/prng.ts'
-import type { VirtualTime } from './ports/virtual-time.ts'
+import type { PeerId } from '../../../crdt/ids.ts'
+import type { Clock } from '../../../node/ports/clock.ts'
+import type { FeedPosition } from '../../../node/services/feeds/documents.ts'
+import { meshDoc } from '../../../crdt/ids.ts'
+import type { Prng } from '../ports/prng.ts'
+import type { VirtualTime } from '../ports/virtual-time.ts'
 
 /** Stands for the replicated documents: what is written somewhere arrives everywhere after a while. */
 export class Arrivals {
