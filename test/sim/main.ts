@@ -2,7 +2,13 @@ import { argv } from 'node:process'
 
 /*
  * The simulators: of leases, or with `--replication` of feeds, synchronisation and membership. `--mutants` hands over to
- * what proves that they would notice: that patches the source as it is loaded, so nothing of it may be loaded before.
+ * what proves that they would notice.
  */
-const about = argv.includes('--replication') ? './replication' : '.'
-await import(argv.includes('--mutants') ? `${about}/mutants/main.ts` : `${about}/command.ts`)
+if (argv.includes('--mutants')) await import('./mutants/main.ts')
+else {
+  const [{ runCommand }, { simulator }] = await Promise.all([
+    import('./command.ts'),
+    argv.includes('--replication') ? import('./replication/simulator.ts') : import('./leases/simulator.ts'),
+  ])
+  await runCommand(simulator)
+}

@@ -13,3 +13,8 @@ export class Violations {
     if (this.found.length < KEPT_MAX) this.found.push(violation)
   }
 }
+
+export function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  return `${error.stack ?? error.message}${error.cause === undefined ? '' : `\nbecause ${describeError(error.cause)}`}`
+}

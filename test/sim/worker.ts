@@ -1,11 +1,12 @@
-import { parentPort } from 'node:worker_threads'
-import { tallySeed } from './batch.ts'
-import type { Shape } from './leases/swarm.ts'
+import { parentPort, workerData } from 'node:worker_threads'
+import type { Simulator } from './simulator.ts'
+import { tallySeed, type Job } from './tally.ts'
 
-export type Job = { readonly seed: number; readonly shape: Shape; readonly twice: boolean }
+/* A thread of `pool.ts`, with the module of a simulator as its data: it answers every job with a tally. */
 
 if (!parentPort) throw new Error('to be started by the pool only')
 const port = parentPort
-port.on('message', ({ seed, shape, twice }: Job) => {
-  void tallySeed(seed, shape, twice).then((tally) => port.postMessage(tally))
+const { simulator } = (await import(workerData as string)) as { readonly simulator: Simulator }
+port.on('message', (job: Job) => {
+  void tallySeed(simulator, job).then((tally) => port.postMessage(tally))
 })

@@ -1,5 +1,5 @@
-import { registerHooks } from 'node:module'
-import { LOCK_MUTANTS, type LockMutant } from './lock-mutants.ts'
+import { lockMutants } from '../sim/mutants/catalogue/locks.ts'
+import { plant } from '../sim/mutants/plant.ts'
 
 /*
  * node test/support/play-locks.ts <first seed> <seeds> [<mutant>]
@@ -7,9 +7,9 @@ import { LOCK_MUTANTS, type LockMutant } from './lock-mutants.ts'
  * wrong, then a summary, one JSON value per line.
  */
 const [first = '1', count = '1', name] = process.argv.slice(2)
-const mutant = name === undefined ? undefined : LOCK_MUTANTS[name]
+const mutant = lockMutants.find((one) => one.name === name)
 if (name !== undefined && !mutant) throw new Error(`there is no mutant "${name}"`)
-if (mutant) mutate(mutant)
+if (mutant) plant(mutant)
 const { playLocks } = await import('./lock-schedules.ts')
 
 const sum = {
@@ -32,17 +32,3 @@ for (let seed = sum.first; seed < sum.first + sum.seeds; seed++) {
   console.log(JSON.stringify({ seed, faults }))
 }
 console.log(JSON.stringify(sum))
-
-/** Replaces a piece of one source file as it is loaded; the piece must be there, once. */
-function mutate({ file, from, to }: LockMutant): void {
-  registerHooks({
-    load(url, context, nextLoad) {
-      const loaded = nextLoad(url, context)
-      if (!url.endsWith(`/${file}`)) return loaded
-      const source = typeof loaded.source === 'string' ? loaded.source : new TextDecoder().decode(loaded.source)
-      const parts = source.split(from)
-      if (parts.length !== 2) throw new Error(`${file} has ${parts.length - 1} of: ${from}`)
-      return { ...loaded, source: parts.join(to) }
-    },
-  })
-}

@@ -1,7 +1,5 @@
 import { contest } from './contest.ts'
-import { DRIFT } from './machine-faults.ts'
-import { SOUND_DISK } from '../ports/sim-disk.ts'
-import { NO_FAULTS } from '../ports/sim-network.ts'
+import { DRIFT } from '../faults.ts'
 import { changeVoters, drawVoters } from './reconfigure.ts'
 import type { SimHost } from './sim-host.ts'
 import { EVERYTHING } from './universe.ts'
@@ -21,12 +19,8 @@ const WAIT_MS_MAX = 1_000_000
  */
 export async function endWorld(world: World): Promise<void> {
   const { time, violations, plan } = world
-  world.trace?.('all faults end')
-  world.isEnding = true
-  world.healAll()
-  world.network.faults = NO_FAULTS
+  world.calm()
   for (const host of world.hosts) {
-    host.disk.faults = SOUND_DISK
     host.resume()
     host.crash(false)
     void host.start()

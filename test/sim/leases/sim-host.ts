@@ -15,10 +15,9 @@ import { SignedAnswers } from './checkers/answers.ts'
 import { VoterPromises } from './checkers/promises.ts'
 import { Notebook } from './notebook.ts'
 import { Life } from '../ports/life.ts'
-import type { Prng } from '../ports/prng.ts'
-import { SimClock } from '../ports/sim-clock.ts'
 import { SimDisk } from '../ports/sim-disk.ts'
 import { openSimJournal } from '../ports/sim-journal.ts'
+import { SimMachine } from '../sim-machine.ts'
 import { createSimLog } from './sim-log.ts'
 import { nameOfNode, withRecord, type LogRecord } from './sim-membership.ts'
 import { Violations } from '../violations.ts'
@@ -38,19 +37,14 @@ export type Process = {
 
 type VoterDeps = Omit<Parameters<typeof openLeaseVoter>[0], 'journal'>
 
-const REBOOT_MS_MAX = 60_000
-const WALL_START_MS = 1_800_000_000_000
 /** A restart sometimes finds its journal compacted: in a short run it never grows enough by itself. */
 const COMPACT_RATE = 0.2
 
-/** One machine: clocks and a disk that outlive its processes. */
-export class SimHost {
-  readonly peer: PeerId
-  readonly name: string
+/** A machine whose disk is the journal of its voter. */
+export class SimHost extends SimMachine {
+  readonly disk: SimDisk<Uint8Array[]>
   /** Whether its disk is rolled back again and again. */
   readonly isFaulty: boolean
-  readonly clock: SimClock
-  readonly disk: SimDisk<Uint8Array[]>
   readonly notes: Notebook
   readonly promises: VoterPromises
   readonly answers: SignedAnswers
@@ -58,32 +52,20 @@ export class SimHost {
   /** Changes of the voters that somebody is waiting for here. */
   changesRunning = 0
   #membership: Membership | undefined
-  #life: Life | undefined
   #boot = 0
   #copy: Uint8Array[] | undefined
   readonly #world: World
-  readonly #prng: Prng
 
   constructor(world: World, peer: PeerId, n: number) {
+    super(world, { peer, name: nameOfNode(n), prng: world.prng.fork(`host ${n}`) })
     this.#world = world
-    this.#prng = world.prng.fork(`host ${n}`)
-    this.peer = peer
-    this.name = nameOfNode(n)
+    this.disk = new SimDisk<Uint8Array[]>(() => [], world.plan.disk, this.prng.fork('disk'))
     this.isFaulty = world.plan.kind === 'rollback' && n === 0
-    this.clock = new SimClock(world.time, {
-      bootMs: this.#prng.between(0, REBOOT_MS_MAX),
-      wallMs: WALL_START_MS + this.#prng.between(-1e6, 1e6),
-    })
-    this.disk = new SimDisk<Uint8Array[]>(() => [], world.plan.disk, this.#prng.fork('disk'))
-    this.notes = new Notebook(world.time, this.#prng.fork('notes'))
+    this.notes = new Notebook(world.time, this.prng.fork('notes'))
     // Of a voter that forgets what it did nobody expects that it keeps its word: the others make up for it.
     const violations = this.isFaulty ? new Violations() : world.violations
     this.promises = new VoterPromises(this.name, () => this.clock.monoMs(), violations)
     this.answers = new SignedAnswers(this.name, this.promises, violations)
-  }
-
-  get isUp(): boolean {
-    return this.#life !== undefined
   }
 
   get isAwake(): boolean {
@@ -100,7 +82,7 @@ export class SimHost {
   async prepare(): Promise<string> {
     const life = new Life()
     const journal = this.#journal(life, this.clock.port(life))
-    return await prepareVoterJournal(journal, this.#prng)
+    return await prepareVoterJournal(journal, this.prng)
   }
 
   join(membership: Membership): void {
@@ -116,9 +98,9 @@ export class SimHost {
   }
 
   async start(): Promise<void> {
-    if (this.#life || !this.#membership) return
+    if (this.life || !this.#membership) return
     const life = new Life()
-    this.#life = life
+    this.life = life
     const world = this.#world
     const { peer } = this
     const clock = this.clock.port(life)
@@ -129,7 +111,7 @@ export class SimHost {
       crypto: world.crypto,
       signer: world.crypto.signer(peer),
       clock,
-      random: this.#prng.fork(`process ${++this.#boot}`),
+      random: this.prng.fork(`process ${++this.#boot}`),
       log: createSimLog(this.name, world),
     }
     const journal = this.#journal(life, clock)
@@ -161,45 +143,16 @@ export class SimHost {
     if (this.process === process) this.crash(false)
   }
 
-  /** The process ends at once; with `reboot` the clocks start anew. */
-  crash(reboot: boolean): void {
-    if (!this.#life) return
-    this.#world.trace?.(`${this.name} ${reboot ? 'loses power' : 'dies'}`)
-    this.#life.isAlive = false
-    this.#life = undefined
+  protected ended(): void {
     this.changesRunning = 0
-    this.clock.dropTimers()
-    if (this.clock.isSuspended) this.clock.resume()
-    if (reboot) this.clock.reboot(this.#prng.between(0, REBOOT_MS_MAX))
-    this.#world.network.leave(this.peer)
-    this.disk.crash()
-    const ended = this.process
+    const { process } = this
     this.process = undefined
-    if (ended) this.#world.ended(ended)
-  }
-
-  suspend(): void {
-    if (!this.#life || this.clock.isSuspended) return
-    this.#world.trace?.(`${this.name} falls asleep`)
-    this.clock.suspend()
-    this.#world.network.suspend(this.peer)
-  }
-
-  resume(): void {
-    if (!this.clock.isSuspended) return
-    this.#world.trace?.(`${this.name} wakes up`)
-    this.clock.resume()
-    this.#life?.touch()
-    this.#world.network.resume(this.peer)
+    if (process) this.#world.ended(process)
   }
 
   /** Whether a node that is up knows the voters of this epoch. */
   knowsEpoch(epoch: number): boolean {
     return this.process !== undefined && this.process.leases.changes.view().epoch >= epoch
-  }
-
-  touch(): void {
-    this.#life?.touch()
   }
 
   /** The voter's disk is replaced by an empty one: the next start votes under another incarnation. */
@@ -243,7 +196,7 @@ export class SimHost {
   async #openVoter(deps: VoterDeps, journal: LeaseJournal): Promise<LeaseVoter> {
     const hasHistory = this.disk.state.length > 2
     if (hasHistory) this.#world.counts.voterRestores += 1
-    if (hasHistory && this.#prng.chance(COMPACT_RATE)) await this.#compact(journal, deps)
+    if (hasHistory && this.prng.chance(COMPACT_RATE)) await this.#compact(journal, deps)
     return await openLeaseVoter({ ...deps, journal })
   }
 
@@ -255,7 +208,7 @@ export class SimHost {
         sha256: (data) => crypto.sha256(data),
         isMember: (peer) => membership().members.has(peer),
         isAdmin: (peer) => hasCapability(membership(), peer, 'admin'),
-        newIncarnation: () => createVoterIncarnation(this.#prng),
+        newIncarnation: () => createVoterIncarnation(this.prng),
       },
       await journal.replay(),
       clock.monoMs(),

@@ -1,4 +1,5 @@
 import type { Log } from '../../../node/ports/log.ts'
+import { describeError } from '../violations.ts'
 import type { CountName } from './counts.ts'
 import type { World } from './world.ts'
 
@@ -16,7 +17,7 @@ export function createSimLog(name: string, { counts, violations, trace }: World)
     trace?.(`${name} complains: ${message}`)
     const expected = EXPECTED.find(([beginning]) => message.startsWith(beginning))
     if (expected) counts[expected[1]] += 1
-    else violations.add('log', `${name}: ${message} ${'err' in fields ? describe(fields.err) : ''}`)
+    else violations.add('log', `${name}: ${message} ${'err' in fields ? describeError(fields.err) : ''}`)
   }
   return {
     debug: () => undefined,
@@ -28,5 +29,3 @@ export function createSimLog(name: string, { counts, violations, trace }: World)
     error: complaint,
   }
 }
-
-const describe = (error: unknown): string => (error instanceof Error ? (error.stack ?? error.message) : String(error))

@@ -6,6 +6,10 @@ import { packCertificate } from '../../../protocols/lease/certificate.ts'
 import type { VoterSet } from '../../../protocols/lease/config.ts'
 import type { Voter } from '../../../protocols/lease/messages.ts'
 import { pack, Signatures } from '../../../protocols/lease/signing.ts'
+import { drawRate } from '../faults.ts'
+import { Prng } from '../ports/prng.ts'
+import { createSimCrypto, simPeer } from '../ports/sim-crypto.ts'
+import { SimWorld } from '../sim-world.ts'
 import { Arrivals } from './arrivals.ts'
 import { resumeAgents, runAgent } from './agent.ts'
 import { Ballots } from './checkers/ballots.ts'
@@ -13,17 +17,13 @@ import { Beliefs } from './checkers/beliefs.ts'
 import { faultsOf } from './checkers/certificates.ts'
 import { History } from './checkers/history.ts'
 import { emptyCounts, type Counts } from './counts.ts'
-import { drawRate } from './machine-faults.ts'
+import { endWorld } from './end-phase.ts'
+import { FAULTS } from './faults.ts'
 import { FencedStore } from './fenced-store.ts'
 import { MeshLog } from './mesh-log.ts'
-import { Prng } from '../ports/prng.ts'
-import { createSimCrypto, simPeer } from '../ports/sim-crypto.ts'
-import { SimNetwork } from '../ports/sim-network.ts'
-import { VirtualTime } from '../ports/virtual-time.ts'
 import { SimHost, type Process } from './sim-host.ts'
 import { foundingMembership, SPACE } from './sim-membership.ts'
-import type { Plan } from './swarm.ts'
-import { Violations } from '../violations.ts'
+import type { FaultKind, Plan } from './swarm.ts'
 import { answersIn } from './wire.ts'
 
 /** Long enough for every first start. */
@@ -34,35 +34,25 @@ const ASKED_EVERY = 4
 const SHOWN_MS = 1000
 
 /** Nodes with production code inside, on simulated machines; everything follows from the plan's seed. */
-export class World {
-  readonly plan: Plan
-  readonly prng: Prng
-  readonly time = new VirtualTime()
+export class World extends SimWorld<Plan> {
   readonly counts: Counts = emptyCounts()
-  readonly violations = new Violations()
+  readonly asleepMsMax = 60_000
+  readonly cutMsMax = 30_000
   readonly crypto = createSimCrypto()
-  readonly network: SimNetwork
   readonly store = new FencedStore(this.violations)
   readonly history = new History()
   readonly ballots: Ballots
   readonly arrivals: Arrivals
   readonly hosts: readonly SimHost[]
   readonly removed = new Set<SimHost>()
-  /** Told of what happens, in verbose runs. */
-  trace: ((what: string) => void) | undefined
-  /** From now on nothing new is begun. */
-  isEnding = false
   #log: MeshLog | undefined
   readonly #sets: VoterSets
   readonly #beliefs: Beliefs
   readonly #processes: Process[] = []
   readonly #seen = new Map<Process, number>()
-  readonly #cuts = new Set<() => void>()
 
   constructor(plan: Plan) {
-    this.plan = plan
-    this.prng = new Prng(plan.seed)
-    this.network = new SimNetwork(this.time, this.prng.fork('network'), plan.network)
+    super(plan, new Prng(plan.seed))
     this.arrivals = new Arrivals(this.time, this.prng.fork('arrivals'), plan.agents.arrivalMs)
     this.hosts = Array.from({ length: plan.nodes }, (_, n) => new SimHost(this, simPeer(n), n))
     const observer = new Signatures({ crypto: this.crypto, signer: this.crypto.signer(simPeer(0)) })
@@ -77,6 +67,10 @@ export class World {
       const host = this.hostOf(from)
       for (const answer of answersIn(frame)) host?.answered(answer)
     }
+  }
+
+  get machines(): readonly SimHost[] {
+    return this.hosts
   }
 
   get log(): MeshLog {
@@ -137,8 +131,18 @@ export class World {
     }
   }
 
-  /** Lets go of everything: signals that were never aborted would be kept by the runtime for ever. */
-  async dispose(): Promise<void> {
+  inject(kind: FaultKind, prng: Prng): void {
+    FAULTS[kind](this, prng)
+  }
+
+  async end(): Promise<void> {
+    await endWorld(this)
+    this.history.check(this.violations)
+  }
+
+  /** Signals that were never aborted would be kept by the runtime for ever. */
+  override async close(): Promise<void> {
+    this.#count()
     for (const host of this.hosts) host.crash(false)
     for (const { leases } of this.#processes) void leases.close()
     this.#processes.length = 0
@@ -161,21 +165,6 @@ export class World {
   ended(process: Process): void {
     this.#seen.delete(process)
     this.#beliefs.forget(process)
-  }
-
-  /** Cuts links until undone; `healAll` undoes all. */
-  cut(links: readonly (readonly [PeerId, PeerId])[]): () => void {
-    for (const [from, to] of links) this.network.cut(from, to)
-    const undo = (): void => {
-      if (!this.#cuts.delete(undo)) return
-      for (const [from, to] of links) this.network.heal(from, to)
-    }
-    this.#cuts.add(undo)
-    return undo
-  }
-
-  healAll(): void {
-    for (const undo of this.#cuts) undo()
   }
 
   nameOf(peer: PeerId): string {
@@ -206,6 +195,19 @@ export class World {
   #show(certificate: Uint8Array): void {
     for (const { process } of this.hosts) {
       if (process) this.time.after(SHOWN_MS, () => process.life.isAlive && process.leases.verified(certificate))
+    }
+  }
+
+  #count(): void {
+    const { counts, store, hosts, ballots } = this
+    counts.epochsDecided = ballots.decisions
+    counts.protectedWrites = store.writes
+    counts.staleWritesRejected = store.rejected
+    for (const { promises } of hosts) {
+      counts.renewals += promises.count.renewals
+      counts.compactions += promises.count.compactions
+      counts.importConflicts += promises.count.importConflicts
+      counts.waitsEnded += promises.count.waitsEnded
     }
   }
 

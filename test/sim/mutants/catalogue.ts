@@ -1,28 +1,48 @@
+import { attemptMutants } from './catalogue/attempts.ts'
 import { claimantMutants } from './catalogue/claimant.ts'
 import { decisionMutants } from './catalogue/decisions.ts'
-import { serviceMutants } from './catalogue/services.ts'
+import { holdingMutants } from './catalogue/holding.ts'
+import { lockMutants } from './catalogue/locks.ts'
+import { replicationMutants } from './catalogue/replication.ts'
 import { statementMutants } from './catalogue/statements.ts'
 import { successionMutants } from './catalogue/succession.ts'
+import { voterChangeMutants } from './catalogue/voter-change.ts'
+import { voterServiceMutants } from './catalogue/voter-service.ts'
 import { voterStateMutants } from './catalogue/voter-state.ts'
 import { voterMutants } from './catalogue/voter.ts'
-import type { Mutant } from './mutant.ts'
+import type { Cut, Mutant } from './mutant.ts'
 
-const all: readonly Mutant[] = [
+const leaseCuts: readonly Cut[] = [
   ...voterMutants,
   ...voterStateMutants,
   ...claimantMutants,
   ...successionMutants,
   ...decisionMutants,
   ...statementMutants,
-  ...serviceMutants,
+  ...voterServiceMutants,
+  ...attemptMutants,
+  ...holdingMutants,
+  ...voterChangeMutants,
 ]
 
 /** Every guard of the lease protocol, taken out. The fast subset has one of each file for each scenario. */
-export const mutants: readonly Mutant[] = all.map((mutant, i) => ({
-  ...mutant,
-  quick: mutant.quick || isFirst(mutant, all.slice(0, i)),
+export const leaseMutants: readonly Mutant[] = leaseCuts.map((cut, i) => ({
+  ...cut,
+  play: playLeases,
+  quick: cut.quick || isFirst(cut, leaseCuts.slice(0, i)),
 }))
 
-function isFirst({ scenario, file }: Mutant, before: readonly Mutant[]): boolean {
+/** By what they are about. */
+export const catalogues = { leases: leaseMutants, replication: replicationMutants, locks: lockMutants }
+
+export const mutants: readonly Mutant[] = Object.values(catalogues).flat()
+
+function isFirst({ scenario, file }: Cut, before: readonly Cut[]): boolean {
   return scenario !== undefined && !before.some((other) => other.scenario === scenario && other.file === file)
+}
+
+async function playLeases(seed: number): Promise<readonly string[]> {
+  const { runWorld } = await import('../run-world.ts')
+  const { simulator } = await import('../leases/simulator.ts')
+  return (await runWorld(simulator.create(seed, {}))).violations
 }

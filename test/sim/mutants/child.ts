@@ -1,29 +1,29 @@
 import { writeSync } from 'node:fs'
 import { mutants } from './catalogue.ts'
+import type { Mutant } from './mutant.ts'
 import { plant } from './plant.ts'
 import { Findings } from './scenario.ts'
-import { SEEDS, type Trial } from './trial.ts'
+import { foreseen, SEEDS, seedsOf, type Trial } from './trial.ts'
 
 /*
- * One trial in a process of its own: `child.ts <mutant or -> <scenario or "seeds"> [first seed] [count]`. What it found
- * is the last line on stdout. Nothing of the production code may be loaded before the mutant is planted.
+ * One trial in a process of its own: `child.ts <mutant> <scenario or "seeds">`. What it found is the last line on stdout.
+ * Nothing of the production code may be loaded before the mutant is planted.
  */
 
-const [name = '-', by = '', firstSeed = '1', count = '1'] = process.argv.slice(2)
-
-const mutant = name === '-' ? undefined : mutants.find((one) => one.name === name)
-if (name !== '-' && !mutant) throw new Error(`there is no mutant ${name}`)
-const isLoaded = mutant ? plant(mutant) : () => true
+const [name, by = ''] = process.argv.slice(2)
+const mutant = mutants.find((one) => one.name === name)
+if (!mutant) throw new Error(`there is no mutant ${name}`)
+const isLoaded = plant(mutant)
 
 const findings = new Findings()
 const { violations } = findings
-let seeds = 0
+let seed: number | null = null
 let crash: string | null = 'never ended'
 process.once('uncaughtException', tell)
 process.once('exit', report)
 try {
-  if (by === SEEDS) await trySeeds(Number(firstSeed), Number(count))
-  else await tryScenario(by)
+  if (by === SEEDS) await trySeeds(mutant)
+  else await tryScenario()
   crash = null
 } catch (error) {
   tell(error)
@@ -35,21 +35,20 @@ function tell(error: unknown): void {
 }
 
 function report(): void {
-  const trial: Trial = { mutant: mutant?.name ?? null, by, isPlanted: isLoaded(), violations, seeds, crash }
+  const trial: Trial = { by, isPlanted: isLoaded(), violations, seed, crash }
   writeSync(1, `\n${JSON.stringify(trial)}\n`)
 }
 
-async function tryScenario(id: string): Promise<void> {
+async function tryScenario(): Promise<void> {
   const { scenarios } = await import('./scenarios.ts')
-  const scenario = scenarios.find((one) => one.id === id)
-  if (!scenario) throw new Error(`there is no scenario ${id}`)
+  const scenario = scenarios.find(({ id }) => id === by)
+  if (!scenario) throw new Error(`there is no scenario ${by}`)
   await scenario.run(findings)
 }
 
-async function trySeeds(first: number, budget: number): Promise<void> {
-  const { runSeed } = await import('../run-seed.ts')
-  while (seeds < budget && violations.length === 0) {
-    violations.push(...(await runSeed(first + seeds)).violations)
-    seeds += 1
+async function trySeeds(of: Mutant): Promise<void> {
+  for (seed of seedsOf(of)) {
+    violations.push(...(await of.play(seed)))
+    if (foreseen(of, violations).length > 0) return
   }
 }

@@ -1,4 +1,4 @@
-import { isCaught } from './run-trial.ts'
+import { foreseen, isCaught } from './trial.ts'
 import type { Verdict } from './verdict.ts'
 
 export const MUTANTS_MD = new URL('../MUTANTS.md', import.meta.url)
@@ -14,10 +14,9 @@ export function document(text: string, verdicts: readonly Verdict[]): string {
 function tableOf(verdicts: readonly Verdict[]): string {
   const rows = verdicts.map(({ mutant, trials }) => {
     const caught = trials.filter((trial) => isCaught(mutant, trial))
-    const by = caught.map(({ by, seeds }) => (seeds > 0 ? `${seeds} random` : by)).join(', ') || '**nothing**'
-    const rules = new Set(caught.flatMap(({ violations }) => violations.map(ruleOf)))
-    const shown = [...rules].filter((rule) => mutant.expects.includes(rule)).join(', ')
-    return `| ${mutant.name} | ${mutant.rule} | ${mutant.why} | ${by} | ${shown} |`
+    const by = caught.map(({ by, seed }) => (seed === null ? by : `${seed} random`)).join(', ') || '**nothing**'
+    const rules = new Set(caught.flatMap(({ violations }) => foreseen(mutant, violations)))
+    return `| ${mutant.name} | ${mutant.rule} | ${mutant.why} | ${by} | ${[...rules].join(', ')} |`
   })
   return [
     '| mutant | rule | without the guard | caught by | breaks |',
@@ -25,5 +24,3 @@ function tableOf(verdicts: readonly Verdict[]): string {
     ...rows,
   ].join('\n')
 }
-
-const ruleOf = (violation: string): string => violation.slice(1, violation.indexOf(']'))

@@ -1,6 +1,6 @@
 /**
- * One guard of the lease protocol taken out. Production code has no switch for it: the text is exchanged while the
- * module is loaded, in a process of its own.
+ * One guard of the product taken out. Production code has no switch for it: the text is exchanged while the module is
+ * loaded, in a process of its own.
  */
 export type Mutant = {
   readonly name: string
@@ -17,17 +17,22 @@ export type Mutant = {
   readonly expects: readonly string[]
   /** The directed scenario that catches it. */
   readonly scenario?: string
-  /** So many random schedules of the simulator find it. */
-  readonly seeds?: number
+  /** Random schedules of which one has to find it: so many from the first on, or these. */
+  readonly seeds?: number | readonly number[]
+  /** Plays the schedule of a seed, and answers what was violated. Nothing of the product is loaded before. */
+  readonly play: (seed: number) => Promise<readonly string[]>
   /** Part of the fast subset. */
   readonly quick: boolean
 }
 
-/** What the mutants of one file of one rule have in common is said once. */
-type Common = Pick<Mutant, 'file'> & Partial<Mutant>
-type Own = Pick<Mutant, 'name' | 'from' | 'to' | 'why'> & Partial<Mutant>
+/** All but how its schedules are played, which is the same for all of one catalogue. */
+export type Cut = Omit<Mutant, 'play'>
 
-export const mutantsOf = (common: Common, mutants: readonly Own[]): Mutant[] =>
+/** What the mutants of one file of one rule have in common is said once. */
+type Common = Pick<Cut, 'file'> & Partial<Cut>
+type Own = Pick<Cut, 'name' | 'from' | 'to' | 'why'> & Partial<Cut>
+
+export const mutantsOf = (common: Common, mutants: readonly Own[]): Cut[] =>
   mutants.map((own) => {
     const { rule = '', ...rest } = { ...common, ...own }
     return { quick: false, expects: [rule], rule, ...rest }

@@ -6,8 +6,8 @@ import type { Mutant } from './mutant.ts'
 export const ROOT = new URL('../../../', import.meta.url)
 
 /** The text of the file with the guard taken out. @throws when the guard is not there exactly once */
-export function mutated({ name, file, from, to }: Mutant, text = readFileSync(new URL(file, ROOT), 'utf8')): string {
-  const [before, after, ...more] = text.split(from)
+export function mutated({ name, file, from, to }: Mutant): string {
+  const [before, after, ...more] = readFileSync(new URL(file, ROOT), 'utf8').split(from)
   if (before === undefined || after === undefined || more.length > 0 || from === '')
     throw new Error(`mutant ${name}: what it replaces has to be in ${file} exactly once`)
   return `${before}${to}${after}`

@@ -1,6 +1,5 @@
 import type { Mutant } from './mutant.ts'
-import { isCaught, runTrial } from './run-trial.ts'
-import { SEEDS, type Trial } from './trial.ts'
+import { isCaught, runTrial, SEEDS, type Trial } from './trial.ts'
 
 /** What became of one mutant. */
 export type Verdict = {
@@ -10,12 +9,12 @@ export type Verdict = {
   readonly isKilled: boolean
 }
 
-/** Tries everything that is to catch the mutant. */
-export async function judge(mutant: Mutant, withSeeds: boolean): Promise<Verdict> {
+/** Tries everything that is to catch the mutant; without seeds only what no scenario catches is tried by them. */
+async function judge(mutant: Mutant, withSeeds: boolean): Promise<Verdict> {
   const trials: Trial[] = []
   if (mutant.scenario !== undefined) trials.push(await runTrial(mutant, mutant.scenario))
-  if (mutant.seeds !== undefined && withSeeds)
-    trials.push(await runTrial(mutant, SEEDS, { first: 1, count: mutant.seeds }))
+  if (mutant.seeds !== undefined && (withSeeds || mutant.scenario === undefined))
+    trials.push(await runTrial(mutant, SEEDS))
   return { mutant, trials, isKilled: trials.length > 0 && trials.every((trial) => isCaught(mutant, trial)) }
 }
 

@@ -53,6 +53,7 @@ export class SimNetwork {
   readonly #endpoints = new Map<PeerId, Endpoint>()
   /** `<from> <to>`: nothing gets through in this direction. */
   readonly #cuts = new Map<string, number>()
+  readonly #undo = new Set<() => void>()
   /** What is under way on a stream, per sending side. */
   readonly #underWay = new WeakMap<ChannelEnd, { readonly dueMs: number; readonly arrive: () => void }[]>()
   /** What waits for a suspended host to wake up. */
@@ -83,10 +84,10 @@ export class SimNetwork {
 
   /** The process has ended. Its peers hear of it when the host answers for it again, or a little later. */
   leave(peer: PeerId): void {
+    this.#suspended.delete(peer)
     const gone = this.#endpoints.get(peer)
     if (!gone) return
     this.#endpoints.delete(peer)
-    this.#suspended.delete(peer)
     for (const other of gone.connected) this.#disconnected(this.#endpoints.get(other), peer)
     for (const { other } of gone.channels) this.#reliably(peer, other.owner.peer, () => other.end(LOST))
   }
@@ -101,17 +102,19 @@ export class SimNetwork {
     for (const arrive of waiting) arrive()
   }
 
-  /** Cuts may overlap: each has to be healed. */
-  cut(from: PeerId, to: PeerId): void {
-    this.#cuts.set(`${from} ${to}`, (this.#cuts.get(`${from} ${to}`) ?? 0) + 1)
-    this.#reconsider(this.#endpoints.get(from), this.#endpoints.get(to))
+  /** Cuts links until undone. Cuts may overlap: each has to be undone. */
+  cut(links: readonly (readonly [from: PeerId, to: PeerId])[]): () => void {
+    for (const [from, to] of links) this.#cut(from, to, 1)
+    const undo = (): void => {
+      if (!this.#undo.delete(undo)) return
+      for (const [from, to] of links) this.#cut(from, to, -1)
+    }
+    this.#undo.add(undo)
+    return undo
   }
 
-  heal(from: PeerId, to: PeerId): void {
-    const left = (this.#cuts.get(`${from} ${to}`) ?? 0) - 1
-    if (left > 0) this.#cuts.set(`${from} ${to}`, left)
-    else this.#cuts.delete(`${from} ${to}`)
-    this.#reconsider(this.#endpoints.get(from), this.#endpoints.get(to))
+  healAll(): void {
+    for (const undo of this.#undo) undo()
   }
 
   /** Whether anything gets through from one to the other. */
@@ -238,6 +241,14 @@ export class SimNetwork {
       else if (waiting) waiting.push(arrive)
       else arrive()
     })
+  }
+
+  #cut(from: PeerId, to: PeerId, more: 1 | -1): void {
+    const link = `${from} ${to}`
+    const cuts = (this.#cuts.get(link) ?? 0) + more
+    if (cuts > 0) this.#cuts.set(link, cuts)
+    else this.#cuts.delete(link)
+    this.#reconsider(this.#endpoints.get(from), this.#endpoints.get(to))
   }
 
   #isCut(from: PeerId, to: PeerId): boolean {

@@ -1,7 +1,10 @@
+import { countsOf, type Musts } from '../counting.ts'
+
 /** Everything that is counted, in the order in which it is printed. */
 const NAMES = [
   'schedules',
   'simulatedMs',
+  'cpuMs',
   'events',
   'writes',
   'acknowledged',
@@ -80,33 +83,9 @@ const MAY_BE_MISSING: ReadonlySet<CountName> = new Set([
   'refusedNonce',
 ])
 
-/** Counted as a maximum over schedules instead of a sum. */
-const PEAKS: ReadonlySet<CountName> = new Set(['waitingMost'])
+export const MUSTS: Musts = { names: NAMES.filter((name) => !MAY_BE_MISSING.has(name)), fromSchedules: 300 }
 
-/** From so many schedules on, everything must have happened: a run without it has proved nothing about it. */
-export const VACUOUS_FROM_SCHEDULES = 300
-
-export const emptyCounts = (): Counts => Object.fromEntries(NAMES.map((name) => [name, 0])) as Counts
-
-export function addCounts(total: Counts, more: Counts): void {
-  for (const name of NAMES) total[name] = PEAKS.has(name) ? Math.max(total[name], more[name]) : total[name] + more[name]
-}
-
-/** Names of what should have happened and did not. */
-export const missing = (counts: Counts, from = VACUOUS_FROM_SCHEDULES): CountName[] =>
-  counts.schedules < from ? [] : NAMES.filter((name) => counts[name] === 0 && !MAY_BE_MISSING.has(name))
-
-/** One line each: `writes refused   1,234`. */
-export function describeCounts(counts: Counts): string {
-  const rows = NAMES.map((name): [string, number] =>
-    name === 'simulatedMs' ? ['simulated hours', counts[name] / 3_600_000] : [inWords(name), counts[name]],
-  )
-  const figures = rows.map(([, value]) => value.toLocaleString('en', { maximumFractionDigits: 1 }))
-  const width = Math.max(...figures.map((figure) => figure.length))
-  return rows.map(([label], i) => `${label.padEnd(30)} ${figures[i]?.padStart(width)}`).join('\n')
-}
-
-const inWords = (name: string): string => name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
+export const emptyCounts = (): Counts => countsOf(NAMES)
 
 /** Which count a reason for a refusal belongs to, most specific first. */
 const REASONS: readonly (readonly [RegExp, CountName])[] = [

@@ -4,8 +4,6 @@ import { equalBytes, toHex } from '../../../protocols/codec.ts'
 import type { Membership } from '../../../protocols/membership/membership.ts'
 import { resolve } from '../../../protocols/membership/resolver.ts'
 import { verifyLog } from '../../../node/services/membership/membership-service.ts'
-import { SOUND_DISK } from '../ports/sim-disk.ts'
-import { NO_FAULTS } from '../ports/sim-network.ts'
 import { checkEnd, type Agreement } from './checkers.ts'
 import type { Process, SimNode } from './sim-node.ts'
 import { SOUND_STORE } from './store.ts'
@@ -34,14 +32,10 @@ export async function endWorld(world: World): Promise<void> {
 
 function calm(world: World): void {
   const prng = world.prng.fork('end')
-  world.trace?.('all faults end')
-  world.isEnding = true
-  world.healAll()
-  world.network.faults = NO_FAULTS
+  world.calm()
   world.storeFaults = SOUND_STORE
   for (const member of world.hostile) member.stop()
   for (const node of world.nodes) {
-    node.disk.faults = SOUND_DISK
     node.resume()
     if (prng.chance(CRASH_RATE)) node.crash(true)
     void node.start()

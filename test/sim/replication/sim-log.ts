@@ -1,5 +1,6 @@
 import type { Log } from '../../../node/ports/log.ts'
 import type { PeerId } from '../../../crdt/ids.ts'
+import { describeError } from '../violations.ts'
 import type { SimNode } from './sim-node.ts'
 import type { World } from './world.ts'
 
@@ -50,13 +51,9 @@ export function simLog(world: World, node: SimNode): Log {
     }
     if (plan.store.refuseRate > 0 && DISK_TROUBLE.some((known) => message.startsWith(known))) return
     const { err, error } = fields as { err?: unknown; error?: unknown }
-    if (plan.store.refuseRate > 0 && `${describe(err)}${describe(error)}`.includes('the simulated disk refuses')) return
-    violations.add('log', `${node.name}: ${message} ${JSON.stringify(fields)} ${describe(err ?? error)}`)
+    const why = describeError(err ?? error)
+    if (plan.store.refuseRate > 0 && why.includes('the simulated disk refuses')) return
+    violations.add('log', `${node.name}: ${message} ${JSON.stringify(fields)} ${why}`)
   }
   return { debug: () => undefined, info: () => undefined, warn: warned, error: warned }
-}
-
-function describe(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  return `${error.stack ?? error.message}${error.cause === undefined ? '' : ` because ${describe(error.cause)}`}`
 }

@@ -7,9 +7,8 @@ import type { ReceiveOutcome } from '../../../node/services/feeds/feed-exchange.
 import { equalBytes } from '../../../protocols/codec.ts'
 import { parseTicket } from '../../../protocols/ticket.ts'
 import { Life } from '../ports/life.ts'
-import type { Prng } from '../ports/prng.ts'
-import { SimClock } from '../ports/sim-clock.ts'
 import { SimDisk } from '../ports/sim-disk.ts'
+import { SimMachine } from '../sim-machine.ts'
 import { countOfReason, type CountName } from './counts.ts'
 import { joinAsMember } from './member-network.ts'
 import { openServices, type NodeServices } from './services.ts'
@@ -20,41 +19,24 @@ import type { World } from './world.ts'
 /** A running process of a node. */
 export type Process = NodeServices & { readonly life: Life; readonly clock: Clock; readonly node: SimNode }
 
-const REBOOT_MS_MAX = 60_000
-const WALL_START_MS = 1_800_000_000_000
 const JOIN_MS = 30_000
 
-/** One honest machine: its clocks, its disk and its key outlive its processes. */
-export class SimNode {
-  readonly peer: PeerId
-  readonly name: string
-  readonly clock: SimClock
+/** One honest machine; its key, too, outlives its processes. */
+export class SimNode extends SimMachine {
   readonly disk: SimDisk<StoreState>
   process: Process | undefined
   isMember = false
   /** Its disk is gone, and its key with it: it never comes back. */
   isLost = false
-  #life: Life | undefined
   #starts = 0
   #issued = 0
   #applied = 0
   readonly #world: World
-  readonly #prng: Prng
 
   constructor(world: World, peer: PeerId, n: number) {
+    super(world, { peer, name: `node ${n}`, prng: world.prng.fork(`node ${n}`) })
     this.#world = world
-    this.#prng = world.prng.fork(`node ${n}`)
-    this.peer = peer
-    this.name = `node ${n}`
-    this.clock = new SimClock(world.time, {
-      bootMs: this.#prng.between(0, REBOOT_MS_MAX),
-      wallMs: WALL_START_MS + this.#prng.between(-1e6, 1e6),
-    })
-    this.disk = new SimDisk<StoreState>(emptyStore, world.plan.disk, this.#prng.fork('disk'))
-  }
-
-  get isUp(): boolean {
-    return this.#life !== undefined
+    this.disk = new SimDisk<StoreState>(emptyStore, world.plan.disk, this.prng.fork('disk'))
   }
 
   nameOf(peer: PeerId): string {
@@ -82,7 +64,7 @@ export class SimNode {
   async join(ticketText: string): Promise<'joined' | 'try again' | 'of no use' | 'never'> {
     const world = this.#world
     const life = new Life()
-    this.#life = life
+    this.life = life
     const means = this.#means(life)
     const { crypto, signer, clock, log } = means
     const ticket = parseTicket(crypto, ticketText, clock.wallMs())
@@ -106,10 +88,10 @@ export class SimNode {
   }
 
   async start(): Promise<void> {
-    if (this.#life || !this.isMember || this.isLost) return
+    if (this.life || !this.isMember || this.isLost) return
     const world = this.#world
     const life = new Life()
-    this.#life = life
+    this.life = life
     this.#starts += 1
     try {
       const means = this.#means(life)
@@ -127,18 +109,17 @@ export class SimNode {
     }
   }
 
-  /** The process ends at once; with `reboot` the clocks start anew. */
-  crash(reboot: boolean): void {
-    if (!this.#life) return
-    this.#life.isAlive = false
-    this.#life = undefined
-    this.process = undefined
+  /** What was under way to a machine that sleeps still comes to its end: whoever sent it hears of that. */
+  override crash(reboot: boolean): void {
+    if (!this.life) return
+    this.life.isAlive = false
     this.clock.dropTimers()
-    // It may have been suspended before it had anything to do with the network.
     this.resume()
-    if (reboot) this.clock.reboot(this.#prng.between(0, REBOOT_MS_MAX))
-    this.#world.network.leave(this.peer)
-    this.disk.crash()
+    super.crash(reboot)
+  }
+
+  protected ended(): void {
+    this.process = undefined
     if (this.#issued > this.#applied) this.#world.counts.crashesWithUnsynced += 1
     this.#issued = this.#applied
   }
@@ -150,18 +131,6 @@ export class SimNode {
     this.process = undefined
     await process.stop()
     this.crash(false)
-  }
-
-  suspend(): void {
-    if (!this.#life || this.clock.isSuspended) return
-    this.clock.suspend()
-    this.#world.network.suspend(this.peer)
-  }
-
-  resume(): void {
-    if (!this.clock.isSuspended) return
-    this.clock.resume()
-    this.#world.network.resume(this.peer)
   }
 
   lose(): void {
@@ -176,7 +145,7 @@ export class SimNode {
     const port = this.clock.port(life)
     // Whole milliseconds, as real wall clocks tell them.
     const clock: Clock = { ...port, wallMs: () => Math.floor(port.wallMs()) }
-    const prng = this.#prng.fork(`process ${this.#starts}`)
+    const prng = this.prng.fork(`process ${this.#starts}`)
     const observer = {
       durable: (envelopes: Parameters<typeof world.ledger.durable>[1]) => world.ledger.durable(this, envelopes),
       snapshot: (what: 'saved' | 'loaded') =>

@@ -2,17 +2,17 @@ import type { Capability } from '../../../crdt/capability.ts'
 import type { PeerId } from '../../../crdt/ids.ts'
 import { Prng } from '../ports/prng.ts'
 import { simPeer } from '../ports/sim-crypto.ts'
-import { SimNetwork } from '../ports/sim-network.ts'
-import { VirtualTime } from '../ports/virtual-time.ts'
-import { Violations } from '../violations.ts'
+import { drawRate } from '../faults.ts'
+import { SimWorld } from '../sim-world.ts'
 import { emptyCounts, type Counts } from './counts.ts'
 import { Edits } from './edits.ts'
 import { SYNC_PROTOCOL } from '../../../protocols/sync.ts'
-import { drawRate } from './faults.ts'
+import { endWorld } from './end-phase.ts'
+import { FAULTS } from './faults.ts'
 import { Hostile } from './hostile.ts'
 import { createSimKeys } from './keys.ts'
 import { Ledger } from './ledger.ts'
-import type { Plan } from './plan.ts'
+import type { FaultPauses, Plan } from './plan.ts'
 import { ALL, SimNode, type Process } from './sim-node.ts'
 import { SOUND_STORE, type StoreFaults } from './store.ts'
 import { runWriter } from './writer.ts'
@@ -29,14 +29,11 @@ const INVITE_AGAIN_MS = { min: 500, max: 4000 }
 const MEMBER: readonly Capability[] = ['gateway', 'control', 'run', 'store']
 
 /** A mesh with production code inside, on simulated machines; everything follows from the plan's seed. */
-export class World {
-  readonly plan: Plan
-  readonly prng: Prng
-  readonly time = new VirtualTime()
+export class World extends SimWorld<Plan> {
   readonly counts: Counts = emptyCounts()
-  readonly violations = new Violations()
+  readonly asleepMsMax = 40_000
+  readonly cutMsMax = 20_000
   readonly crypto = createSimKeys()
-  readonly network: SimNetwork
   readonly ledger: Ledger
   readonly edits = new Edits(this.counts)
   readonly nodes: SimNode[] = []
@@ -46,23 +43,28 @@ export class World {
   /** Whom an admin has really removed, or tried to. */
   readonly removals = new Set<PeerId>()
   storeFaults: StoreFaults = SOUND_STORE
-  /** Told of what happens, in verbose runs. */
-  trace: ((what: string) => void) | undefined
-  /** From now on nothing new is begun. */
-  isEnding = false
   readonly #names = new Map<PeerId, string>()
-  readonly #cuts = new Set<() => void>()
   readonly #removedAtMs = new Map<PeerId, number>()
   readonly #restarts: Prng
 
   constructor(plan: Plan) {
-    this.plan = plan
-    this.prng = new Prng(plan.seed).fork('replication')
+    super(plan, new Prng(plan.seed).fork('replication'))
     this.#restarts = this.prng.fork('restarts')
-    this.network = new SimNetwork(this.time, this.prng.fork('network'), plan.network)
     // Joining is a dialogue on one channel, and makes no sense without its order.
     this.network.isStream = (protocol) => protocol !== SYNC_PROTOCOL || plan.streams
     this.ledger = new Ledger(this.violations, this.counts, (peer) => this.isHonest(peer))
+  }
+
+  get machines(): readonly SimNode[] {
+    return this.nodes
+  }
+
+  override get peers(): readonly PeerId[] {
+    return [...this.nodes, ...this.hostile].map(({ peer }) => peer)
+  }
+
+  override get hash(): string {
+    return `${super.hash}/${this.ledger.hash}`
   }
 
   isHonest(peer: PeerId): boolean {
@@ -83,6 +85,14 @@ export class World {
     this.storeFaults = plan.store
     for (let n = 1; n < plan.nodes; n++) this.admit(this.addNode())
     for (const temper of plan.hostile) this.#addHostile(temper)
+  }
+
+  inject(kind: keyof FaultPauses, prng: Prng): void {
+    FAULTS[kind](this, prng)
+  }
+
+  async end(): Promise<void> {
+    await endWorld(this)
   }
 
   addNode(): SimNode {
@@ -154,21 +164,6 @@ export class World {
       this.counts.restarts += 1
       void node.start()
     })
-  }
-
-  /** Cuts links until undone; `healAll` undoes all. */
-  cut(links: readonly (readonly [PeerId, PeerId])[]): () => void {
-    for (const [from, to] of links) this.network.cut(from, to)
-    const undo = (): void => {
-      if (!this.#cuts.delete(undo)) return
-      for (const [from, to] of links) this.network.heal(from, to)
-    }
-    this.#cuts.add(undo)
-    return undo
-  }
-
-  healAll(): void {
-    for (const undo of this.#cuts) undo()
   }
 
   #addHostile(temper: Plan['hostile'][number]): void {

@@ -1,27 +1,12 @@
-import type { Plan } from '../plan.ts'
+import type { Plan } from '../../replication/plan.ts'
+import type { Cut, Mutant } from '../mutant.ts'
 
-/** A guard of replication that is taken out of the source text when it is loaded, in a process of its own. */
-export type Mutant = {
-  readonly name: string
-  /** The rule that the guard enforces, as SPEC.md numbers it. */
-  readonly rule: string
-  /** From the root of the repository. */
-  readonly file: string
-  /** Occurs exactly once in the file, so that a change of the code cannot disarm the mutant in silence. */
-  readonly from: string
-  readonly to: string
-  /** What goes wrong without the guard. */
-  readonly why: string
-  /** Rules whose violation shows that the mutant was caught, and not that something else broke. */
-  readonly expects: readonly string[]
-  /** Schedules that find it; more than one only where each finds it with luck. */
-  readonly seeds: readonly number[]
-  /** The attack that a brazen member carries out in them, beside what the seed says. */
+/** Its seeds may be helped, as an attack or a fault is rare. */
+type ReplicationCut = Cut & {
+  /** The attack that a brazen member carries out, beside what the seed says. */
   readonly attack?: string
-  /** What makes it more likely in them. */
+  /** What makes it more likely. */
   readonly tune?: (plan: Plan) => Plan
-  /** Part of the fast subset. */
-  readonly quick: boolean
 }
 
 /** Admins who remove and admit on both sides of partitions. */
@@ -42,7 +27,7 @@ const CHECK = 'protocols/feed/check.ts'
 const INSPECT = 'protocols/feed/inspect.ts'
 const INTAKE = 'node/services/feeds/intake.ts'
 
-export const mutants: readonly Mutant[] = [
+const cuts: readonly ReplicationCut[] = [
   {
     name: 'signatures of envelopes are not checked',
     rule: 'M11',
@@ -302,3 +287,18 @@ export const mutants: readonly Mutant[] = [
     quick: false,
   },
 ]
+
+export const replicationMutants: readonly Mutant[] = cuts.map(({ attack, tune = (plan) => plan, ...cut }) => ({
+  ...cut,
+  play: (seed) =>
+    playReplication(seed, (plan) =>
+      attack === undefined ? tune(plan) : { ...tune(plan), hostile: ['brazen'], focus: [attack] },
+    ),
+}))
+
+async function playReplication(seed: number, tune: (plan: Plan) => Plan): Promise<readonly string[]> {
+  const { runWorld } = await import('../../run-world.ts')
+  const { drawPlan } = await import('../../replication/plan.ts')
+  const { World } = await import('../../replication/world.ts')
+  return (await runWorld(new World(tune(drawPlan(seed))))).violations
+}
