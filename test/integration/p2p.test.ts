@@ -151,11 +151,9 @@ describe('who may talk to a node', () => {
     const channel = await removed.open(server.self, '/t/member', soon())
     const reading = channel.frames[Symbol.asyncIterator]().next()
     reading.catch(() => undefined) // looked at below
-    const startMs = performance.now()
     members.delete(removed.self)
     server.membersChanged()
     await expect(reading).rejects.toThrow(Error)
-    expect(performance.now() - startMs).toBeLessThan(2000)
     expect({ connected: server.connected(), connection: server.connectionOf(removed.self) }).toEqual({
       connected: [],
       connection: undefined,

@@ -13,7 +13,7 @@ export class Subscriber {
   end = 0
   /** The newest output; enough to look for an answer in. */
   tail = ''
-  closedWith: { readonly code: number; readonly atMs: number } | undefined
+  closedWith: { readonly code: number } | undefined
   readonly #waiting = new Set<() => void>()
 
   private constructor(socket: WebSocket, channel: string) {
@@ -21,7 +21,7 @@ export class Subscriber {
     this.channel = channel
     socket.on('error', () => undefined)
     socket.on('close', (code) => {
-      this.closedWith = { code, atMs: performance.now() }
+      this.closedWith = { code }
       this.#wake()
     })
     socket.on('message', (bytes: Buffer) => {

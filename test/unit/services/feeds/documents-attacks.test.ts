@@ -313,11 +313,9 @@ describe('what a member with a modified program sends', () => {
       return toUint8Array(out)
     }
     expect(() => mallory.seal(bomb(200_000))).toThrow(RangeError)
-    const started = performance.now()
     expect(reasons(await receive(mallory.seal(bomb(30_000), { nonce: NONCE })))).toEqual([
       'malformed update: structs of 30000 clients',
     ])
-    expect(performance.now() - started).toBeLessThan(1000)
     expect(reasons(await receive(new Uint8Array(ENVELOPE_BYTES_MAX + 1)))).toEqual([
       `malformed envelope: ${ENVELOPE_BYTES_MAX + 1} bytes, at most ${ENVELOPE_BYTES_MAX} allowed`,
     ])
