@@ -48,8 +48,9 @@ export type ProvisionalLocks = {
   certify(claim: Claim, granted: { lease: HeldLease; targets: Claim['targets'] }): Promise<Result<readonly FileLock[]>>
   /** Ends it without a notice. Nothing to do when it has ended. */
   withdraw(claim: Claim): Promise<FeedPosition>
-  /** Gives one of its paths back. */
+  /** Gives one of its paths back. For a claim that is `held`. */
   dropPath(claim: Claim, entry: string): Promise<FeedPosition>
+  /** For a claim that is `held`; never shorter than it was. */
   extend(claim: Claim, untilMs: number): Promise<Result<FeedPosition>>
   /** Gives way, with a durable notice. Nothing happens to a claim that does not stand. */
   yieldTo(claim: Claim, conflict: LockConflict): void
@@ -150,7 +151,7 @@ class Provisional implements ProvisionalLocks {
       if (!put?.ok) {
         claim.state = before
         await leases.release(lease.leaseId)
-        if (before === 'held') this.#armExpiry(claim)
+        this.#armExpiry(claim)
         this.review()
       }
     }
@@ -169,14 +170,13 @@ class Provisional implements ProvisionalLocks {
 
   async dropPath(claim: Claim, entry: string): Promise<FeedPosition> {
     const rest = claim.targets.filter((target) => target.entry !== entry)
-    if (rest.length === 0 || !stands(claim)) return await this.withdraw(claim)
+    if (rest.length === 0) return await this.withdraw(claim)
     claim.targets = rest
     return await this.#deps.live.drop([entry])
   }
 
   async extend(claim: Claim, untilMs: number): Promise<Result<FeedPosition>> {
     claim.terms = { ...claim.terms, untilMs }
-    this.#armExpiry(claim)
     return await this.#deps.live.put(entriesOf(claim))
   }
 
@@ -220,13 +220,15 @@ class Provisional implements ProvisionalLocks {
 
   /** The notice is durable before the lock is seen to be gone; a disk that refuses does not keep the lock. */
   async #tellLoss(claim: Claim, conflict: LockConflict, isFirst: boolean): Promise<void> {
+    // What stays open becomes a notice at the next start.
+    if (this.#isStopped) return
     const { notices, live, clock, log } = this.#deps
     const ended = new Date(clock.wallMs()).toISOString()
     const { instanceId: instance, leaseId: lease, ...rest } = conflict
     const notice = { ...noticeOf(claim), state: 'yield', ended, conflict: { instance, lease, ...rest } } as const
     const told = await notices.put(claim.terms.projectId, notice)
     if (isFirst) await live.drop(entryIds(claim))
-    if (told.ok || this.#isStopped) return
+    if (told.ok) return
     log.warn({ claim: claim.id, code: told.error.code }, 'the notice of a lost lock could not be written')
     clock.after(NOTICE_RETRY_MS, () => this.#own(this.#tellLoss(claim, conflict, false), claim))
   }

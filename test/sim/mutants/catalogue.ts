@@ -4,6 +4,7 @@ import { decisionMutants } from './catalogue/decisions.ts'
 import { holdingMutants } from './catalogue/holding.ts'
 import { lockMutants } from './catalogue/locks.ts'
 import { replicationMutants } from './catalogue/replication.ts'
+import { lockClaimMutants } from './catalogue/lock-claims.ts'
 import { statementMutants } from './catalogue/statements.ts'
 import { successionMutants } from './catalogue/succession.ts'
 import { voterChangeMutants } from './catalogue/voter-change.ts'
@@ -23,6 +24,7 @@ const leaseCuts: readonly Cut[] = [
   ...attemptMutants,
   ...holdingMutants,
   ...voterChangeMutants,
+  ...lockClaimMutants,
 ]
 
 /** Every guard of the lease protocol, taken out. The fast subset has one of each file for each scenario. */

@@ -2,6 +2,7 @@ import type { Scenario } from './scenario.ts'
 import { claimantScenarios } from './scenarios/claimant.ts'
 import { decisionScenarios } from './scenarios/decisions.ts'
 import { membershipScenarios } from './scenarios/membership.ts'
+import { lockClaimScenarios } from './scenarios/lock-claims.ts'
 import { serviceScenarios } from './scenarios/services.ts'
 import { statementScenarios } from './scenarios/statements.ts'
 import { successionScenarios } from './scenarios/succession.ts'
@@ -21,4 +22,5 @@ export const scenarios: readonly Scenario[] = [
   ...voterChangeScenarios,
   ...wireScenarios,
   ...membershipScenarios,
+  ...lockClaimScenarios,
 ]
