@@ -33,8 +33,8 @@ async function resumeLease(deps: ResumingDeps, locks: readonly KeptLock[]): Prom
     const put = await deps.live.put(locks)
     if (put.ok) return deps.boards.lookAgain()
   }
-  if (fate !== 'over') await tellLoss(deps, locks)
-  deps.kept.settle(locks)
+  // What could not be told is kept, and told after the next start.
+  if (fate === 'over' || (await isLossTold(deps, locks))) deps.kept.settle(locks)
 }
 
 async function askVoters({ clock, leases, hasEnded }: ResumingDeps, locks: readonly KeptLock[]): Promise<Fate> {
@@ -49,9 +49,9 @@ async function askVoters({ clock, leases, hasEnded }: ResumingDeps, locks: reado
   return (await leases.resume(certificate, untilMs)) ? 'resumed' : 'lost'
 }
 
-async function tellLoss({ clock, leases, notices, log }: ResumingDeps, locks: readonly KeptLock[]): Promise<void> {
+async function isLossTold({ clock, leases, notices, log }: ResumingDeps, locks: readonly KeptLock[]): Promise<boolean> {
   const [first] = locks
-  if (!first) return
+  if (!first) return true
   const { claim } = first
   const { lease, instance, lockedAt, project } = first.record
   await leases.release(lease)
@@ -64,4 +64,5 @@ async function tellLoss({ clock, leases, notices, log }: ResumingDeps, locks: re
     ended: new Date(clock.wallMs()).toISOString(),
   })
   if (!told.ok) log.warn({ lease, code: told.error.code }, 'the notice of a lost lock could not be written')
+  return told.ok
 }

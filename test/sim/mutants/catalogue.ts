@@ -5,6 +5,7 @@ import { holdingMutants } from './catalogue/holding.ts'
 import { lockMutants } from './catalogue/locks.ts'
 import { replicationMutants } from './catalogue/replication.ts'
 import { lockClaimMutants } from './catalogue/lock-claims.ts'
+import { lockResumingMutants } from './catalogue/lock-resuming.ts'
 import { statementMutants } from './catalogue/statements.ts'
 import { successionMutants } from './catalogue/succession.ts'
 import { voterChangeMutants } from './catalogue/voter-change.ts'
@@ -25,6 +26,7 @@ const leaseCuts: readonly Cut[] = [
   ...holdingMutants,
   ...voterChangeMutants,
   ...lockClaimMutants,
+  ...lockResumingMutants,
 ]
 
 /** Every guard of the lease protocol, taken out. The fast subset has one of each file for each scenario. */

@@ -3,6 +3,7 @@ import { claimantScenarios } from './scenarios/claimant.ts'
 import { decisionScenarios } from './scenarios/decisions.ts'
 import { membershipScenarios } from './scenarios/membership.ts'
 import { lockClaimScenarios } from './scenarios/lock-claims.ts'
+import { lockResumingScenarios } from './scenarios/lock-resuming.ts'
 import { serviceScenarios } from './scenarios/services.ts'
 import { statementScenarios } from './scenarios/statements.ts'
 import { successionScenarios } from './scenarios/succession.ts'
@@ -23,4 +24,5 @@ export const scenarios: readonly Scenario[] = [
   ...wireScenarios,
   ...membershipScenarios,
   ...lockClaimScenarios,
+  ...lockResumingScenarios,
 ]
