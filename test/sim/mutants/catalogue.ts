@@ -10,6 +10,7 @@ import { statementMutants } from './catalogue/statements.ts'
 import { successionMutants } from './catalogue/succession.ts'
 import { voterChangeMutants } from './catalogue/voter-change.ts'
 import { voterServiceMutants } from './catalogue/voter-service.ts'
+import { taskClaimMutants } from './catalogue/task-claims.ts'
 import { voterStateMutants } from './catalogue/voter-state.ts'
 import { voterMutants } from './catalogue/voter.ts'
 import type { Cut, Mutant } from './mutant.ts'
@@ -27,6 +28,7 @@ const leaseCuts: readonly Cut[] = [
   ...voterChangeMutants,
   ...lockClaimMutants,
   ...lockResumingMutants,
+  ...taskClaimMutants,
 ]
 
 /** Every guard of the lease protocol, taken out. The fast subset has one of each file for each scenario. */

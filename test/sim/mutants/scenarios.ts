@@ -7,6 +7,7 @@ import { lockResumingScenarios } from './scenarios/lock-resuming.ts'
 import { serviceScenarios } from './scenarios/services.ts'
 import { statementScenarios } from './scenarios/statements.ts'
 import { successionScenarios } from './scenarios/succession.ts'
+import { taskClaimScenarios } from './scenarios/task-claims.ts'
 import { voterChangeScenarios } from './scenarios/voters-change.ts'
 import { voterMemoryScenarios } from './scenarios/voter-memory.ts'
 import { wireScenarios } from './scenarios/wire.ts'
@@ -25,4 +26,5 @@ export const scenarios: readonly Scenario[] = [
   ...membershipScenarios,
   ...lockClaimScenarios,
   ...lockResumingScenarios,
+  ...taskClaimScenarios,
 ]
