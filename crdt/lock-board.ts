@@ -4,6 +4,7 @@ import { isProvisional } from './lock-record.ts'
 import type * as Y from 'yjs'
 import type { DomainEvent } from './domain-event.ts'
 import type { PeerId } from './ids.ts'
+import type { ReadLock } from './live-document.ts'
 import type { LockRecord } from './lock-record.ts'
 import type { FileLock } from './lock.ts'
 
@@ -12,7 +13,7 @@ export type LockTransition = { readonly before: FileLock | undefined; readonly a
 export type LockBoardRules = {
   /**
    * Does the record make sense, and was the lock, if it is no provisional one, granted to this node by the voters?
-   * Asked once per record.
+   * Asked once per record, and again after `reverify`.
    */
   readonly verify: (node: PeerId, record: LockRecord, certificate: Uint8Array | undefined) => boolean
   /** Is it still in force, as far as this node knows? When the answer changes, `refresh`. */
@@ -26,8 +27,8 @@ export type HeldLock = { readonly node: PeerId; readonly id: string; readonly re
 export class LockBoard {
   readonly #rules: LockBoardRules
   readonly #reader = new LockReader()
-  readonly #verified = new WeakMap<LockRecord, boolean>()
-  readonly #peers = new Map<PeerId, { generation: number; locks: ReadonlyMap<string, LockRecord> }>()
+  #verified = new WeakMap<LockRecord, boolean>()
+  readonly #peers = new Map<PeerId, { generation: number; locks: ReadonlyMap<string, ReadLock> }>()
   #active: readonly HeldLock[] = []
   /** By extent. */
   #shown = new Map<string, HeldLock>()
@@ -39,13 +40,13 @@ export class LockBoard {
   /** Takes in what the document says now. An older generation than the one known, or a half-filled one, is ignored. */
   sync(node: PeerId, generation: number, doc: Y.Doc): LockTransition[] {
     if (!isReady(doc) || generation < (this.#peers.get(node)?.generation ?? 0)) return []
-    const locks = new Map<string, LockRecord>()
-    for (const [id, { record, certificate }] of this.#reader.read(doc)) {
-      const isValid = this.#verified.get(record) ?? this.#rules.verify(node, record, certificate)
-      if (isValid) this.#verified.set(record, true)
-      if (isValid) locks.set(id, record)
-    }
-    this.#peers.set(node, { generation, locks })
+    this.#peers.set(node, { generation, locks: this.#reader.read(doc) })
+    return this.refresh()
+  }
+
+  /** Looks again at locks that nothing proved: the voters that granted them may be known by now. */
+  reverify(): LockTransition[] {
+    this.#verified = new WeakMap()
     return this.refresh()
   }
 
@@ -53,7 +54,10 @@ export class LockBoard {
   refresh(): LockTransition[] {
     const active: HeldLock[] = []
     for (const [node, { locks }] of this.#peers) {
-      for (const [id, record] of locks) if (this.#rules.isLive(node, record)) active.push({ node, id, record })
+      for (const [id, lock] of locks) {
+        const { record } = lock
+        if (this.#isValid(node, lock) && this.#rules.isLive(node, record)) active.push({ node, id, record })
+      }
     }
     const shown = new Map<string, HeldLock>()
     for (const lock of active) {
@@ -67,7 +71,6 @@ export class LockBoard {
     return [...new Set([...before.keys(), ...shown.keys()])]
       .filter((key) => before.get(key)?.record !== shown.get(key)?.record)
       .map((key) => ({ before: viewOf(before.get(key)), after: viewOf(shown.get(key)) }))
-      .filter(({ before: was, after: is }) => JSON.stringify(was) !== JSON.stringify(is))
   }
 
   get(extent: string): HeldLock | undefined {
@@ -84,6 +87,12 @@ export class LockBoard {
   /** Everything in force, also what is not shown because it has not settled or another on its path is better. */
   active(): readonly HeldLock[] {
     return this.#active
+  }
+
+  #isValid(node: PeerId, { record, certificate }: ReadLock): boolean {
+    const isValid = this.#verified.get(record) ?? this.#rules.verify(node, record, certificate)
+    this.#verified.set(record, isValid)
+    return isValid
   }
 }
 

@@ -22,8 +22,8 @@ import { createRecordedLog } from './log.ts'
  */
 
 const PROJECT = ProjectId.parse('00000000-0000-4000-8000-000000000001')
-const SELF = identity(1).peer
-const OTHER = identity(2).peer
+export const SELF = identity(1).peer
+export const OTHER = identity(2).peer
 const position: FeedPosition = { doc: projectDoc(PROJECT), author: SELF, seq: 1 }
 
 /** Answers when the gate opens, or refuses as long as it is told to. */
@@ -130,15 +130,15 @@ export const termsOf = (instance: string): LockTerms => ({
   lockedAtMs: 1_800_000_000_000,
   untilMs: 1_800_000_600_000,
 })
-type Hold = { readonly token: number | null; readonly hlc: Hlc }
+type Hold = { readonly token: number | null; readonly hlc: Hlc; readonly instance: string; readonly tokenId: string }
 
-function rivalRecord(path: string, { token = null, hlc = { ms: 1, n: 0 } }: Partial<Hold>) {
+export function rivalRecord(path: string, { token = null, hlc = { ms: 1, n: 0 }, ...owner }: Partial<Hold>) {
   const shared = {
     lease: 'e'.repeat(32),
     project: PROJECT,
     ...target(path),
-    instance: InstanceId.parse('rival'),
-    tokenId: 'r',
+    instance: InstanceId.parse(owner.instance ?? 'rival'),
+    tokenId: owner.tokenId ?? 'r',
     reason: null,
     lockedAt: '2026-01-01T00:00:00.000Z',
     expiresAt: '2036-01-01T00:00:00.000Z',

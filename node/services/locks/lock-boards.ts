@@ -22,8 +22,8 @@ export type LockBoards = {
   stop(): void
   /** Takes in what one live document says by now. */
   catchUp(doc: DocId): Promise<void>
-  /** Looks again at everything whose state depends on more than the documents: members, and the time. */
-  refresh(): void
+  /** Looks again at everything that members and voters decide: both may have changed. */
+  reverify(): void
   /** Looks again at who is live: leases of this node have come back. */
   lookAgain(): void
   /** Called after every look at the documents, whether or not it changed what is shown. */
@@ -62,7 +62,7 @@ class Boards implements LockBoards {
 
   constructor(deps: LockBoardsDeps) {
     this.#deps = deps
-    this.#watch = createClaimWatch({ ...deps, onFlip: () => this.refresh() })
+    this.#watch = createClaimWatch({ ...deps, onFlip: () => this.#refresh() })
     this.board = new LockBoard({
       verify: (node, record, certificate) => isSpelled(record) && this.#isGranted(node, record, certificate),
       isLive: (node, record) => this.#isLive(node, record),
@@ -105,8 +105,8 @@ class Boards implements LockBoards {
     this.#tell(this.#deps.documents.readOpen(doc, (state) => this.board.sync(peer, generation, state)))
   }
 
-  refresh(): void {
-    this.#tell(this.board.refresh())
+  reverify(): void {
+    this.#tell(this.board.reverify())
   }
 
   lookAgain(): void {
@@ -120,6 +120,10 @@ class Boards implements LockBoards {
   remainingMs(record: LockRecord): number {
     if (!isProvisional(record)) return this.#watch.remainingMs(record.lease)
     return Math.max(0, Date.parse(record.expiresAt) - this.#deps.clock.wallMs())
+  }
+
+  #refresh(): void {
+    this.#tell(this.board.refresh())
   }
 
   #isGranted(node: PeerId, record: LockRecord, certificate: Uint8Array | undefined): boolean {
@@ -147,7 +151,7 @@ class Boards implements LockBoards {
     const ends = this.board.active().flatMap(({ record }) => (isProvisional(record) ? [this.remainingMs(record)] : []))
     if (ends.length === 0) return
     const nextMs = Math.min(EXPIRY_LOOK_MAX_MS, ...ends)
-    this.#cancelExpiry = this.#deps.clock.after(Math.ceil(nextMs), () => this.refresh())
+    this.#cancelExpiry = this.#deps.clock.after(Math.ceil(nextMs), () => this.#refresh())
   }
 }
 

@@ -105,7 +105,7 @@ const followLeases = ({ leases, log }: LockDeps, ending: LockEnding): (() => voi
 /** A member that is gone holds nothing; one that is heard again may be the voter that was missing. */
 const followMembers = ({ events, boards, presence }: LockDeps, onReturn: () => void): (() => void)[] => [
   events.subscribe(({ type }) => {
-    if (type === 'members.changed') boards.refresh()
+    if (type === 'members.changed') boards.reverify()
   }),
   presence.onChange((peer) => {
     if (presence.state(peer) === 'online') onReturn()

@@ -6,6 +6,7 @@ import { lockMutants } from './catalogue/locks.ts'
 import { replicationMutants } from './catalogue/replication.ts'
 import { lockClaimMutants } from './catalogue/lock-claims.ts'
 import { lockResumingMutants } from './catalogue/lock-resuming.ts'
+import { lockMutants } from './catalogue/locks.ts'
 import { statementMutants } from './catalogue/statements.ts'
 import { successionMutants } from './catalogue/succession.ts'
 import { voterChangeMutants } from './catalogue/voter-change.ts'
@@ -28,6 +29,7 @@ const leaseCuts: readonly Cut[] = [
   ...voterChangeMutants,
   ...lockClaimMutants,
   ...lockResumingMutants,
+  ...lockMutants,
   ...taskClaimMutants,
 ]
 

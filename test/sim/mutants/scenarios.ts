@@ -1,6 +1,7 @@
 import type { Scenario } from './scenario.ts'
 import { claimantScenarios } from './scenarios/claimant.ts'
 import { decisionScenarios } from './scenarios/decisions.ts'
+import { lockScenarios } from './scenarios/locks.ts'
 import { membershipScenarios } from './scenarios/membership.ts'
 import { lockClaimScenarios } from './scenarios/lock-claims.ts'
 import { lockResumingScenarios } from './scenarios/lock-resuming.ts'
@@ -26,5 +27,6 @@ export const scenarios: readonly Scenario[] = [
   ...membershipScenarios,
   ...lockClaimScenarios,
   ...lockResumingScenarios,
+  ...lockScenarios,
   ...taskClaimScenarios,
 ]
