@@ -2,16 +2,19 @@ import { attemptMutants } from './catalogue/attempts.ts'
 import { claimantMutants } from './catalogue/claimant.ts'
 import { decisionMutants } from './catalogue/decisions.ts'
 import { holdingMutants } from './catalogue/holding.ts'
-import { lockMutants } from './catalogue/locks.ts'
-import { replicationMutants } from './catalogue/replication.ts'
+import { lockAskingMutants } from './catalogue/lock-asking.ts'
+import { lockBoardMutants } from './catalogue/lock-boards.ts'
 import { lockClaimMutants } from './catalogue/lock-claims.ts'
+import { lockEdgeMutants } from './catalogue/lock-edge.ts'
+import { lockEndingMutants } from './catalogue/lock-ending.ts'
 import { lockResumingMutants } from './catalogue/lock-resuming.ts'
 import { lockMutants } from './catalogue/locks.ts'
+import { replicationMutants } from './catalogue/replication.ts'
 import { statementMutants } from './catalogue/statements.ts'
 import { successionMutants } from './catalogue/succession.ts'
+import { taskClaimMutants } from './catalogue/task-claims.ts'
 import { voterChangeMutants } from './catalogue/voter-change.ts'
 import { voterServiceMutants } from './catalogue/voter-service.ts'
-import { taskClaimMutants } from './catalogue/task-claims.ts'
 import { voterStateMutants } from './catalogue/voter-state.ts'
 import { voterMutants } from './catalogue/voter.ts'
 import type { Cut, Mutant } from './mutant.ts'
@@ -29,7 +32,10 @@ const leaseCuts: readonly Cut[] = [
   ...voterChangeMutants,
   ...lockClaimMutants,
   ...lockResumingMutants,
-  ...lockMutants,
+  ...lockEndingMutants,
+  ...lockEdgeMutants,
+  ...lockAskingMutants,
+  ...lockBoardMutants,
   ...taskClaimMutants,
 ]
 

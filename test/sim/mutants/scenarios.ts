@@ -3,7 +3,10 @@ import { claimantScenarios } from './scenarios/claimant.ts'
 import { decisionScenarios } from './scenarios/decisions.ts'
 import { lockScenarios } from './scenarios/locks.ts'
 import { membershipScenarios } from './scenarios/membership.ts'
+import { lockAskingScenarios } from './scenarios/lock-asking.ts'
 import { lockClaimScenarios } from './scenarios/lock-claims.ts'
+import { lockEdgeScenarios } from './scenarios/lock-edge.ts'
+import { lockEndingScenarios } from './scenarios/lock-ending.ts'
 import { lockResumingScenarios } from './scenarios/lock-resuming.ts'
 import { serviceScenarios } from './scenarios/services.ts'
 import { statementScenarios } from './scenarios/statements.ts'
@@ -27,6 +30,9 @@ export const scenarios: readonly Scenario[] = [
   ...membershipScenarios,
   ...lockClaimScenarios,
   ...lockResumingScenarios,
+  ...lockEndingScenarios,
+  ...lockEdgeScenarios,
+  ...lockAskingScenarios,
   ...lockScenarios,
   ...taskClaimScenarios,
 ]

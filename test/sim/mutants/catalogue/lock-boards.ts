@@ -1,4 +1,4 @@
-import { mutantsOf, type Mutant } from '../mutant.ts'
+import { mutantsOf, type Cut } from '../mutant.ts'
 
 const LOCKS = 'node/services/locks'
 const BOARD = 'crdt/lock-board.ts'
@@ -7,7 +7,7 @@ const RIVALS = `${LOCKS}/lock-rivals.ts`
 const LEASE = `${LOCKS}/lock-lease.ts`
 
 /** Guards of what is shown of locks, of who is in whose way, and of what the voters answer. */
-export const lockBoardMutants: readonly Mutant[] = [
+export const lockBoardMutants: readonly Cut[] = [
   ...mutantsOf({ file: BOARD, rule: 'M13', scenario: 'locks-shown' }, [
     {
       name: 'unproven-locks-shown',

@@ -1,11 +1,11 @@
-import { mutantsOf, type Mutant } from '../mutant.ts'
+import { mutantsOf, type Cut } from '../mutant.ts'
 
 const LOCKS = 'node/services/locks'
 const RANK = 'crdt/lock-rank.ts'
 const PROVISIONAL = `${LOCKS}/lock-provisional.ts`
 
 /** Guards of provisional locks, as one node decides about its own. */
-export const lockClaimMutants: readonly Mutant[] = [
+export const lockClaimMutants: readonly Cut[] = [
   ...mutantsOf({ file: RANK, rule: 'P2', scenario: 'lock-order' }, [
     {
       name: 'certified-no-better',

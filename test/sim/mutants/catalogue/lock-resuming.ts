@@ -1,11 +1,11 @@
-import { mutantsOf, type Mutant } from '../mutant.ts'
+import { mutantsOf, type Cut } from '../mutant.ts'
 
 const LOCKS = 'node/services/locks'
 const RESUMING = `${LOCKS}/lock-resuming.ts`
 const KEEPING = `${LOCKS}/lock-keeping.ts`
 
 /** Guards of what a process does about the locks of the one before. */
-export const lockResumingMutants: readonly Mutant[] = [
+export const lockResumingMutants: readonly Cut[] = [
   ...mutantsOf({ file: RESUMING, rule: 'L2.11', scenario: 'resumed-locks' }, [
     {
       name: 'resumed-and-kept',

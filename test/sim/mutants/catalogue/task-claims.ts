@@ -1,11 +1,11 @@
-import { mutantsOf, type Mutant } from '../mutant.ts'
+import { mutantsOf, type Cut } from '../mutant.ts'
 
 const TASKS = 'node/services/tasks'
 const CLAIMING = `${TASKS}/task-claiming.ts`
 const ENDING = `${TASKS}/task-ending.ts`
 
 /** Guards of task claims: what is written under a lease, when, and by whom. */
-export const taskClaimMutants: readonly Mutant[] = [
+export const taskClaimMutants: readonly Cut[] = [
   ...mutantsOf({ file: ENDING, rule: 'L2.6', scenario: 'task-late-write' }, [
     {
       name: 'written-under-a-lost-lease',

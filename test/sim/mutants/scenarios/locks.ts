@@ -45,7 +45,7 @@ async function shown({ must }: Report): Promise<void> {
 
   await LockCalls.in({ nodes: 3, voters: 1 }, async (calls, nodes) => {
     const [, holder, other] = nodes as Three
-    const { verified } = other.leases
+    const verified = other.leases.verified.bind(other.leases)
     other.leases.verified = () => undefined
     await calls.lock(holder, 'a', 'one')
     must('M13', (await pathsOf(other)) === '', 'a lock is shown whose voters are not known')
@@ -142,7 +142,7 @@ async function lateAnswer({ must }: Report): Promise<void> {
   })
   await LockCalls.in(TWO, async (calls, nodes) => {
     const [, holder] = nodes as [LabNode, LabNode]
-    slow(calls, holder, { why: 'held', leaseId: 'e'.repeat(32), by: { instanceId: 'else', untilMs: 0 } })
+    slow(calls, holder, { why: 'held', leaseId: 'e'.repeat(32), owner: 'w', by: { instanceId: 'else', untilMs: 0 } })
     must('L2.8', (await calls.tryLock(holder, 'a', 'one')) === 'lock_held', 'what another holds is given')
     must('P4', (await openOf(holder)) === 0, 'a claim is left of what was refused')
   })
@@ -174,7 +174,7 @@ async function oneOfMany({ must }: Report): Promise<void> {
     const answer = await calls.release(holder, 'b', 'one')
     must('L2.8', answer === 'quorum_unreachable', `one of many is given back without the voters: ${answer}`)
     must('L2.8', (await pathsOf(holder)) === 'a,b,c', 'the others are lost with the one that was given back')
-    const { isValid } = holder.leases
+    const isValid = holder.leases.isValid.bind(holder.leases)
     holder.leases.isValid = () => false
     const late = await calls.release(holder, 'b', 'one')
     holder.leases.isValid = isValid

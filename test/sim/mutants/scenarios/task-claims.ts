@@ -245,7 +245,7 @@ async function next({ must }: Report): Promise<void> {
     const by = { instanceId: 'else', untilMs: 0 }
     const refuse = (why: 'held' | 'no_quorum') => async () => {
       asked++
-      return err(why === 'held' ? { why, leaseId: 'e'.repeat(32), by } : { why, missing: [] })
+      return err(why === 'held' ? { why, leaseId: 'e'.repeat(32), owner: 'w', by } : { why, missing: [] })
     }
     const want = () => passing(calls.lab, node.tasks.claimNext(node.actor('t'), PROJECT, 'one'))
     node.leases.acquire = refuse('held')

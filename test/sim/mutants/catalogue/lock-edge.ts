@@ -1,0 +1,208 @@
+import { mutantsOf, type Cut } from '../mutant.ts'
+
+const ROUTES = 'gateway/dialects/claudenest/routes-locks.ts'
+const TARGET = 'node/services/locks/lock-target.ts'
+
+/** Guards of locks at the edge: who may ask for what, and what is a path. */
+export const lockEdgeMutants: readonly Cut[] = [
+  ...mutantsOf({ file: ROUTES, rule: 'L2.8', scenario: 'lock-routes' }, [
+    {
+      name: 'list-for-all',
+      rule: 'T2',
+      from: "path: '/api/projects/:project/locks',\n    policy: { ability: 'lock:read' }",
+      to: "path: '/api/projects/:project/locks',\n    policy: { ability: 'task:read' }",
+      why: 'a token does more than it was made for',
+    },
+    {
+      name: 'lock-by-readers',
+      rule: 'T2',
+      from: "path: '/api/projects/:project/locks',\n    policy: { ability: 'lock:write' }",
+      to: "path: '/api/projects/:project/locks',\n    policy: { ability: 'lock:read' }",
+      why: 'a token does more than it was made for',
+    },
+    {
+      name: 'check-for-all',
+      rule: 'T2',
+      from: "locks/check',\n    policy: { ability: 'lock:read' }",
+      to: "locks/check',\n    policy: { ability: 'task:read' }",
+      why: 'a token does more than it was made for',
+    },
+    {
+      name: 'extend-by-readers',
+      rule: 'T2',
+      from: "locks/extend',\n    policy: { ability: 'lock:write' }",
+      to: "locks/extend',\n    policy: { ability: 'lock:read' }",
+      why: 'a token does more than it was made for',
+    },
+    {
+      name: 'bulk-by-readers',
+      rule: 'T2',
+      from: "locks/bulk',\n    policy: { ability: 'lock:write' }",
+      to: "locks/bulk',\n    policy: { ability: 'lock:read' }",
+      why: 'a token does more than it was made for',
+    },
+    {
+      name: 'release-by-readers',
+      rule: 'T2',
+      from: "locks/release',\n    policy: { ability: 'lock:write' }",
+      to: "locks/release',\n    policy: { ability: 'lock:read' }",
+      why: 'a token does more than it was made for',
+    },
+    {
+      name: 'force-by-writers',
+      rule: 'T2',
+      from: "locks/force-release',\n    policy: { ability: 'lock:admin' }",
+      to: "locks/force-release',\n    policy: { ability: 'lock:write' }",
+      why: 'a token does more than it was made for',
+    },
+    {
+      name: 'null-proves-extend',
+      from: "additionalMinutes: body.additional_minutes,\n        ...(typeof body.fencing_token === 'number' ? { fencingToken: body.fencing_token } : {}),",
+      to: 'additionalMinutes: body.additional_minutes,\n        ...({ fencingToken: body.fencing_token } as object),',
+      why: 'whoever sends null proves to hold a provisional lock',
+    },
+    {
+      name: 'null-proves-release',
+      from: "instanceId: body.instance_id,\n        ...(typeof body.fencing_token === 'number' ? { fencingToken: body.fencing_token } : {}),\n      }),\n    toWire: () => ({ data: null })",
+      to: 'instanceId: body.instance_id,\n        ...({ fencingToken: body.fencing_token } as object),\n      }),\n    toWire: () => ({ data: null })',
+      why: 'whoever sends null proves to hold a provisional lock',
+    },
+    {
+      name: 'release-without-proof',
+      from: "instanceId: body.instance_id,\n        ...(typeof body.fencing_token === 'number' ? { fencingToken: body.fencing_token } : {}),\n      }),\n    toWire: () => ({ data: null })",
+      to: 'instanceId: body.instance_id,\n      }),\n    toWire: () => ({ data: null })',
+      why: 'who took a lock over cannot give it back',
+    },
+    {
+      name: 'any-end',
+      from: 'asked !== undefined && (asked < 1 || asked > MINUTES_MAX)',
+      to: 'asked === null',
+      why: 'a lock that was over before it began, or that outlives everybody',
+    },
+    {
+      name: 'extended-for-ever',
+      from: 'z.int().min(1).max(MINUTES_MAX)',
+      to: 'z.int()',
+      why: 'a lock that outlives everybody',
+    },
+    {
+      name: 'no-path',
+      rule: 'L2.9',
+      from: 'z.string().min(1).max(4096)',
+      to: 'z.string()',
+      why: 'a path that was left out is the whole project',
+    },
+    {
+      name: 'certainty-not-passed-on',
+      from: '    ...(body.exclusive === undefined ? {} : { exclusive: body.exclusive }),\n',
+      to: '',
+      why: 'who must be certain gets a provisional lock',
+    },
+    {
+      name: 'any-number-of-paths',
+      rule: 'L2.4',
+      from: 'z.array(path).min(1).max(PATHS_MAX)',
+      to: 'z.array(path).min(1)',
+      why: 'more than a lease carries',
+    },
+    {
+      name: 'some-instead-of-all',
+      from: 'allOrNothing: body.all_or_nothing',
+      to: 'allOrNothing: body.all_or_nothing && false',
+      why: 'who needs all holds some',
+    },
+    {
+      name: 'checked-as-certified',
+      from: 'guarantee: lock?.guarantee ?? null',
+      to: "guarantee: lock ? 'certified' : null",
+      why: 'a provisional lock passes for a certain one',
+    },
+    {
+      name: 'missing-voters-left-out',
+      from: '[...(lock?.missingVoters ?? [])]',
+      to: '[]',
+      why: 'nobody learns which voters to wake',
+    },
+    {
+      name: 'refused-as-certified',
+      from: "(error.details.holder.guarantee ?? 'certified')",
+      to: "('certified' as const)",
+      why: 'a provisional lock passes for a certain one',
+    },
+  ]),
+  ...mutantsOf({ file: TARGET, rule: 'L2.9', scenario: 'lock-paths' }, [
+    {
+      name: 'empty-path',
+      from: "path === '' || !normal.ok",
+      to: '!normal.ok',
+      why: 'a path that was left out is the whole project',
+    },
+    {
+      name: 'pattern-as-it-is-spelled',
+      from: 'isPattern(path) ? patternCover(path) : normal',
+      to: 'normal',
+      why: 'a pattern locks nothing that it matches',
+    },
+    {
+      name: 'path-of-any-length',
+      from: "  if (key.length > RESOURCE_KEY_CHARS_MAX) return err(invalidField('path', 'The path is too long.'))\n",
+      to: '',
+      why: 'voters refuse without a useful word',
+    },
+    {
+      name: 'case-kept',
+      from: 'caseFold ? foldCase(path) : path',
+      to: 'path',
+      why: 'two hold one file by two spellings',
+    },
+    {
+      name: 'repository-by-project',
+      rule: 'M19',
+      from: '  if (!repository) return',
+      to: '  if (!repository || caseFold !== undefined) return',
+      why: 'two hold one file of one repository',
+    },
+    {
+      name: 'no-time-at-all',
+      rule: 'L2.8',
+      from: 'minutes >= 1 && ',
+      to: '',
+      why: 'a lock that is over before it begins',
+    },
+    {
+      name: 'any-time',
+      rule: 'L2.8',
+      from: ' && minutes <= LOCK_MINUTES_MAX',
+      to: '',
+      why: 'a lock that outlives everybody',
+    },
+    {
+      name: 'parts-of-a-minute',
+      rule: 'L2.8',
+      from: 'Number.isSafeInteger(minutes) && ',
+      to: '',
+      why: 'a lock that ends at no time at all',
+    },
+    {
+      name: 'long-reasons',
+      rule: 'L2.8',
+      from: 'reason.length > REASON_CHARS_MAX',
+      to: 'reason.length < 0',
+      why: 'a lock that no record carries',
+    },
+    {
+      name: 'exclusive-ignored',
+      rule: 'L2.8',
+      from: 'input.exclusive === true || ',
+      to: '',
+      why: 'who must be certain gets a provisional lock',
+    },
+    {
+      name: 'policy-ignored',
+      rule: 'L2.8',
+      from: " || settings.lockPolicy === 'strict'",
+      to: '',
+      why: 'the policy of the project does not count',
+    },
+  ]),
+]
