@@ -2,11 +2,11 @@ import { createHash } from 'node:crypto'
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import type { ConnectionGater, Libp2p, PeerInfo } from '@libp2p/interface'
 import { mdns } from '@libp2p/mdns'
-import { noise } from '@libp2p/noise'
 import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
 import type { MeshId } from '../../crdt/ids.ts'
+import { quietNoise } from './quiet-noise.ts'
 
 const STREAM_WINDOW_FIRST_BYTES = 256 * 1024
 /** Below libp2p's read buffer of 4 MB: a paused stream must fill up the sender's window, not overflow and be reset. */
@@ -47,7 +47,7 @@ export async function createLibp2pNode(options: Libp2pNodeOptions): Promise<Libp
     nodeInfo: { name: 'rookery', userAgent: options.agent },
     addresses: { listen: [...options.listen] },
     transports: [tcp({ dialOpts: { noDelay: true }, listenOpts: { noDelay: true } })],
-    connectionEncrypters: [noise({ prologueBytes: Buffer.from(options.mesh, 'hex') })],
+    connectionEncrypters: [quietNoise({ prologueBytes: Buffer.from(options.mesh, 'hex') })],
     streamMuxers: [
       yamux({
         maxInboundStreams: STREAMS_PER_CONNECTION_MAX,
