@@ -2,6 +2,7 @@ import type { Connection, Libp2p, Stream } from '@libp2p/interface'
 import type { PeerId } from '../../crdt/ids.ts'
 import type { Log } from '../ports/log.ts'
 import type { Channel, ProtocolOptions, ProtocolPolicy } from '../ports/peer-network.ts'
+import { updateWindowLate } from './late-window-updates.ts'
 import { StreamChannel } from './stream-channel.ts'
 
 /** The other side limits what we open; libp2p's own limit of 64 would refuse before it is asked. */
@@ -111,6 +112,7 @@ export class ProtocolHost {
     options: { role: 'opener' | 'server'; frameBytesMax: number; tracked: Tracked },
   ): StreamChannel {
     const { role, frameBytesMax, tracked } = options
+    updateWindowLate(stream)
     const channel: StreamChannel = new StreamChannel(stream, {
       peer,
       role,
