@@ -3,7 +3,6 @@ import { err, ok } from '../../../crdt/result.ts'
 import type { Crypto, Signer } from '../../../protocols/crypto.ts'
 import type { VoterSet } from '../../../protocols/lease/config.ts'
 import type { LeaseMessage } from '../../../protocols/lease/frame.ts'
-import { Signatures } from '../../../protocols/lease/signing.ts'
 import { DEFAULT_TIMINGS, type LeaseTimings } from '../../../protocols/lease/timings.ts'
 import type { Membership } from '../../../protocols/membership/membership.ts'
 import type { Clock } from '../../ports/clock.ts'
@@ -131,9 +130,9 @@ async function acquire(
 }
 
 function assemble(deps: LeaseServiceDeps): Parts {
-  const { network, crypto, signer, clock, random, log, voter } = deps
+  const { network, crypto, clock, random, log, voter } = deps
   const timings: LeaseTimings = { ...DEFAULT_TIMINGS, ...deps.timings }
-  const signatures = new Signatures({ crypto, signer })
+  const { signatures } = voter
   const closing = new AbortController()
   const sets = createVoterSets(signatures, deps.membership)
   const watch = createFaultWatch({ ...deps, signatures, sets })

@@ -19,6 +19,8 @@ import { VoterServer } from './voter-server.ts'
 import { createVoterSets } from './voter-sets.ts'
 
 export type LeaseVoter = {
+  /** For all of this node: what its own voter has signed needs no check. */
+  readonly signatures: Signatures
   /** Hands over a message of a node; answers and hints come through `sink`, possibly never. */
   submit(from: PeerId, message: LeaseMessage, sink: Sink): void
   /** Why this voter does not vote although it should, for `status`; undefined while all is well. */
@@ -125,6 +127,7 @@ function runVoter(
     new Promise((resolve) => loop.enqueue({ work, sink: () => undefined, done: resolve }))
   server.start()
   return {
+    signatures,
     submit: (from, message, sink) => server.submit(from, message, sink),
     problem: () => loop.problem ?? journalProblem(voter, network.self),
     needs: (epoch) => voter.succession.needs(epoch),

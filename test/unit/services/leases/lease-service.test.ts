@@ -1,9 +1,10 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { FeedPosition } from '../../../../node/services/feeds/documents.ts'
 import type { HeldLease } from '../../../../node/services/leases/lease-service.ts'
 import { encodeCanonical } from '../../../../protocols/codec.ts'
 import { packCertificate } from '../../../../protocols/lease/certificate.ts'
 import { settle } from '../../../support/clock.ts'
+import { crypto } from '../../../support/identity.ts'
 import { path, peer, position } from '../../../support/lease-lab.ts'
 import {
   acquired as acquiredIn,
@@ -291,7 +292,8 @@ describe('[L2.5] release', () => {
     mesh.cut(second, holder)
     await holder.leases.release(lease.leaseId)
     expect([holder.leases.isValid(lease.leaseId), holder.leases.find(lease.leaseId)]).toEqual([false, undefined])
-    expect(await first.leases.acquire(wanting(mesh, 'w2'))).toMatchObject({ ok: false, error: { why: 'held' } })
+    const refused = await timed(first.leases.acquire(wanting(mesh, 'w2')))
+    expect(refused.answer).toMatchObject({ ok: false, error: { why: 'held' } })
     mesh.join(first, holder)
     mesh.join(second, holder)
     await mesh.clock.advance(1000)
@@ -394,4 +396,12 @@ describe('[L2.11] restarts', () => {
     expect(again.leaseId).not.toBe(lease.leaseId)
     expect(again.fencingToken).toBeGreaterThan(lease.fencingToken)
   })
+})
+
+it('checks no signature of its own voter', async () => {
+  const [one] = await start({ voters: 1, nodes: 4 })
+  const verify = vi.spyOn(crypto, 'verify')
+  await acquired(one, 'a')
+  expect(verify).not.toHaveBeenCalled()
+  verify.mockRestore()
 })
