@@ -14,4 +14,5 @@ export const systemClock: Clock = {
     timer.unref()
     return () => clearTimeout(timer)
   },
+  soon: (task) => process.nextTick(task),
 }

@@ -10,6 +10,11 @@ export interface Clock {
   wallMs(): number
   /** Runs `task` once after `delayMs` of monotonic time. The timer never keeps the process alive by itself. */
   after(delayMs: number, task: () => void): Cancel
+  /**
+   * Runs `task` when all that is going on now has come to rest, promises included, and before anything else happens: what
+   * is collected until then is what one event has brought about.
+   */
+  soon(task: () => void): void
 }
 
 /** Repeats `task` every `periodMs` until cancelled; the next round is set after the task has run. */

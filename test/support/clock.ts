@@ -27,6 +27,7 @@ export function createManualClock(startMs = 1_800_000_000_000): ManualClock {
       timers.set(id, { at: mono + delayMs, task })
       return () => timers.delete(id)
     },
+    soon: (task) => process.nextTick(task),
     async advance(ms) {
       const until = mono + ms
       await settle()

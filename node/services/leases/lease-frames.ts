@@ -1,15 +1,17 @@
-import { takeFrame } from '../../../protocols/lease/frame.ts'
+import { MESSAGES_PER_FRAME_MAX, takeFrame } from '../../../protocols/lease/frame.ts'
+import type { Clock } from '../../ports/clock.ts'
 import type { Channel } from '../../ports/peer-network.ts'
 
 /** Of a peer that does not read; beyond it the channel is given up, and retransmission or expiry takes over. */
 export const OUTBOX_MAX = 1024
 
-/** Puts encoded messages of one tick, and those that wait for the transport, into as few frames as possible. */
-export function createFrameWriter(channel: Channel): (message: Uint8Array) => void {
+/** Puts what one event gave reason to say, and what waits for the transport, into as few frames as possible. */
+export function createFrameWriter(channel: Channel, clock: Pick<Clock, 'soon'>): (message: Uint8Array) => void {
   const queue: Uint8Array[] = []
   let isWriting = false
   const drain = async (): Promise<void> => {
-    await Promise.resolve()
+    if (isWriting) return
+    isWriting = true
     try {
       while (queue.length > 0) await channel.send(takeFrame(queue))
       isWriting = false
@@ -21,8 +23,7 @@ export function createFrameWriter(channel: Channel): (message: Uint8Array) => vo
   return (message) => {
     if (queue.length >= OUTBOX_MAX) return channel.abort(new Error('the peer does not read'))
     queue.push(message)
-    if (isWriting) return
-    isWriting = true
-    void drain()
+    if (queue.length === 1) clock.soon(() => void drain())
+    else if (queue.length >= MESSAGES_PER_FRAME_MAX) void drain()
   }
 }

@@ -27,7 +27,7 @@ export function createLeaseLinks(deps: {
   openTimeoutMs: number
   onMessage: (from: PeerId, message: LeaseMessage) => void
 }): LeaseLinks {
-  const { network, local, onMessage } = deps
+  const { network, local, clock, onMessage } = deps
   const { self } = network
   const links = new Map<PeerId, Link>()
   let isClosed = false
@@ -41,7 +41,7 @@ export function createLeaseLinks(deps: {
     const link: Link = { write, abort, done: Promise.resolve() }
     links.set(peer, link)
     link.done = runLink(deps, { peer, signal: abort.signal }, (channel) => {
-      link.write = createFrameWriter(channel)
+      link.write = createFrameWriter(channel, clock)
       for (const message of waiting) link.write(message)
     }).finally(() => links.delete(peer))
     return link
@@ -52,9 +52,10 @@ export function createLeaseLinks(deps: {
       if (isClosed) return
       let bytes: Uint8Array | undefined
       for (const peer of to) {
-        if (peer === self) local?.submit(self, message, (reply) => onMessage(self, reply))
-        else (links.get(peer) ?? openLink(peer)).write((bytes ??= encodeMessage(message)))
+        if (peer !== self) (links.get(peer) ?? openLink(peer)).write((bytes ??= encodeMessage(message)))
       }
+      // After what goes to the others: it is on its way while this node's own voter is at work.
+      if (to.includes(self)) clock.soon(() => local?.submit(self, message, (reply) => onMessage(self, reply)))
     },
     async close() {
       isClosed = true

@@ -66,8 +66,8 @@ export class VoterServer {
 
   async #serve(channel: Channel): Promise<void> {
     const { peer } = channel
-    const { signatures, log, answerAtOnce, enqueue } = this.#deps
-    const write = createFrameWriter(channel)
+    const { signatures, clock, log, answerAtOnce, enqueue } = this.#deps
+    const write = createFrameWriter(channel, clock)
     const sink: Sink = (message) => write(encodeMessage(message))
     const slots = new Slots(IN_FLIGHT_PER_MEMBER_MAX)
     this.#sinks.set(peer, sink)

@@ -41,6 +41,7 @@ export class SimClock {
       bootMs: () => this.bootMs(),
       wallMs: () => this.wallMs(),
       after: (delayMs, task) => (life.isAlive ? this.#after(life, delayMs, task) : () => undefined),
+      soon: (task) => process.nextTick(() => life.isAlive && task()),
     }
   }
 

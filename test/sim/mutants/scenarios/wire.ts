@@ -11,7 +11,13 @@ import { VoterAdoption } from '../../../../node/services/leases/voter-adoption.t
 import { IN_FLIGHT_PER_MEMBER_MAX, MESSAGES_PER_SECOND_MAX } from '../../../../node/services/leases/voter-server.ts'
 import { voterSetOf } from '../../../../protocols/lease/config.ts'
 import type { Estate } from '../../../../protocols/lease/estate.ts'
-import { decodeFrame, encodeMessage, takeFrame, type LeaseMessage } from '../../../../protocols/lease/frame.ts'
+import {
+  decodeFrame,
+  encodeMessage,
+  MESSAGES_PER_FRAME_MAX,
+  takeFrame,
+  type LeaseMessage,
+} from '../../../../protocols/lease/frame.ts'
 import { LEASE_PROTOCOL } from '../../../../protocols/lease/messages.ts'
 import { encodeRecord } from '../../../../protocols/lease/records.ts'
 import { DEFAULT_TIMINGS } from '../../../../protocols/lease/timings.ts'
@@ -135,8 +141,8 @@ async function hostileWire({ must }: Report): Promise<void> {
   })
   let isAborted = false
   const deaf = { send: () => new Promise(() => undefined), abort: () => (isAborted = true) } as unknown as Channel
-  const write = createFrameWriter(deaf)
-  for (let i = 0; i < OUTBOX_MAX + 2; i++) write(new Uint8Array(1))
+  const write = createFrameWriter(deaf, createManualClock())
+  for (let i = 0; i < MESSAGES_PER_FRAME_MAX + OUTBOX_MAX + 2; i++) write(new Uint8Array(1))
   must('A-D1', isAborted, 'answers to a peer that does not read pile up')
 }
 
