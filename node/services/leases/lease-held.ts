@@ -29,10 +29,11 @@ export class HeldLeases {
   }
 
   add(lease: HeldLease, running: RunningClaim, holdUntilMs: number): void {
-    const held: Held = { lease, running, hold: this.#hold(holdUntilMs), cancel: () => undefined }
+    const now = instantOf(this.#deps.clock)
+    const held: Held = { lease, running, hold: holdFrom(now, holdUntilMs), cancel: () => undefined }
     this.#leases.set(lease.leaseId, held)
     // Not at once, even if the time has passed already: whoever acquires must learn of the lease before its end.
-    this.#wake(held)
+    this.#wake(held, now)
   }
 
   /** The same lease under a new certificate, when it was carried over to other voters. */
@@ -60,8 +61,9 @@ export class HeldLeases {
     if (!held || !this.isValid(leaseId)) return false
     const { claim } = held.running
     claim.describe({ ...claim.info, untilMs: holdUntilMs })
-    held.hold = this.#hold(holdUntilMs)
-    this.#wake(held)
+    const now = instantOf(this.#deps.clock)
+    held.hold = holdFrom(now, holdUntilMs)
+    this.#wake(held, now)
     return true
   }
 
@@ -86,17 +88,14 @@ export class HeldLeases {
     this.#leases.clear()
   }
 
-  #hold(untilMs: number): Held['hold'] {
-    return { since: instantOf(this.#deps.clock), lengthMs: untilMs - this.#deps.clock.wallMs() }
-  }
-
-  #wake(held: Held): void {
+  #wake(held: Held, now: Instant): void {
     held.cancel()
     const { clock } = this.#deps
-    const restMs = Math.min(timerMs(leftMs(held, instantOf(clock))), TIMER_MAX_MS)
+    const restMs = Math.min(timerMs(leftMs(held, now)), TIMER_MAX_MS)
     held.cancel = clock.after(restMs, () => {
-      if (leftMs(held, instantOf(clock)) <= 0) this.#end(held, 'expired')
-      else this.#wake(held)
+      const then = instantOf(clock)
+      if (leftMs(held, then) <= 0) this.#end(held, 'expired')
+      else this.#wake(held, then)
     })
   }
 
@@ -117,5 +116,7 @@ export class HeldLeases {
     }
   }
 }
+
+const holdFrom = (since: Instant, untilMs: number): Held['hold'] => ({ since, lengthMs: untilMs - since.wallMs })
 
 const leftMs = ({ hold }: Held, now: Instant): number => hold.lengthMs - elapsedMs(hold.since, now)

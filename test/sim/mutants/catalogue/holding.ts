@@ -78,8 +78,8 @@ export const holdingMutants = [
     },
     {
       name: 'timer-of-any-length',
-      from: 'Math.min(timerMs(leftMs(held, instantOf(clock))), TIMER_MAX_MS)',
-      to: 'timerMs(leftMs(held, instantOf(clock)))',
+      from: 'Math.min(timerMs(leftMs(held, now)), TIMER_MAX_MS)',
+      to: 'timerMs(leftMs(held, now))',
       why: 'hosts run a timer that is too long at once',
       scenario: 'end-of-a-hold',
     },
