@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { DocId, PeerId } from '../crdt/ids.ts'
 import { decodeCanonical, encodeCanonical, MalformedError } from './codec.ts'
+import type { FeedCut } from './membership/membership.ts'
 
 /*
  * Messages between two members that keep their replicas equal. Each side opens one long-lived channel and speaks on it;
@@ -25,7 +26,7 @@ export const SYNC_VERSIONS: readonly number[] = [1]
 export const SYNC_FRAME_BYTES_MAX = 512 * 1024
 /** Envelopes and records are sent together up to this many bytes. */
 export const BATCH_BYTES = 256 * 1024
-/** Positions in one part of a vector: about 10 bytes each beside the document ids. */
+/** Positions in one part of a vector: about 45 bytes each beside the document ids. */
 export const POSITIONS_PER_PART = 4000
 
 const HEADS_MAX = 4096
@@ -40,8 +41,8 @@ const MESSAGES = {
   records: z.object({ records: z.array(bytes).max(ITEMS_MAX), last: z.boolean() }),
   vectors: z.object({
     authors: z.array(PeerId).max(POSITIONS_PER_PART),
-    /** Per document: pairs of an index into `authors` and a sequence number. */
-    docs: z.array(z.tuple([DocId, z.array(z.tuple([z.int().min(0), z.int().min(0)]))])).max(POSITIONS_PER_PART),
+    /** Per document: an index into `authors`, with the sequence number and the hash of the last envelope. */
+    docs: z.array(z.tuple([DocId, z.array(z.tuple([z.int().min(0), z.int().min(0), hash]))])).max(POSITIONS_PER_PART),
     /** Authors whose envelopes the sender refuses, so that nobody sends them in vain. */
     frozen: z.array(PeerId).max(FROZEN_MAX),
     last: z.boolean(),
@@ -89,8 +90,8 @@ function parseAs(t: Kind, message: unknown): SyncMessage {
   return { t, ...parsed.data } as SyncMessage
 }
 
-/** The highest sequence number applied, per document and author. */
-export type Vectors = ReadonlyMap<DocId, ReadonlyMap<PeerId, number>>
+/** The last envelope applied, per document and author. */
+export type Vectors = ReadonlyMap<DocId, ReadonlyMap<PeerId, FeedCut>>
 
 export type VectorsPart = Extract<SyncMessage, { t: 'vectors' }>
 
@@ -108,17 +109,17 @@ export function vectorParts(vectors: Vectors, frozen: readonly PeerId[], ask: bo
     positions = 0
   }
   for (const [doc, authors] of vectors) {
-    let pairs: [number, number][] = []
-    docs.push([doc, pairs])
-    for (const [author, seq] of authors) {
+    let places: [number, number, Uint8Array][] = []
+    docs.push([doc, places])
+    for (const [author, { seq, hash }] of authors) {
       if (++positions > POSITIONS_PER_PART) {
         cut(false)
-        pairs = []
-        docs.push([doc, pairs])
+        places = []
+        docs.push([doc, places])
         positions = 1
       }
       if (!index.has(author)) index.set(author, index.size)
-      pairs.push([index.get(author) ?? 0, seq])
+      places.push([index.get(author) ?? 0, seq, hash])
     }
     if (docs.length >= POSITIONS_PER_PART / 4) cut(false)
   }
@@ -131,23 +132,23 @@ const POSITIONS_MAX = 500_000
 
 /** Puts parts together again. */
 export class VectorsReader {
-  #vectors = new Map<DocId, Map<PeerId, number>>()
+  #vectors = new Map<DocId, Map<PeerId, FeedCut>>()
   #positions = 0
 
   /**
    * The whole, once the last part is there.
    * @throws MalformedError when a part contradicts itself or the parts never end
    */
-  push(part: VectorsPart): Map<DocId, Map<PeerId, number>> | undefined {
-    for (const [doc, pairs] of part.docs) {
-      const authors = this.#vectors.get(doc) ?? new Map<PeerId, number>()
+  push(part: VectorsPart): Map<DocId, Map<PeerId, FeedCut>> | undefined {
+    for (const [doc, places] of part.docs) {
+      const authors = this.#vectors.get(doc) ?? new Map<PeerId, FeedCut>()
       this.#vectors.set(doc, authors)
-      this.#positions += 1 + pairs.length
+      this.#positions += 1 + places.length
       if (this.#positions > POSITIONS_MAX) throw new MalformedError('vectors without an end')
-      for (const [i, seq] of pairs) {
+      for (const [i, seq, hash] of places) {
         const author = part.authors[i]
         if (author === undefined) throw new MalformedError('vectors name an author that is not listed')
-        authors.set(author, seq)
+        authors.set(author, { seq, hash })
       }
     }
     if (!part.last) return undefined

@@ -4,6 +4,7 @@ import { Actor } from '../../crdt/actor.ts'
 import { DocId, MeshId, PeerId } from '../../crdt/ids.ts'
 import { decodeCanonical, encodeCanonical, MalformedError } from '../codec.ts'
 import { Hash, Signature, signingBytes, type Crypto, type Signer } from '../crypto.ts'
+import type { FeedCut } from '../membership/membership.ts'
 
 /** One envelope is one frame, one store value and one Yjs transaction everywhere: small enough to buffer and to relay. */
 export const ENVELOPE_BYTES_MAX = 256 * 1024
@@ -29,7 +30,7 @@ const Body = z.strictObject({
   author: PeerId,
   seq: Seq,
   prev: Hash.nullable(),
-  deps: z.record(PeerId, Seq),
+  deps: z.record(PeerId, z.strictObject({ seq: Seq, hash: Hash })),
   at: z.int().min(0),
   actor: Actor.optional(),
   nonce: Bytes.refine((bytes) => bytes.byteLength === NONCE_BYTES, `must be ${NONCE_BYTES} bytes`).optional(),
@@ -50,8 +51,8 @@ export type EnvelopeBody = {
   readonly seq: number
   /** Hash of the author's previous envelope of this document; null in the first. */
   readonly prev: Uint8Array | null
-  /** Highest sequence number applied of every other author, where it changed since the author's previous envelope. */
-  readonly deps: Readonly<Record<PeerId, number>>
+  /** Last applied envelope of every other author: where it changed, or all of them in an envelope with a nonce. */
+  readonly deps: Readonly<Record<PeerId, FeedCut>>
   /** The author's wall clock in ms: for people and for the order of sending, never for a decision. */
   readonly at: number
   /** On whose behalf. */

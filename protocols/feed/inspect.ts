@@ -32,6 +32,8 @@ export type KnownClocks = {
   readonly client: number | undefined
   /** First clock of a client that is not known yet. */
   readonly clockOf: (client: number) => number
+  /** The update has been looked at before it was renamed, which cuts ranges of deletes into more. */
+  readonly isRenamed?: true
 }
 
 export type Inspection =
@@ -85,6 +87,7 @@ function inspectDecoded(structs: readonly Struct[], deletes: Deletes, known: Kno
     if (clock - start > CLOCKS_PER_UPDATE_MAX) throw new Malformed('too many clocks')
   }
   const end = (client: number): number => (client === known.client ? clock : known.clockOf(client))
+  if (known.isRenamed !== true) countDeletes(deletes)
   if (!inspectDeletes(deletes, known.client, end)) complete = false
   return complete ? { kind: 'sound', clock } : { kind: 'missing' }
 }
@@ -157,20 +160,22 @@ function checkString(text: string): void {
   if (text.length > STRING_LENGTH_MAX) throw new Malformed(`a string of ${text.length} characters`)
 }
 
+function countDeletes(deletes: Deletes): void {
+  if (deletes.size > DELETE_CLIENTS_MAX) throw new Malformed(`deletes structs of ${deletes.size} clients`)
+  let count = 0
+  for (const ranges of deletes.values()) count += ranges.length
+  if (count > DELETE_RANGES_MAX) throw new Malformed('too many deleted ranges')
+}
+
 /** False when a range goes beyond what is known. */
 function inspectDeletes(deletes: Deletes, own: number | undefined, end: (client: number) => number): boolean {
-  if (deletes.size > DELETE_CLIENTS_MAX) throw new Malformed(`deletes structs of ${deletes.size} clients`)
   let complete = true
-  let count = 0
-  for (const [client, ranges] of deletes) {
-    count += ranges.length
-    if (count > DELETE_RANGES_MAX) throw new Malformed('too many deleted ranges')
+  for (const [client, ranges] of deletes)
     for (const { clock, len } of ranges) {
       if (len < 1) throw new Malformed('an empty deleted range')
       if (clock + len <= end(client)) continue
       if (client === own) throw new Malformed('deletes structs that its author has not written')
       complete = false
     }
-  }
   return complete
 }

@@ -2,8 +2,10 @@ import * as Y from 'yjs'
 import type { Capability } from '../../crdt/capability.ts'
 import type { DocId, MeshId, PeerId } from '../../crdt/ids.ts'
 import { sealEnvelope, type Envelope, type EnvelopeBody } from '../../protocols/feed/envelope.ts'
+import type { SyncMessage } from '../../protocols/sync.ts'
 import type { FeedCut, Member, Membership } from '../../protocols/membership/membership.ts'
 import { createDocuments, type DocumentsService } from '../../node/services/feeds/documents-service.ts'
+import { answerStanding } from '../../node/services/sync/sync-answer.ts'
 import { createManualClock, type ManualClock } from './clock.ts'
 import { createSeededRandom, crypto, identity } from './identity.ts'
 import { createRecordedLog, type RecordedLog } from './log.ts'
@@ -91,9 +93,20 @@ export const contentOf = (replica: TestReplica, doc: DocId = PROJECT): Promise<u
 
 /** Everything `to` lacks of what `from` has, as sync would bring it. */
 export async function sync(from: TestReplica, to: TestReplica): Promise<void> {
+  await to.documents.receive(await missingAt(from, to), from.peer)
+}
+
+async function missingAt({ documents }: TestReplica, to: TestReplica): Promise<Uint8Array[]> {
   const envelopes: Uint8Array[] = []
-  for await (const bytes of from.documents.missing(to.documents.vectors(), Infinity)) envelopes.push(bytes)
-  await to.documents.receive(envelopes, from.peer)
+  const link = {
+    async send(message: SyncMessage) {
+      if (message.t === 'envelopes') envelopes.push(...message.envelopes)
+      return true
+    },
+  }
+  const theirs = to.documents.vectors()
+  await answerStanding(documents, { theirs, frozen: [...to.documents.frozen().keys()] }, link)
+  return envelopes
 }
 
 /** What a member with a modified program can do: sign anything. */

@@ -1,9 +1,12 @@
 import { isVolatile, type PeerId } from '../../../crdt/ids.ts'
-import { equalBytes } from '../../../protocols/codec.ts'
+import { equalBytes, toHex } from '../../../protocols/codec.ts'
+import type { Envelope } from '../../../protocols/feed/envelope.ts'
+import type { FeedCut } from '../../../protocols/membership/membership.ts'
 import type { Frozen } from './frozen.ts'
 import { history } from './history.ts'
-import { forget, isSnapshotDue, readOne, takeSnapshot, type Loader } from './loading.ts'
+import { isSnapshotDue, takeSnapshot, type Loader } from './loading.ts'
 import type { OwnWrites } from './own-writes.ts'
+import { forget, hashAt } from './places.ts'
 import { announce, type Feed, type Replica } from './replica.ts'
 
 export type CutDeps = {
@@ -37,7 +40,7 @@ async function cutFeed(deps: CutDeps, feed: Feed): Promise<void> {
     authors.push(author)
   }
   await loader.reload(feed)
-  if (feed.live && !isVolatile(feed.doc) && isSnapshotDue(feed.live, true))
+  if (feed.live && isSnapshotDue(feed, feed.live, true))
     await loader.saveSnapshot(feed, takeSnapshot(feed.live, feed.heads))
   replica.log.warn({ doc: feed.doc, authors }, 'envelopes of removed members beyond their cuts were dropped')
   announce(replica, feed, authors)
@@ -58,30 +61,46 @@ async function cutsOf(replica: Replica, feed: Feed): Promise<Map<PeerId, number>
     const cut = removed.get(author)?.get(feed.doc)
     cuts.set(author, cut?.seq ?? 0)
     if (!cut || head.seq < cut.seq) continue
-    // Another branch than the one the removal names: fetched anew from whoever has the right one.
-    const held = await readOne(replica, feed, author, cut.seq)
-    if (!held || !equalBytes(replica.crypto.sha256(held), cut.hash)) cuts.set(author, 0)
+    // Another branch than the one the removal names: where they part is known once somebody has shown the other.
+    const held = await hashAt(replica, feed, author, cut.seq)
+    if (!held || !equalBytes(held, cut.hash)) cuts.set(author, cut.seq - 1)
   }
   return cuts
 }
 
 async function keepNeeded(replica: Replica, feed: Feed): Promise<Map<PeerId, number>> {
   const limits = await cutsOf(replica, feed)
-  const envelopes: { author: PeerId; seq: number; deps: [string, number][] }[] = []
-  for await (const { author, seq, deps } of history(replica, feed, () => 0, new Map(feed.heads)))
-    envelopes.push({ author, seq, deps: Object.entries(deps) })
+  const envelopes: BuiltUpon[] = []
+  for await (const { author, seq, prev, deps } of history(replica, feed, () => 0, new Map(feed.heads)))
+    envelopes.push({ author, seq, prev, deps })
+  /** Envelopes of branches that count, by hash: whatever is accepted builds on what is kept. */
+  const branches = new Set<string>()
   for (let raised = true; raised;) {
     raised = false
-    for (const { author, seq, deps } of envelopes) {
-      if (seq > (limits.get(author) ?? Infinity)) continue
-      for (const [name, needed] of deps) {
-        // The schema has checked that every key is a peer id.
-        const limit = limits.get(name as PeerId)
+    const open = envelopes.filter(({ author, seq }) => seq <= (limits.get(author) ?? Infinity))
+    for (let next = open.pop(); next; next = open.pop())
+      for (const [author, { seq, hash }] of placesBelow(next)) {
+        const fork = feed.forks.get(author)
+        const inBranch = fork && seq >= fork.seq ? fork.kept.get(toHex(hash)) : undefined
+        if (inBranch && !branches.has(toHex(hash))) {
+          branches.add(toHex(hash))
+          open.push(inBranch)
+        }
+        const limit = limits.get(author)
+        const needed = Math.min(seq, (fork?.seq ?? Infinity) - 1)
         if (limit === undefined || limit >= needed) continue
-        limits.set(name as PeerId, needed)
+        limits.set(author, needed)
         raised = true
       }
-    }
   }
   return limits
+}
+
+type BuiltUpon = Pick<Envelope, 'author' | 'seq' | 'prev' | 'deps'>
+
+/** What an envelope builds on: its predecessor, and others'. */
+function placesBelow({ author, seq, prev, deps }: BuiltUpon): [PeerId, FeedCut][] {
+  // The schema has checked that every key is a peer id.
+  const places = Object.entries(deps) as [PeerId, FeedCut][]
+  return prev ? [...places, [author, { seq: seq - 1, hash: prev }]] : places
 }

@@ -2,17 +2,27 @@ import type * as Y from 'yjs'
 import { isVolatile, type DocId, type PeerId } from '../../../crdt/ids.ts'
 import { contentHash } from '../../../protocols/feed/content-hash.ts'
 import { every } from '../../ports/clock.ts'
-import type { FeedHead } from '../../ports/feed-store.ts'
 import { StorageError, type Documents } from './documents.ts'
-import type { FeedExchange, FeedVectors } from './feed-exchange.ts'
+import type { FeedExchange } from './feed-exchange.ts'
 import { applyCuts } from './cuts.ts'
+import { createForks, restoreForks, type Forks } from './forks.ts'
 import { loadFrozen, type Frozen, type FrozenListener } from './frozen.ts'
 import { createGenerations, type Generations } from './generations.ts'
-import { history } from './history.ts'
 import { receiveEnvelopes } from './intake.ts'
-import { createLoader, isSnapshotDue, readOne, takeSnapshot, type Loader } from './loading.ts'
+import { createLoader, isSnapshotDue, takeSnapshot, type Loader } from './loading.ts'
+import { headsOf, isKnown, missing, vectorsOf } from './missing.ts'
 import { createOwnWrites, type OwnWrites } from './own-writes.ts'
-import { announce, createReplica, feedOf, type Feed, type LiveDoc, type Replica, type ReplicaDeps } from './replica.ts'
+import { readOne } from './places.ts'
+import {
+  announce,
+  createReplica,
+  feedOf,
+  hasReached,
+  type Feed,
+  type LiveDoc,
+  type Replica,
+  type ReplicaDeps,
+} from './replica.ts'
 import { createWaitingRoom, type WaitingRoom } from './waiting-room.ts'
 
 /** A document nobody has used for this long leaves memory. */
@@ -45,6 +55,7 @@ export type DocumentsService = Documents &
 type Parts = {
   readonly replica: Replica
   readonly frozen: Frozen
+  readonly forks: Forks
   readonly room: WaitingRoom
   readonly generations: Generations
   readonly loader: Loader
@@ -57,13 +68,15 @@ type Parts = {
 export async function createDocuments(deps: ReplicaDeps): Promise<DocumentsService> {
   const replica = createReplica(deps)
   await restoreHeads(replica)
+  await restoreForks(replica)
   const frozen = await loadFrozen(replica)
   const room = createWaitingRoom()
   const generations = createGenerations(replica, room)
   const loader = createLoader(replica, frozen)
   const ownWrites = createOwnWrites({ replica, loader, frozen, generations })
   const hold = createHold(replica, loader, ownWrites)
-  const parts: Parts = { replica, frozen, room, generations, loader, ownWrites, hold }
+  const forks = createForks({ replica, room, loader, ownWrites })
+  const parts: Parts = { replica, frozen, forks, room, generations, loader, ownWrites, hold }
   await replica.exclusive(() => catchUpCuts(parts))
   const cancelSweep = every(replica.clock, SWEEP_MS, () => void replica.exclusive(() => sweep(parts)))
   return {
@@ -101,8 +114,6 @@ async function restoreHeads(replica: Replica): Promise<void> {
     }
   }
 }
-
-const isKnown = (feed: Feed): boolean => feed.heads.size > 0
 
 const describe = (feed: Feed, room: WaitingRoom): DocumentInfo => ({
   doc: feed.doc,
@@ -204,7 +215,7 @@ async function reached(
   { author, seq }: { author: PeerId; seq: number },
   signal: AbortSignal,
 ): Promise<boolean> {
-  if ((feed.heads.get(author)?.seq ?? 0) >= seq) return true
+  if (hasReached(feed, author, seq)) return true
   if (signal.aborted) return false
   const { promise, resolve } = Promise.withResolvers<boolean>()
   const waiter = { author, seq, resolve: () => resolve(true) }
@@ -220,13 +231,15 @@ async function reached(
 }
 
 function createExchange(parts: Parts): FeedExchange {
-  const { replica, frozen, ownWrites, hold } = parts
+  const { replica, frozen, forks, ownWrites, hold } = parts
   return {
     vectors: () => vectorsOf(replica),
-    missing: (theirs, bytesMax) => missing(replica, theirs, bytesMax),
+    missing: (theirs, bytesMax, refused = new Set()) => missing(replica, { theirs, refused }, bytesMax),
     receive: (envelopes) => receiveEnvelopes(parts, envelopes),
     onAppend: ownWrites.onAppend,
     frozen: frozen.all,
+    forks: forks.all,
+    onFork: forks.onLearnt,
     headsOf: (author) => headsOf(replica, author),
     async contentHash(doc) {
       const feed = feedOf(replica, doc)
@@ -255,7 +268,8 @@ async function rebuild({ replica, loader, ownWrites, hold }: Parts, feed: Feed):
     await replica.exclusive(async () => {
       await ownWrites.quiesce(feed)
       await loader.replay(feed)
-      if (feed.live && !isVolatile(feed.doc)) await loader.saveSnapshot(feed, takeSnapshot(feed.live, feed.heads))
+      if (feed.live && !isVolatile(feed.doc) && feed.forks.size === 0)
+        await loader.saveSnapshot(feed, takeSnapshot(feed.live, feed.heads))
       announce(replica, feed, feed.heads.keys())
     })
     return 'rebuilt'
@@ -263,42 +277,6 @@ async function rebuild({ replica, loader, ownWrites, hold }: Parts, feed: Feed):
     unpin()
   }
 }
-
-function vectorsOf(replica: Replica): FeedVectors {
-  const vectors = new Map<DocId, Map<PeerId, number>>()
-  for (const { doc, heads } of replica.feeds.values())
-    if (heads.size > 0) vectors.set(doc, new Map([...heads].map(([author, { seq }]) => [author, seq])))
-  return vectors
-}
-
-function headsOf(replica: Replica, author: PeerId): ReadonlyMap<DocId, FeedHead> {
-  const heads = new Map<DocId, FeedHead>()
-  for (const feed of replica.feeds.values()) {
-    const head = feed.heads.get(author)
-    if (head && !isVolatile(feed.doc)) heads.set(feed.doc, head)
-  }
-  return heads
-}
-
-async function* missing(replica: Replica, theirs: FeedVectors, bytesMax: number): AsyncGenerator<Uint8Array> {
-  // Small ones first: presence and the mesh's index must not wait for a large project.
-  const todo = [...replica.feeds.values()]
-    .filter(isKnown)
-    .map((feed) => ({ feed, to: new Map(feed.heads) }))
-    .toSorted((a, b) => rank(a.feed.doc) - rank(b.feed.doc))
-  let sent = 0
-  for (const { feed, to } of todo) {
-    const known = theirs.get(feed.doc)
-    for await (const { bytes } of history(replica, feed, (author) => known?.get(author) ?? 0, to)) {
-      yield bytes
-      sent += bytes.byteLength
-      if (sent >= bytesMax) return
-    }
-  }
-}
-
-const RANKS = ['live', 'mesh', 'accounts', 'machine', 'project']
-const rank = (doc: DocId): number => RANKS.indexOf(doc.split('/', 1)[0] ?? '')
 
 /** Unloads what is idle and forgets documents that were only asked for. */
 async function sweep(parts: Parts): Promise<void> {
@@ -310,12 +288,13 @@ async function sweep(parts: Parts): Promise<void> {
     if (!isIdle(feed)) continue
     feed.live?.state.destroy()
     feed.live = undefined
-    if (!isKnown(feed) && feed.waiters.size === 0 && !feed.loading) replica.feeds.delete(feed.doc)
+    if (!isKnown(feed) && feed.forks.size === 0 && feed.waiters.size === 0 && !feed.loading)
+      replica.feeds.delete(feed.doc)
   }
 }
 
 async function snapshotBeforeUnload({ loader }: Parts, feed: Feed): Promise<void> {
   const { live } = feed
-  if (!live || feed.dirty || feed.pending.length > 0 || isVolatile(feed.doc) || !isSnapshotDue(live, true)) return
+  if (!live || feed.dirty || feed.pending.length > 0 || !isSnapshotDue(feed, live, true)) return
   await loader.saveSnapshot(feed, takeSnapshot(live, feed.heads))
 }

@@ -1,8 +1,16 @@
 import type { DocId, PeerId } from '../../../crdt/ids.ts'
 import type { FeedHead } from '../../ports/feed-store.ts'
 
-/** The highest sequence number applied, per document and author. */
-export type FeedVectors = ReadonlyMap<DocId, ReadonlyMap<PeerId, number>>
+/** The last envelope applied, per document and author. */
+export type FeedVectors = ReadonlyMap<DocId, ReadonlyMap<PeerId, FeedHead>>
+
+/** The feed ends before `seq`: two envelopes of its author prove that it was continued in two ways. */
+export type KnownFork = {
+  readonly doc: DocId
+  readonly author: PeerId
+  readonly seq: number
+  readonly proof: readonly [Uint8Array, Uint8Array]
+}
 
 export type RefusedEnvelope = { readonly reason: string; readonly author?: PeerId }
 
@@ -21,9 +29,11 @@ export type FeedExchange = {
   vectors(): FeedVectors
   /**
    * Envelopes the other side lacks, oldest first and dependencies before dependants where possible, ending after about
-   * `bytesMax` (one envelope at least, when any is missing). A snapshot of the moment it is called.
+   * `bytesMax` (one envelope at least, when any is missing). A snapshot of the moment it is called. With them comes what
+   * they build on in branches of forked feeds, and where the other side stands on another branch, what shows it. Nothing
+   * of the feeds of authors whom the other side refuses.
    */
-  missing(theirs: FeedVectors, bytesMax: number): AsyncIterable<Uint8Array>
+  missing(theirs: FeedVectors, bytesMax: number, refused?: ReadonlySet<PeerId>): AsyncIterable<Uint8Array>
   /**
    * Checks, stores (durably) and applies envelopes, in any order; resolves when those that could be applied are durable
    * and applied. Never throws for bad input: the outcome tells what happened. Envelopes known already count as nothing.
@@ -34,6 +44,10 @@ export type FeedExchange = {
   onAppend(listener: (envelopes: readonly AppendedEnvelope[]) => void): () => void
   /** Authors whose feeds are frozen, with the reason (equivocation, malformed update). */
   frozen(): ReadonlyMap<PeerId, string>
+  /** Feeds that are known to be forked, with the proof. */
+  forks(): Iterable<KnownFork>
+  /** Fires with the proof when another fork is known. */
+  onFork(listener: (proof: readonly Uint8Array[]) => void): () => void
   /** Where the author's feeds end here: what a removal proposes as cuts. */
   headsOf(author: PeerId): ReadonlyMap<DocId, FeedHead>
   /** Names the content of a document: equal on every replica that has applied the same envelopes. */

@@ -78,7 +78,7 @@ function isReady({ deps }: Envelope, done: ReadonlyMap<PeerId, number>, to: Read
   for (const name in deps) {
     // The schema has checked that every key is a peer id.
     const author = name as PeerId
-    if ((done.get(author) ?? 0) < Math.min(deps[author] ?? 0, to.get(author)?.seq ?? 0)) return false
+    if ((done.get(author) ?? 0) < Math.min(deps[author]?.seq ?? 0, to.get(author)?.seq ?? 0)) return false
   }
   return true
 }

@@ -1,23 +1,30 @@
-import * as Y from 'yjs'
-import { isVolatile, type DocId, type PeerId } from '../../../crdt/ids.ts'
-import { equalBytes } from '../../../protocols/codec.ts'
-import { checkOrigin, checkTurn, standingOf, type CheckContext } from '../../../protocols/feed/check.ts'
-import { hasValidSignature, tryParseEnvelope, type Envelope } from '../../../protocols/feed/envelope.ts'
-import type { FeedHead } from '../../ports/feed-store.ts'
+import { isVolatile, type DocId } from '../../../crdt/ids.ts'
+import { equalBytes, toHex } from '../../../protocols/codec.ts'
+import { checkOrigin, standingOf } from '../../../protocols/feed/check.ts'
+import {
+  hasValidSignature,
+  parseKeptEnvelope,
+  tryParseEnvelope,
+  type Envelope,
+} from '../../../protocols/feed/envelope.ts'
 import { StorageError } from './documents.ts'
 import type { ReceiveOutcome, RefusedEnvelope } from './feed-exchange.ts'
 import type { Frozen } from './frozen.ts'
-import { LIVE_BYTES_MAX, type Generations } from './generations.ts'
-import { applyEnvelopes, isSnapshotDue, noteEnvelope, readOne, takeSnapshot, type Loader } from './loading.ts'
+import type { ForkProof, Forks } from './forks.ts'
+import type { Generations } from './generations.ts'
+import { applyUpdates, isSnapshotDue, noteEnvelope, takeSnapshot, type Loader } from './loading.ts'
 import type { OwnWrites } from './own-writes.ts'
+import { noteHash, readOne } from './places.ts'
 import { announce, DOCUMENTS_MAX, feedOf, guarded, remember, type Feed, type Replica } from './replica.ts'
 import { slices } from './slices.ts'
+import { isInQuestion, takeTurns, type Turned, type Verdict } from './turns.ts'
 import type { WaitingRoom } from './waiting-room.ts'
 
 export type IntakeDeps = {
   readonly replica: Replica
   readonly loader: Loader
   readonly frozen: Frozen
+  readonly forks: Forks
   readonly generations: Generations
   readonly room: WaitingRoom
   readonly ownWrites: OwnWrites
@@ -25,13 +32,23 @@ export type IntakeDeps = {
   readonly hold: (feed: Feed) => Promise<() => void>
 }
 
-type Outcome = { applied: number; waiting: number; refused: RefusedEnvelope[] }
+type Outcome = {
+  applied: number
+  waiting: number
+  refused: RefusedEnvelope[]
+  /** Found, and not learnt yet. */
+  forks: ForkProof[]
+}
 
 /** Envelopes from others (or our own, lost and found): check, make durable, apply, tell. */
 export async function receiveEnvelopes(deps: IntakeDeps, envelopes: readonly Uint8Array[]): Promise<ReceiveOutcome> {
-  const outcome: Outcome = { applied: 0, waiting: 0, refused: [] }
-  for (const slice of slices(envelopes)) await receiveSlice(deps, slice, outcome)
-  return outcome
+  const outcome: Outcome = { applied: 0, waiting: 0, refused: [], forks: [] }
+  for (const slice of slices(envelopes)) {
+    await receiveSlice(deps, slice, outcome)
+    await learnForks(deps, outcome)
+  }
+  const { applied, waiting, refused } = outcome
+  return { applied, waiting, refused }
 }
 
 async function receiveSlice(deps: IntakeDeps, slice: readonly Uint8Array[], outcome: Outcome): Promise<void> {
@@ -57,6 +74,24 @@ async function receiveSlice(deps: IntakeDeps, slice: readonly Uint8Array[], outc
   }
 }
 
+/** The lowest first: what comes after it is no news then. */
+async function learnForks(deps: IntakeDeps, outcome: Outcome): Promise<void> {
+  const { replica, forks } = deps
+  const found = outcome.forks.splice(0)
+  for (const proof of found.toSorted((a, b) => Math.min(a[0].seq, a[1].seq) - Math.min(b[0].seq, b[1].seq))) {
+    const [{ doc, author }] = proof
+    const unpin = await tryHold(deps, doc)
+    try {
+      if (unpin) await replica.exclusive(() => forks.learn(feedOf(replica, doc), proof))
+    } catch (err) {
+      // Whoever has the other branch sends it again.
+      replica.log.error({ err, doc, author }, 'a fork of a feed could not be carried out')
+    } finally {
+      unpin?.()
+    }
+  }
+}
+
 async function tryHold({ replica, hold }: IntakeDeps, doc: DocId): Promise<(() => void) | undefined> {
   try {
     return await hold(feedOf(replica, doc))
@@ -69,7 +104,7 @@ async function tryHold({ replica, hold }: IntakeDeps, doc: DocId): Promise<(() =
 
 /** Everything that can be decided without loading a document. */
 async function screen(deps: IntakeDeps, bytes: Uint8Array, outcome: Outcome): Promise<Envelope | undefined> {
-  const { replica, generations } = deps
+  const { replica, frozen, generations } = deps
   const envelope = tryParseEnvelope(bytes, replica.crypto)
   if (typeof envelope === 'string') {
     outcome.refused.push({ reason: envelope })
@@ -82,55 +117,17 @@ async function screen(deps: IntakeDeps, bytes: Uint8Array, outcome: Outcome): Pr
     outcome.refused.push({ author, reason: `more than ${DOCUMENTS_MAX} documents` })
     return undefined
   }
-  const decision = checkOrigin(
-    envelope,
-    contextOf(deps, doc, (peer) => feed?.heads.get(peer)),
-  )
+  if (feed?.forks.get(author)?.kept.has(toHex(envelope.hash)) === true) return undefined
+  const decision = checkOrigin(envelope, {
+    crypto: replica.crypto,
+    membership: replica.membership(),
+    view: { head: (peer) => feed?.heads.get(peer) },
+    isFrozen: (peer, seq) => isInQuestion(frozen, feed, { author: peer, seq }),
+  })
   if (!decision) return envelope
   if (decision.kind === 'refuse') outcome.refused.push({ author, reason: decision.reason })
   else if (feed) await compareWithKnown(deps, feed, envelope, outcome)
   return undefined
-}
-
-function contextOf(
-  { replica, frozen, room }: IntakeDeps,
-  doc: DocId,
-  head: (author: PeerId) => FeedHead | undefined,
-  clocks?: Pick<CheckContext['view'], 'clientOf' | 'clockOf'>,
-): CheckContext {
-  const membership = replica.membership()
-  let needed: ReadonlyMap<PeerId, number> | undefined
-  return {
-    crypto: replica.crypto,
-    membership,
-    view: { head, clientOf: clocks?.clientOf ?? (() => undefined), clockOf: clocks?.clockOf ?? (() => 0) },
-    isFrozen: frozen.has,
-    neededOf(author) {
-      needed ??= neededIn([...room.of(doc)], (envelope) => {
-        return standingOf(envelope, membership, frozen.has(envelope.author)).kind === 'good'
-      })
-      return needed.get(author) ?? 0
-    },
-  }
-}
-
-/** How far waiting envelopes of authors in good standing (and those they need in turn) depend on each author. */
-function neededIn(waiting: readonly Envelope[], isGood: (envelope: Envelope) => boolean): ReadonlyMap<PeerId, number> {
-  const needed = new Map<PeerId, number>()
-  const counts = (envelope: Envelope): boolean => envelope.seq <= (needed.get(envelope.author) ?? 0) || isGood(envelope)
-  for (let grown = true; grown;) {
-    grown = false
-    for (const envelope of waiting.filter(counts))
-      for (const name in envelope.deps) {
-        // The schema has checked that every key is a peer id.
-        const author = name as PeerId
-        const seq = envelope.deps[author] ?? 0
-        if (seq <= (needed.get(author) ?? 0)) continue
-        needed.set(author, seq)
-        grown = true
-      }
-  }
-  return needed
 }
 
 /** A repetition says nothing new; other bytes for the same place are proof against their author. */
@@ -147,106 +144,74 @@ async function compareWithKnown(deps: IntakeDeps, feed: Feed, envelope: Envelope
 async function convict(deps: IntakeDeps, envelope: Envelope, other: Uint8Array, outcome: Outcome): Promise<void> {
   const { author, doc, seq } = envelope
   outcome.refused.push({ author, reason: 'equivocation' })
+  outcome.forks.push([parseKeptEnvelope(other, deps.replica.crypto), envelope])
   if (!deps.replica.membership().members.has(author)) return
   await deps.frozen.add(author, `equivocation in ${doc} at ${seq}`, [other, envelope.bytes])
 }
 
 /** Inside `exclusive`, with every document held. */
 async function acceptAll(deps: IntakeDeps, genuine: readonly Envelope[], outcome: Outcome): Promise<void> {
-  const { replica, room, ownWrites } = deps
+  const { replica, frozen, room, ownWrites } = deps
   const docs = Map.groupBy(genuine, (envelope) => envelope.doc)
-  for (const envelope of genuine) {
-    const present = room.add(envelope)
-    if (present && !equalBytes(present.bytes, envelope.bytes)) await convict(deps, envelope, present.bytes, outcome)
-  }
-  const accepted: Accepted[] = []
+  for (const envelope of genuine) await place(deps, envelope, outcome)
+  const accepted: Turned[] = []
   for (const doc of docs.keys()) {
     const feed = feedOf(replica, doc)
     if (feed.dirty) await ownWrites.flush(feed)
-    accepted.push(await drain(deps, feed, outcome))
+    accepted.push(await takeTurns(deps, feed, (verdict) => pass(deps, verdict, outcome)))
   }
   const stored = await store(deps, accepted)
-  for (const { feed, envelopes } of accepted)
-    if (stored) await apply(deps, feed, envelopes, outcome)
-    else for (const { author } of envelopes) outcome.refused.push({ author, reason: 'could not be written to disk' })
+  for (const turned of accepted)
+    if (stored) await apply(deps, turned, outcome)
+    else refuseAll(turned, outcome)
   const membership = replica.membership()
   for (const envelope of genuine) {
     if (!room.has(envelope)) continue
-    const standing = standingOf(envelope, membership, deps.frozen.has(envelope.author))
+    const standing = standingOf(envelope, membership, isInQuestion(frozen, feedOf(replica, envelope.doc), envelope))
     if (standing.kind === 'good') outcome.waiting += 1
     else outcome.refused.push({ author: envelope.author, reason: standing.reason })
   }
 }
 
-type Accepted = { readonly feed: Feed; readonly envelopes: readonly Envelope[] }
-
-/** Takes from the waiting room whatever has its turn, as if those before it were applied already. */
-async function drain(deps: IntakeDeps, feed: Feed, outcome: Outcome): Promise<Accepted> {
-  const { room } = deps
-  const envelopes: Envelope[] = []
-  const { live, own, doc } = feed
-  if (!live || !own) return { feed, envelopes }
-  const heads = new Map<PeerId, FeedHead>()
-  const clients = new Map<PeerId, number | undefined>()
-  const clocks = new Map<number, number>([[own.client, own.clock]])
-  const head = (author: PeerId): FeedHead | undefined => heads.get(author) ?? feed.heads.get(author)
-  const context = contextOf(deps, doc, head, {
-    clientOf: (author) => clients.get(author) ?? live.clients.get(author),
-    clockOf: (client) => clocks.get(client) ?? Y.getState(live.state.store, client),
-  })
-  let bytes = feed.memoryBytes
-  for (let moved = true; moved;) {
-    moved = false
-    for (const author of room.authors(doc)) {
-      room.dropUpTo(doc, author, feed.heads.get(author)?.seq ?? 0)
-      for (;;) {
-        const envelope = room.at(doc, author, (head(author)?.seq ?? 0) + 1)
-        if (!envelope) break
-        const decision = checkTurn(envelope, context)
-        if (decision.kind === 'wait' || decision.kind === 'known') break
-        room.remove(envelope)
-        if (decision.kind === 'fork') await convictFork(deps, envelope, { feed, envelopes }, outcome)
-        else if (decision.kind === 'refuse') await refuse(deps, envelope, decision, outcome)
-        else if (isVolatile(doc) && (bytes += envelope.bytes.byteLength) > LIVE_BYTES_MAX)
-          outcome.refused.push({ author, reason: `a live document larger than ${LIVE_BYTES_MAX} bytes` })
-        else {
-          heads.set(author, { seq: envelope.seq, hash: envelope.hash })
-          clients.set(author, decision.client)
-          if (decision.client !== undefined) clocks.set(decision.client, decision.clock)
-          envelopes.push(envelope)
-          moved = true
-          continue
-        }
-        break
-      }
-    }
+/** To its turn, or to the branches of its feed. */
+async function place(deps: IntakeDeps, envelope: Envelope, outcome: Outcome): Promise<void> {
+  const { replica, room, forks } = deps
+  const { author, doc, seq, prev } = envelope
+  const feed = feedOf(replica, doc)
+  const fork = feed.forks.get(author)
+  if (!fork || seq < fork.seq) {
+    const present = room.add(envelope)
+    if (present && !equalBytes(present.bytes, envelope.bytes)) await convict(deps, envelope, present.bytes, outcome)
+    return
   }
-  return { feed, envelopes }
+  if (forks.keep(feed, envelope)) {
+    outcome.applied += 1
+    return
+  }
+  outcome.refused.push({ author, reason: 'beyond the end of a forked feed' })
+  const before = seq === fork.seq ? await readOne(replica, feed, author, seq - 1) : undefined
+  if (before && !(prev && equalBytes(replica.crypto.sha256(before), prev)))
+    await convict(deps, envelope, before, outcome)
 }
 
-async function refuse(
-  { frozen }: IntakeDeps,
-  { author, doc, seq, bytes }: Envelope,
-  { reason, proof }: { reason: string; proof: boolean },
-  outcome: Outcome,
-): Promise<void> {
-  outcome.refused.push({ author, reason })
-  if (proof) await frozen.add(author, `${reason} (${doc} at ${seq})`, [bytes])
-}
-
-/** The envelope names another predecessor than the one we hold. */
-async function convictFork(deps: IntakeDeps, envelope: Envelope, staged: Accepted, outcome: Outcome): Promise<void> {
-  const before =
-    staged.envelopes.findLast(({ author }) => author === envelope.author)?.bytes ??
-    (await readOne(deps.replica, staged.feed, envelope.author, envelope.seq - 1))
-  if (before) await convict(deps, envelope, before, outcome)
+/** On an envelope that is not accepted, and on its author where it proves something. */
+async function pass(deps: IntakeDeps, verdict: Verdict, outcome: Outcome): Promise<void> {
+  const { envelope } = verdict
+  const { author, doc, seq, bytes } = envelope
+  if (verdict.kind === 'fork') {
+    if (verdict.before) await convict(deps, envelope, verdict.before, outcome)
+    return
+  }
+  outcome.refused.push({ author, reason: verdict.reason })
+  if (verdict.proof) await deps.frozen.add(author, `${verdict.reason} (${doc} at ${seq})`, [bytes])
 }
 
 /** One synced write for all. */
-async function store({ replica }: IntakeDeps, accepted: readonly Accepted[]): Promise<boolean> {
+async function store({ replica, forks }: IntakeDeps, accepted: readonly Turned[]): Promise<boolean> {
   const durable = accepted.flatMap(({ feed, envelopes }) => (isVolatile(feed.doc) ? [] : envelopes))
   if (durable.length === 0) return true
   try {
+    for (const { feed, built } of accepted) await forks.save(feed, built)
     await replica.store.append(durable)
     return true
   } catch (err) {
@@ -255,20 +220,27 @@ async function store({ replica }: IntakeDeps, accepted: readonly Accepted[]): Pr
   }
 }
 
-async function apply(deps: IntakeDeps, feed: Feed, envelopes: readonly Envelope[], outcome: Outcome): Promise<void> {
+function refuseAll({ feed, envelopes }: Turned, outcome: Outcome): void {
+  for (const { author } of envelopes) outcome.refused.push({ author, reason: 'could not be written to disk' })
+  // Its branches have been read further than what is accepted.
+  if (envelopes.length > 0 && feed.forks.size > 0) feed.dirty = true
+}
+
+async function apply(deps: IntakeDeps, { feed, envelopes, updates }: Turned, outcome: Outcome): Promise<void> {
   const { replica, loader, generations, ownWrites, room } = deps
   const { live } = feed
   // A newer generation has come since it was screened: kept now, it would be kept for ever.
   if (generations.isSuperseded(feed.doc)) return room.dropDocument(feed.doc)
   if (envelopes.length === 0 || !live) return
   const isNew = feed.heads.size === 0
-  const fits = applyEnvelopes(live, envelopes)
+  const fits = applyUpdates(live, updates)
   if (!fits) {
     // Our own pending writes were made before: they stay, and must not come to depend on what may be dropped now.
     await ownWrites.quiesce(feed)
   }
   for (const { author, seq, hash, bytes } of envelopes) {
     feed.heads.set(author, { seq, hash })
+    noteHash(feed, author, { seq, hash })
     if (isVolatile(feed.doc)) remember(feed, author, [bytes])
   }
   if (fits) for (const envelope of envelopes) noteEnvelope(replica, live, envelope)
@@ -280,6 +252,6 @@ async function apply(deps: IntakeDeps, feed: Feed, envelopes: readonly Envelope[
   if (isNew && feed.heads.size > 0)
     for (const listener of replica.documentListeners) guarded(replica, () => listener(feed.doc))
   announce(replica, feed, new Set(envelopes.map(({ author }) => author)))
-  const due = feed.live && !isVolatile(feed.doc) && feed.pending.length === 0 && isSnapshotDue(feed.live, false)
+  const due = feed.live && feed.pending.length === 0 && isSnapshotDue(feed, feed.live, false)
   if (feed.live && due) await loader.saveSnapshot(feed, takeSnapshot(feed.live, feed.heads))
 }

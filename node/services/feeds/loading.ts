@@ -2,12 +2,14 @@ import * as Y from 'yjs'
 import { z } from 'zod'
 import { isVolatile, PeerId } from '../../../crdt/ids.ts'
 import { decodeCanonical, encodeCanonical, equalBytes } from '../../../protocols/codec.ts'
+import { Branches, type Reading } from '../../../protocols/feed/branches.ts'
 import { clientIdOf, NONCE_BYTES, type Envelope } from '../../../protocols/feed/envelope.ts'
 import { createReplicaDoc } from '../../../protocols/feed/replica-doc.ts'
 import type { FeedHead, Snapshot } from '../../ports/feed-store.ts'
 import { StorageError } from './documents.ts'
 import type { Frozen } from './frozen.ts'
 import { history } from './history.ts'
+import { forget } from './places.ts'
 import type { Feed, LiveDoc, OwnClient, Replica } from './replica.ts'
 
 /** Marks transactions that bring envelopes in. */
@@ -90,15 +92,33 @@ async function storage<T>(task: () => Promise<T>): Promise<T> {
 }
 
 /** Applies in one transaction. False when it does not fit: then the state is spoilt. */
-export function applyEnvelopes(live: LiveDoc, envelopes: readonly Envelope[]): boolean {
+export function applyUpdates(live: LiveDoc, updates: Iterable<Uint8Array>): boolean {
   try {
     live.state.transact(() => {
-      for (const { update } of envelopes) Y.applyUpdate(live.state, update, REMOTE)
+      for (const update of updates) Y.applyUpdate(live.state, update, REMOTE)
     }, REMOTE)
   } catch {
     return false // Yjs throws plain errors for updates it cannot make sense of; the caller finds out whose it was
   }
   return live.state.store.pendingStructs === null && live.state.store.pendingDs === null
+}
+
+/** As the document reads them, each with what it builds on in branches of others; read one after the other. */
+function* updatesOf(replica: Replica, live: LiveDoc, envelopes: readonly Envelope[]): Generator<Uint8Array> {
+  const { branches, state } = live
+  const clocks = {
+    clientOf: (author: PeerId) => live.clients.get(author),
+    clockOf: (client: number) => Y.getState(state.store, client),
+  }
+  for (const envelope of envelopes) {
+    for (const built of branches.missingFor(envelope)) yield note(branches.read(built, clocks))
+    noteEnvelope(replica, live, envelope)
+    yield note(branches.read(envelope, clocks))
+  }
+  function note(reading: Reading): Uint8Array {
+    branches.note(reading)
+    return reading.update
+  }
 }
 
 /** Keeps track of what an applied envelope says beside its update. */
@@ -108,8 +128,12 @@ export function noteEnvelope(replica: Replica, live: LiveDoc, { author, doc, non
   live.tailBytes += bytes.byteLength
 }
 
-export const isSnapshotDue = ({ tailCount, tailBytes, snapshotBytes }: LiveDoc, unloading: boolean): boolean =>
-  unloading ? tailCount >= SNAPSHOT_ON_UNLOAD : tailCount >= SNAPSHOT_EVERY && tailBytes >= snapshotBytes
+/** Which names branches have is known from the feeds alone: a document with forked ones is always replayed. */
+export function isSnapshotDue({ doc, forks }: Feed, live: LiveDoc, unloading: boolean): boolean {
+  if (isVolatile(doc) || forks.size > 0) return false
+  const { tailCount, tailBytes, snapshotBytes } = live
+  return unloading ? tailCount >= SNAPSHOT_ON_UNLOAD : tailCount >= SNAPSHOT_EVERY && tailBytes >= snapshotBytes
+}
 
 const SnapshotBody = z.strictObject({
   v: z.literal(1),
@@ -123,9 +147,10 @@ export const takeSnapshot = ({ clients, state }: LiveDoc, heads: ReadonlyMap<Pee
   bytes: encodeCanonical({ v: 1, clients: [...clients], state: Y.encodeStateAsUpdateV2(state) }),
 })
 
-function createLive(feed: Feed): LiveDoc {
+function createLive(replica: Replica, feed: Feed): LiveDoc {
   const live: LiveDoc = {
     state: createReplicaDoc(),
+    branches: new Branches(replica.crypto, feed.doc, feed.forks),
     clients: new Map(),
     writing: false,
     snapshotBytes: 0,
@@ -155,7 +180,7 @@ function createOwnClient(replica: Replica, { doc }: Feed): OwnClient {
 
 /** Undefined when an envelope cannot be applied. */
 async function loadQuickly(replica: Replica, feed: Feed, whole: boolean): Promise<LiveDoc | undefined> {
-  const live = createLive(feed)
+  const live = createLive(replica, feed)
   const heads = new Map(feed.heads)
   const from = whole ? new Map<PeerId, FeedHead>() : await applySnapshot(replica, feed, live)
   if (from === 'damaged') return loadQuickly(replica, feed, true)
@@ -169,13 +194,12 @@ async function loadQuickly(replica: Replica, feed: Feed, whole: boolean): Promis
   let batch: Envelope[] = []
   for await (const envelope of history(replica, feed, (author) => from.get(author)?.seq ?? 0, heads)) {
     checkChain(envelope)
-    noteEnvelope(replica, live, envelope)
     batch.push(envelope)
     if (batch.length < LOAD_BATCH) continue
-    if (!applyEnvelopes(live, batch)) return undefined
+    if (!applyUpdates(live, updatesOf(replica, live, batch))) return undefined
     batch = []
   }
-  return applyEnvelopes(live, batch) ? live : undefined
+  return applyUpdates(live, updatesOf(replica, live, batch)) ? live : undefined
 }
 
 /**
@@ -187,7 +211,7 @@ async function applySnapshot(
   feed: Feed,
   live: LiveDoc,
 ): Promise<ReadonlyMap<PeerId, FeedHead> | 'damaged'> {
-  if (isVolatile(feed.doc)) return new Map()
+  if (isVolatile(feed.doc) || feed.forks.size > 0) return new Map()
   const snapshot = await replica.store.loadSnapshot(feed.doc)
   if (!snapshot || !(await isOfFeeds(replica, feed, snapshot))) return new Map()
   try {
@@ -222,7 +246,7 @@ async function replayCarefully(replica: Replica, frozen: Frozen, feed: Feed): Pr
   /** First lost sequence number per author. */
   const lost = new Map<PeerId, number>()
   for (;;) {
-    const live = createLive(feed)
+    const live = createLive(replica, feed)
     const culprit = await replay(replica, feed, live, lost)
     if (!culprit) return { live, lost }
     const { author, seq } = culprit
@@ -244,36 +268,12 @@ async function replay(
     const { author, seq, deps } = envelope
     if (isLost(author, seq)) continue
     // The schema has checked that every key is a peer id.
-    const orphaned = Object.entries(deps).some(([peer, dep]) => isLost(peer as PeerId, dep))
+    const orphaned = Object.entries(deps).some(([peer, { seq: needed }]) => isLost(peer as PeerId, needed))
     if (orphaned && author !== replica.self) {
       lost.set(author, seq)
       continue
     }
-    if (!applyEnvelopes(live, [envelope])) return envelope
-    noteEnvelope(replica, live, envelope)
+    if (!applyUpdates(live, updatesOf(replica, live, [envelope]))) return envelope
   }
-  return undefined
-}
-
-/** Drops accepted envelopes of another author beyond `lastSeq`, on disk first. */
-export async function forget(replica: Replica, feed: Feed, author: PeerId, lastSeq: number): Promise<void> {
-  const last = lastSeq === 0 ? undefined : await readOne(replica, feed, author, lastSeq)
-  if (isVolatile(feed.doc))
-    for (const { byteLength } of feed.memory.get(author)?.splice(lastSeq) ?? []) feed.memoryBytes -= byteLength
-  else await replica.store.truncate(feed.doc, author, lastSeq)
-  if (last) feed.heads.set(author, { seq: lastSeq, hash: replica.crypto.sha256(last) })
-  else feed.heads.delete(author)
-}
-
-/** The bytes of one accepted envelope. */
-export async function readOne(
-  replica: Replica,
-  feed: Feed,
-  author: PeerId,
-  seq: number,
-): Promise<Uint8Array | undefined> {
-  if (isVolatile(feed.doc)) return feed.memory.get(author)?.[seq - 1]
-  for await (const stored of replica.store.read(feed.doc, author, seq))
-    return stored.seq === seq ? stored.bytes : undefined
   return undefined
 }

@@ -1,9 +1,9 @@
 import * as Y from 'yjs'
 import type { Actor } from '../../../crdt/actor.ts'
-import { isVolatile, type PeerId } from '../../../crdt/ids.ts'
+import type { PeerId } from '../../../crdt/ids.ts'
 import { sealEnvelope, UPDATE_BYTES_MAX, type Envelope } from '../../../protocols/feed/envelope.ts'
 import { joinOwnChanges } from '../../../protocols/feed/own-update.ts'
-import type { Snapshot } from '../../ports/feed-store.ts'
+import type { FeedHead, Snapshot } from '../../ports/feed-store.ts'
 import { isSnapshotDue, noteEnvelope, takeSnapshot } from './loading.ts'
 import type { Feed, OwnClient, PendingWrite, Replica } from './replica.ts'
 
@@ -14,7 +14,7 @@ export type Batch = {
   readonly envelopes: readonly Envelope[]
   /** The client's first unused clock once the batch is durable. */
   readonly clock: number
-  readonly deps: ReadonlyMap<PeerId, number>
+  readonly deps: ReadonlyMap<PeerId, FeedHead>
   readonly snapshot: Snapshot | undefined
 }
 
@@ -49,7 +49,7 @@ export function composeBatch(replica: Replica, feed: Feed): Batch {
   const heads = new Map(feed.heads)
   if (head) heads.set(replica.self, head)
   // Everything in the live state is accepted or in this batch: the only moment at which that is certain.
-  const due = !isVolatile(feed.doc) && !feed.dirty && isSnapshotDue(live, false)
+  const due = !feed.dirty && isSnapshotDue(feed, live, false)
   const snapshot = due ? takeSnapshot(live, heads) : undefined
   return { feed, writes, envelopes, clock: Y.getState(live.state.store, own.client), deps: deltas, snapshot }
 }
@@ -62,10 +62,10 @@ function sealOwn(replica: Replica, feed: Feed, body: OwnBody): Envelope {
   return sealEnvelope({ mesh, doc: feed.doc, author: replica.self, at, ...body }, replica.signer, replica.crypto)
 }
 
-function changedDeps(replica: Replica, feed: Feed, own: OwnClient): Map<PeerId, number> {
-  const changed = new Map<PeerId, number>()
-  for (const [author, { seq }] of feed.heads)
-    if (author !== replica.self && own.deps.get(author) !== seq) changed.set(author, seq)
+function changedDeps(replica: Replica, feed: Feed, own: OwnClient): Map<PeerId, FeedHead> {
+  const changed = new Map<PeerId, FeedHead>()
+  for (const [author, head] of feed.heads)
+    if (author !== replica.self && own.deps.get(author)?.seq !== head.seq) changed.set(author, head)
   return changed
 }
 

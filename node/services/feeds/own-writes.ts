@@ -161,7 +161,7 @@ function acceptBatch({ replica, generations }: OwnWritesDeps, { feed, writes, en
     if (feed.own) {
       feed.own.declared = true
       feed.own.clock = clock
-      for (const [author, seq] of deps) feed.own.deps.set(author, seq)
+      for (const [author, head] of deps) feed.own.deps.set(author, head)
     }
     if (isNew) for (const listener of replica.documentListeners) guarded(replica, () => listener(feed.doc))
   }

@@ -1,6 +1,8 @@
 import type * as Y from 'yjs'
 import type { Actor } from '../../../crdt/actor.ts'
 import { isVolatile, type DocId, type PeerId } from '../../../crdt/ids.ts'
+import type { Branches, ForkedFeed } from '../../../protocols/feed/branches.ts'
+import type { Envelope } from '../../../protocols/feed/envelope.ts'
 import type { OwnChange } from '../../../protocols/feed/own-update.ts'
 import type { Crypto, Signer } from '../../../protocols/crypto.ts'
 import type { Membership } from '../../../protocols/membership/membership.ts'
@@ -32,6 +34,10 @@ export type Feed = {
   /** Envelopes of a volatile document; of any other always empty. */
   readonly memory: Map<PeerId, Uint8Array[]>
   memoryBytes: number
+  /** Feeds of it that are known to be forked: each ends before that place. Replaced as a whole when one changes. */
+  forks: ReadonlyMap<PeerId, Fork>
+  /** Hashes of accepted envelopes, as far as they have been of use lately. */
+  readonly hashes: Map<PeerId, Map<number, Uint8Array>>
   live: LiveDoc | undefined
   loading: Promise<void> | undefined
   /** The live state holds something that did not become part of the feeds: it must be rebuilt before it is used. */
@@ -47,8 +53,15 @@ export type Feed = {
   readonly waiters: Set<{ readonly author: PeerId; readonly seq: number; readonly resolve: () => void }>
 }
 
+/** A forked feed, with two envelopes of its author that cannot both be part of one feed. */
+export type Fork = ForkedFeed & {
+  readonly kept: Map<string, Envelope>
+  readonly proof: readonly [Uint8Array, Uint8Array]
+}
+
 export type LiveDoc = {
   readonly state: Y.Doc
+  readonly branches: Branches
   /** The clientID each author declared last. */
   readonly clients: Map<PeerId, number>
   /** True while `write` runs a change: a change made at any other time is a bug, and is undone. */
@@ -67,8 +80,8 @@ export type OwnClient = {
   declared: boolean
   /** First clock not yet durable. */
   clock: number
-  /** Sequence numbers of others that our feed has declared to depend on. */
-  readonly deps: Map<PeerId, number>
+  /** Envelopes of others that our feed has declared to depend on. */
+  readonly deps: Map<PeerId, FeedHead>
 }
 
 export type PendingWrite = {
@@ -111,6 +124,8 @@ export function feedOf(replica: Replica, doc: DocId): Feed {
     heads: new Map(),
     memory: new Map(),
     memoryBytes: 0,
+    forks: new Map(),
+    hashes: new Map(),
     live: undefined,
     loading: undefined,
     dirty: false,
@@ -153,10 +168,14 @@ export function remember(feed: Feed, author: PeerId, envelopes: readonly Uint8Ar
   }
 }
 
+/** Whether the author's envelopes are accepted up to this one, or to the end of a forked feed: what follows never is. */
+export const hasReached = ({ heads, forks }: Feed, author: PeerId, seq: number): boolean =>
+  (heads.get(author)?.seq ?? 0) >= Math.min(seq, (forks.get(author)?.seq ?? Infinity) - 1)
+
 /** Tells those who follow the document, and those who wait for a position, once per author. */
 export function announce(replica: Replica, feed: Feed, authors: Iterable<PeerId>): void {
   for (const waiter of feed.waiters) {
-    if ((feed.heads.get(waiter.author)?.seq ?? 0) < waiter.seq) continue
+    if (!hasReached(feed, waiter.author, waiter.seq)) continue
     feed.waiters.delete(waiter)
     waiter.resolve()
   }

@@ -15,8 +15,8 @@ export type WaitingRoom = {
   authors(doc: DocId): readonly PeerId[]
   at(doc: DocId, author: PeerId, seq: number): Envelope | undefined
   of(doc: DocId): Iterable<Envelope>
-  /** Forgets everything at or behind this place. */
-  dropUpTo(doc: DocId, author: PeerId, seq: number): void
+  /** Forgets what waits for places that are not open (any more). */
+  drop(doc: DocId, author: PeerId, isClosed: (seq: number) => boolean): void
   dropDocument(doc: DocId): void
   count(doc: DocId): number
 }
@@ -69,8 +69,8 @@ export function createWaitingRoom(): WaitingRoom {
     authors: (doc) => [...(docs.get(doc)?.keys() ?? [])],
     at,
     of,
-    dropUpTo(doc, author, seq) {
-      for (const [place, envelope] of docs.get(doc)?.get(author) ?? []) if (place <= seq) remove(envelope)
+    drop(doc, author, isClosed) {
+      for (const [seq, envelope] of docs.get(doc)?.get(author) ?? []) if (isClosed(seq)) remove(envelope)
     },
     dropDocument(doc) {
       for (const envelope of of(doc)) remove(envelope)

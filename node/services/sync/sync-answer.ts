@@ -1,4 +1,4 @@
-import type { DocId, PeerId } from '../../../crdt/ids.ts'
+import type { PeerId } from '../../../crdt/ids.ts'
 import { batches, BATCH_BYTES, type Vectors } from '../../../protocols/sync.ts'
 import type { Log } from '../../ports/log.ts'
 import type { FeedExchange } from '../feeds/feed-exchange.ts'
@@ -16,18 +16,22 @@ export type Evidence = {
 /** What the other side has applied, and whose envelopes it refuses. */
 export type Standing = { readonly theirs: Vectors; readonly frozen: readonly PeerId[] }
 
-/** Sends what the other side lacks: first the proofs against authors that it still trusts. */
-export async function answerStanding(
-  feeds: Pick<FeedExchange, 'vectors' | 'missing' | 'frozen'> & Pick<Evidence, 'evidence'>,
-  { theirs, frozen }: Standing,
-  link: Pick<SyncLink, 'send'>,
-): Promise<void> {
-  for (const author of feeds.frozen().keys()) {
-    if (frozen.includes(author)) continue
-    for (const envelopes of batches(await feeds.evidence(author)))
-      if (!(await link.send({ t: 'envelopes', envelopes, more: false }))) return
-  }
-  await sendMissing(feeds, withoutFrozen(theirs, feeds.vectors(), frozen), link)
+type Feeds = Pick<FeedExchange, 'missing' | 'frozen' | 'forks'> & Pick<Evidence, 'evidence'>
+
+/** Sends what the other side lacks: first the proofs against authors and feeds that it still trusts. */
+export async function answerStanding(feeds: Feeds, standing: Standing, link: Pick<SyncLink, 'send'>): Promise<void> {
+  const { theirs, frozen } = standing
+  for (const author of feeds.frozen().keys())
+    if (!frozen.includes(author) && !(await sendProof(await feeds.evidence(author), link))) return
+  for (const { doc, author, seq, proof } of feeds.forks())
+    if ((theirs.get(doc)?.get(author)?.seq ?? 0) >= seq && !(await sendProof(proof, link))) return
+  await sendMissing(feeds, standing, link)
+}
+
+async function sendProof(proof: readonly Uint8Array[], link: Pick<SyncLink, 'send'>): Promise<boolean> {
+  for (const envelopes of batches(proof))
+    if (!(await link.send({ t: 'envelopes', envelopes, more: false }))) return false
+  return true
 }
 
 /**
@@ -36,13 +40,13 @@ export async function answerStanding(
  */
 async function sendMissing(
   feeds: Pick<FeedExchange, 'missing'>,
-  theirs: Vectors,
+  { theirs, frozen }: Standing,
   link: Pick<SyncLink, 'send'>,
 ): Promise<void> {
   let batch: Uint8Array[] = []
   let batchBytes = 0
   let roundBytes = 0
-  for await (const envelope of feeds.missing(theirs, ROUND_BYTES_MAX)) {
+  for await (const envelope of feeds.missing(theirs, ROUND_BYTES_MAX, new Set(frozen))) {
     if (batch.length > 0 && batchBytes + envelope.byteLength > BATCH_BYTES) {
       if (!(await link.send({ t: 'envelopes', envelopes: batch, more: false }))) return
       batch = []
@@ -93,16 +97,4 @@ export function latestOnly<T>(answer: (question: T) => Promise<unknown>, log: Lo
     if (isRunning) return
     run().catch((error: unknown) => log.error({ error: String(error) }, 'a peer could not be answered'))
   }
-}
-
-/** Their vectors, as if they had everything of the authors whose envelopes they refuse. */
-function withoutFrozen(theirs: Vectors, ours: Vectors, frozen: readonly PeerId[]): Vectors {
-  if (frozen.length === 0) return theirs
-  const all = new Map<DocId, Map<PeerId, number>>()
-  for (const doc of new Set([...theirs.keys(), ...ours.keys()])) {
-    const authors = new Map(theirs.get(doc))
-    for (const author of frozen) authors.set(author, Number.MAX_SAFE_INTEGER)
-    all.set(doc, authors)
-  }
-  return all
 }

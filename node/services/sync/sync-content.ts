@@ -1,5 +1,6 @@
 import type { DocId, PeerId } from '../../../crdt/ids.ts'
 import { equalBytes, toHex } from '../../../protocols/codec.ts'
+import type { FeedCut } from '../../../protocols/membership/membership.ts'
 import { POSITIONS_PER_PART, type SyncMessage, type Vectors } from '../../../protocols/sync.ts'
 import type { Log } from '../../ports/log.ts'
 import { randomFraction, type Random } from '../../ports/random.ts'
@@ -25,9 +26,10 @@ export function createContentCheck(deps: {
   return {
     async offer(theirs) {
       const ours = feeds.vectors()
-      const equal = [...theirs].filter(([doc, at]) => at.size <= POSITIONS_PER_PART && isAt(ours.get(doc), at))
-      const [doc, at] = equal[Math.floor(randomFraction(random) * equal.length)] ?? []
-      if (doc === undefined || at === undefined) return undefined
+      const equal = [...theirs].filter(([doc, heads]) => isSame(ours.get(doc), heads))
+      const [doc, heads] = equal[Math.floor(randomFraction(random) * equal.length)] ?? []
+      if (doc === undefined || heads === undefined) return undefined
+      const at = new Map([...heads].map(([author, { seq }]) => [author, seq]))
       const hash = await feeds.contentHash(doc)
       return isAt(feeds.vectors().get(doc), at) ? { t: 'hash', doc, at: [...at], hash } : undefined
     },
@@ -45,7 +47,13 @@ export function createContentCheck(deps: {
   }
 }
 
-type Positions = ReadonlyMap<PeerId, number>
+type Heads = ReadonlyMap<PeerId, FeedCut>
 
-const isAt = (ours: Positions | undefined, at: Positions): boolean =>
-  ours !== undefined && ours.size === at.size && [...at].every(([author, seq]) => ours.get(author) === seq)
+/** Equal numbers on two branches of one feed say nothing about the content. */
+const isSame = (ours: Heads | undefined, theirs: Heads): boolean =>
+  theirs.size <= POSITIONS_PER_PART &&
+  isAt(ours, new Map([...theirs].map(([author, { seq }]) => [author, seq]))) &&
+  [...theirs].every(([author, { hash }]) => equalBytes(ours?.get(author)?.hash ?? new Uint8Array(), hash))
+
+const isAt = (ours: Heads | undefined, at: ReadonlyMap<PeerId, number>): boolean =>
+  ours !== undefined && ours.size === at.size && [...at].every(([author, seq]) => ours.get(author)?.seq === seq)

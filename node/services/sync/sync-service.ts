@@ -114,6 +114,7 @@ class Sync implements SyncService {
       network.onDisconnect((peer) => this.#disconnected(peer)),
       feeds.onAppend((envelopes) => this.#push(envelopes)),
       feeds.onFrozen((_author, _reason, proof) => this.#push(proof.map((bytes) => ({ bytes })))),
+      feeds.onFork((proof) => this.#push(proof.map((bytes) => ({ bytes })))),
       membership.onChange(() => this.#pushRecords()),
       every(clock, ANTI_ENTROPY_MS, () => this.#meetNeighbour()),
     )

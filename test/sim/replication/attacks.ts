@@ -86,7 +86,7 @@ const SLY: Record<string, Attack> = {
   },
   async dependsOnTheFuture(by) {
     const [victim] = by.victims()
-    if (victim) await deliver(by, far(by, { deps: { [victim]: FAR } }))
+    if (victim) await deliver(by, far(by, { deps: { [victim]: { seq: FAR, hash: new Uint8Array(32) } } }))
   },
   async writesAsOutsider(by) {
     const outsider = by.forger.as(simPeer(OUTSIDER))
@@ -120,8 +120,8 @@ const SLY: Record<string, Attack> = {
   },
   async claimsEverything(by) {
     const authors = by.world.nodes.map(({ peer }) => peer)
-    const seen = authors.map((_, i): [number, number] => [i, FAR])
-    const docs = [meshDoc, projectDoc(BRIEF)].map((doc): [DocId, [number, number][]] => [doc, seen])
+    const seen = authors.map((_, i): [number, number, Uint8Array] => [i, FAR, new Uint8Array(32)])
+    const docs = [meshDoc, projectDoc(BRIEF)].map((doc): [DocId, [number, number, Uint8Array][]] => [doc, seen])
     await by.say(by.victims(), { t: 'vectors', authors, docs, frozen: authors, last: by.prng.chance(0.5), ask: false })
   },
 }
@@ -218,6 +218,52 @@ const BRAZEN: Record<string, Attack> = {
 /** What its program would have written as well, for the others to have something of it. */
 export async function writesWell(by: Hostile): Promise<void> {
   await deliver(by, wellWritten(by), true)
+}
+
+/** Two histories of its feed, each told to some, for them to build upon before they hear of the other. */
+export async function writesTwoHistories(by: Hostile): Promise<void> {
+  const doc = by.prng.pick([projectDoc(BRIEF), meshDoc])
+  const { scratch, client } = by.forger.feed(doc)
+  const [one, other] = [historyOf(by, doc), historyOf(by, doc)]
+  for (const { bytes } of [...one.envelopes, ...other.envelopes])
+    by.world.ledger.crafted(bytes, { kind: 'a history of two', mayPass: true })
+  scratch.clientID = client + 1 // Yjs takes another one itself, and says so, when its own comes from elsewhere
+  Y.applyUpdate(scratch, Y.encodeStateAsUpdate(one.state))
+  scratch.clientID = client
+  for (const envelope of one.envelopes) by.forger.advance(envelope)
+  const first = new Set(by.victims())
+  const others = by.world.nodes.map(({ peer }) => peer).filter((peer) => !first.has(peer))
+  await by.send(
+    [...first],
+    one.envelopes.map(({ bytes }) => bytes),
+  )
+  await by.send(
+    others,
+    other.envelopes.map(({ bytes }) => bytes),
+  )
+}
+
+function historyOf(by: Hostile, doc: DocId): { readonly envelopes: readonly Envelope[]; readonly state: Y.Doc } {
+  const { client, scratch, ...feed } = by.forger.feed(doc)
+  const state = new Y.Doc()
+  Y.applyUpdate(state, Y.encodeStateAsUpdate(scratch))
+  state.clientID = client
+  const envelopes: Envelope[] = []
+  let { seq, prev } = feed
+  for (let left = by.prng.int(1, 4); left > 0; left--) {
+    const before = Y.encodeStateVector(state)
+    state.transact(() => {
+      state.getMap('shared').set(`k${by.prng.int(0, 6)}`, new Y.Map([['history', by.prng.int(0, 1e6)]]))
+      state.getText('notes').insert(0, by.prng.chance(0.5) ? 'one' : 'another')
+      if (by.prng.chance(0.3)) state.getText('notes').delete(0, 1)
+    })
+    const update = Y.encodeStateAsUpdate(state, before)
+    const envelope = by.forger.seal(doc, update, { seq: seq + 1, prev, ...(seq > 0 && { nonce: undefined }) })
+    envelopes.push(envelope)
+    seq = envelope.seq
+    prev = envelope.hash
+  }
+  return { envelopes, state }
 }
 
 export const attacksOf = (temper: Temper): readonly Attack[] =>

@@ -1,33 +1,31 @@
 import { decode } from 'cborg'
 import { isVolatile, projectDoc, type DocId, type PeerId } from '../../../crdt/ids.ts'
 import { deletedTasks, taskBodies } from '../../../crdt/task-document.ts'
+import { equalBytes } from '../../../protocols/codec.ts'
 import { hashOf } from './ledger.ts'
 import type { Process, SimNode } from './sim-node.ts'
 import type { World } from './world.ts'
 import { BOARD } from './writer.ts'
 
-/** Those who agree, and what about they do not have to. */
-export type Agreement = { readonly processes: readonly Process[]; readonly disputed: ReadonlySet<DocId> }
-
 /** What must hold of those that have come to agree. All have the same, so one of them is looked at. */
-export async function checkEnd(world: World, { processes, disputed }: Agreement): Promise<void> {
+export async function checkEnd(world: World, processes: readonly Process[]): Promise<void> {
   const [first] = processes
   if (!first) return
   world.counts.convergedDocuments += first.documents.vectors().size
-  checkAcknowledged(world, first, disputed)
+  checkAcknowledged(world, first)
   checkDisks(world, processes)
   checkRemovals(world, first)
-  checkCuts(world, first, disputed)
+  checkCuts(world, first)
+  checkBuiltOn(world, first)
   checkWaiting(world, processes)
-  if (!disputed.has(projectDoc(BOARD))) await checkTasks(world, first)
+  await checkTasks(world, first)
 }
 
 /** No write that its caller was told is safe is missing, unless it was void, or its only copy burnt. */
-function checkAcknowledged(world: World, { node, membership }: Process, disputed: ReadonlySet<DocId>): void {
+function checkAcknowledged(world: World, { node, membership }: Process): void {
   const { counts, violations } = world
   const { members } = membership.current()
   for (const { doc, author, seq, hash, writer } of world.ledger.acknowledged) {
-    if (disputed.has(doc)) continue
     const stored = node.disk.state.feeds.get(doc)?.get(author)?.[seq - 1]
     if (stored && hashOf(stored.bytes) === hash) counts.ackedFound += 1
     else if (stored) violations.add('M14', `${doc} ${seq} of ${writer.name} has become another`)
@@ -41,7 +39,7 @@ function checkDisks(world: World, processes: readonly Process[]): void {
   for (const { node, documents } of processes) {
     for (const [doc, heads] of documents.vectors()) {
       if (isVolatile(doc)) continue
-      for (const [author, seq] of heads)
+      for (const [author, { seq }] of heads)
         if (node.headOf(doc, author) !== seq)
           world.violations.add(
             'D7',
@@ -59,10 +57,9 @@ function checkRemovals(world: World, { membership, node }: Process): void {
 }
 
 /** M7, told anew: what a former member wrote counts up to its cut, or as far as members (or what they need) build on it. */
-function checkCuts(world: World, { node, membership }: Process, disputed: ReadonlySet<DocId>): void {
+function checkCuts(world: World, { node, membership }: Process): void {
   const { members, removed } = membership.current()
   for (const [doc, authors] of node.disk.state.feeds) {
-    if (disputed.has(doc)) continue
     const needed = neededIn(authors, members)
     for (const [author, feed] of authors) {
       if (members.has(author)) continue
@@ -83,8 +80,7 @@ function neededIn(authors: Feeds, members: ReadonlyMap<PeerId, unknown>): Map<Pe
     for (const [author, feed] of authors) {
       const counted = members.has(author) ? feed : feed.slice(0, needed.get(author) ?? 0)
       for (const { bytes } of counted) {
-        const { deps } = decode(bytes) as { deps: Record<PeerId, number> }
-        for (const [peer, seq] of Object.entries(deps) as [PeerId, number][]) {
+        for (const [peer, { seq }] of builtOn(bytes)) {
           if (seq <= (needed.get(peer) ?? 0)) continue
           needed.set(peer, seq)
           grown = true
@@ -94,6 +90,38 @@ function neededIn(authors: Feeds, members: ReadonlyMap<PeerId, unknown>): Map<Pe
   }
   return needed
 }
+
+type Place = { readonly seq: number; readonly hash: Uint8Array }
+
+const builtOn = (bytes: Uint8Array): [PeerId, Place][] =>
+  Object.entries((decode(bytes) as { deps: Record<string, Place> }).deps) as [PeerId, Place][]
+
+/** What was accepted builds on nothing but what is there, whichever branch of a forked feed that is on. */
+function checkBuiltOn(world: World, { node }: Process): void {
+  for (const [doc, authors] of node.disk.state.feeds)
+    for (const [author, feed] of authors)
+      for (const { seq, bytes } of feed)
+        for (const [other, place] of builtOn(bytes)) {
+          const held = authors.get(other)?.[place.seq - 1]
+          if (held && equalBytes(world.crypto.sha256(held.bytes), place.hash)) continue
+          if (isInBranch(world, node, { doc, author: other, ...place })) world.counts.builtOnBranches += 1
+          else
+            world.violations.add(
+              'M10',
+              `${node.name} has ${doc} ${seq} of ${world.nameOf(author)}, and not ${place.seq} of ${world.nameOf(other)} below it`,
+            )
+        }
+}
+
+function isInBranch(world: World, { disk }: SimNode, { doc, author, seq, hash }: Place & FeedKey): boolean {
+  const fact = disk.state.facts.get(`feeds/forks/${doc}/${author}`)
+  const { kept } = fact ? (decode(fact) as { kept: Uint8Array[] }) : { kept: [] }
+  return kept.some((bytes) => {
+    return (decode(bytes) as Place).seq === seq && equalBytes(world.crypto.sha256(bytes), hash)
+  })
+}
+
+type FeedKey = { readonly doc: DocId; readonly author: PeerId }
 
 /** What waits is bounded; of members nothing waits that could be there. */
 function checkWaiting(world: World, processes: readonly Process[]): void {

@@ -1,10 +1,10 @@
 import type { DocId, PeerId } from '../../../crdt/ids.ts'
 import { isVolatile } from '../../../crdt/ids.ts'
-import { equalBytes, toHex } from '../../../protocols/codec.ts'
+import { toHex } from '../../../protocols/codec.ts'
 import type { Membership } from '../../../protocols/membership/membership.ts'
 import { resolve } from '../../../protocols/membership/resolver.ts'
 import { verifyLog } from '../../../node/services/membership/membership-service.ts'
-import { checkEnd, type Agreement } from './checkers.ts'
+import { checkEnd } from './checkers.ts'
 import type { Process, SimNode } from './sim-node.ts'
 import { SOUND_STORE } from './store.ts'
 import type { World } from './world.ts'
@@ -12,8 +12,6 @@ import type { World } from './world.ts'
 const STEP_MS = 5000
 /** Anti-entropy every 30 s with a random neighbour, links that are tried again after 30 s: many rounds of both. */
 const CONVERGE_MS_MAX = 20 * 60_000
-/** By then everything else has been settled. */
-const DISPUTE_MS = 4 * 60_000
 const CRASH_RATE = 0.5
 
 /** When all faults have stopped, all honest members that are left must come to have the same. */
@@ -25,9 +23,9 @@ export async function endWorld(world: World): Promise<void> {
     if (!plan.hostile.includes('brazen')) await converge(world, 'before the removals')
     await removeHostile(world)
   }
-  const agreement = await converge(world, 'at the end')
+  const agreed = await converge(world, 'at the end')
   countStranded(world)
-  await checkEnd(world, agreement)
+  await checkEnd(world, agreed)
 }
 
 function calm(world: World): void {
@@ -56,25 +54,22 @@ async function removeHostile(world: World): Promise<void> {
   }
 }
 
-async function converge(world: World, when: string): Promise<Agreement> {
+async function converge(world: World, when: string): Promise<readonly Process[]> {
   const { time, violations } = world
-  const startMs = time.nowMs
   let problem = ''
   for (const endMs = time.nowMs + CONVERGE_MS_MAX; time.nowMs < endMs;) {
     await time.run(time.nowMs + STEP_MS)
     for (const node of world.nodes) if (!node.isUp) void node.start()
     const expected = expectedMembers(world)
     const processes = expected.flatMap(({ process }) => process ?? [])
-    const disputed = time.nowMs - startMs > DISPUTE_MS ? disputedDocuments(world, processes) : new Set<DocId>()
-    problem = processes.length < expected.length ? 'not everybody is up' : await difference(world, processes, disputed)
+    problem = processes.length < expected.length ? 'not everybody is up' : await difference(world, processes)
     if (problem === '') {
       world.trace?.(`all agree ${when}`)
-      world.counts.disputedDocuments += disputed.size
-      return { processes, disputed }
+      return processes
     }
   }
   violations.add('M16', `no agreement ${when}: ${problem}`)
-  return { processes: [], disputed: new Set() }
+  return []
 }
 
 /**
@@ -112,11 +107,10 @@ function wholeLog(world: World, nodes: readonly SimNode[]): Membership {
 }
 
 /** What two of them do not have in common; empty when there is nothing. */
-async function difference(world: World, processes: readonly Process[], disputed: ReadonlySet<DocId>): Promise<string> {
+async function difference(world: World, processes: readonly Process[]): Promise<string> {
   const [first, ...others] = processes
   if (!first) return 'nobody is left'
-  const isCompared = (doc: DocId): boolean =>
-    !disputed.has(doc) && (!isVolatile(doc) || processes.some(({ node }) => doc.includes(node.peer)))
+  const isCompared = (doc: DocId): boolean => !isVolatile(doc) || processes.some(({ node }) => doc.includes(node.peer))
   const reference = viewOf(first, isCompared)
   for (const other of others) {
     const view = viewOf(other, isCompared)
@@ -134,31 +128,13 @@ async function difference(world: World, processes: readonly Process[], disputed:
   return ''
 }
 
-/**
- * A known limit of the product: of a former member's two branches each may have been built upon by honest members before
- * anybody knew of both. A dependency names a number and no hash, so what they wrote stays on the branch they had.
- */
-function disputedDocuments({ hostile }: World, processes: readonly Process[]): ReadonlySet<DocId> {
-  const disputed = new Set<DocId>()
-  const first = new Map<string, Uint8Array>()
-  for (const { node } of processes)
-    for (const [doc, authors] of node.disk.state.feeds)
-      for (const { peer } of hostile)
-        for (const { seq, bytes } of authors.get(peer) ?? []) {
-          const known = first.get(`${doc} ${peer} ${seq}`) ?? bytes
-          first.set(`${doc} ${peer} ${seq}`, known)
-          if (!equalBytes(known, bytes)) disputed.add(doc)
-        }
-  return disputed
-}
-
 /** Positions and hashes of everything, in words. Of memory only what those have who are there. */
 function viewOf({ membership, documents, node }: Process, isCompared: (doc: DocId) => boolean): Map<string, string> {
   const view = new Map<string, string>()
   view.set('the membership', membership.heads().map(toHex).join(' '))
   for (const [doc, heads] of documents.vectors()) {
     if (!isCompared(doc)) continue
-    for (const [author, seq] of heads) {
+    for (const [author, { seq }] of heads) {
       const hash = isVolatile(doc) ? '' : headHash(documents, doc, author)
       view.set(`${doc} of ${node.nameOf(author)}`, `${seq} ${hash}`)
     }

@@ -4,7 +4,7 @@ import type { Channel } from '../../../node/ports/peer-network.ts'
 import { encodeSync, SYNC_PROTOCOL, type SyncMessage } from '../../../protocols/sync.ts'
 import { Life } from '../ports/life.ts'
 import type { Prng } from '../ports/prng.ts'
-import { attacksOf, writesWell, type Attack } from './attacks.ts'
+import { attacksOf, writesTwoHistories, writesWell, type Attack } from './attacks.ts'
 import { Forger } from './forger.ts'
 import type { Temper } from './plan.ts'
 import { SimNode } from './sim-node.ts'
@@ -13,6 +13,7 @@ import type { World } from './world.ts'
 /** Envelopes of others that it keeps for its purposes. */
 const KEPT_MAX = 400
 const GENERALISTS = 0.4
+const HISTORIANS = 0.3
 const OPEN_MS = 5000
 const JOIN_AGAIN_MS = 1500
 
@@ -118,7 +119,11 @@ export class Hostile {
   #repertoire(): readonly Attack[] {
     const { focus } = this.world.plan
     const all = attacksOf(this.#temper)
-    if (focus.length > 0) return [writesWell, ...all.filter(({ name }) => focus.includes(name))]
+    if (focus.length > 0)
+      return [writesWell, ...[...all, writesTwoHistories].filter(({ name }) => focus.includes(name))]
+    // Found out with the first of them: a few that do little else.
+    const forks = this.#temper === 'brazen' && this.prng.fork('histories').chance(HISTORIANS)
+    if (forks) return [writesWell, writesWell, writesTwoHistories]
     if (this.prng.chance(GENERALISTS)) return all
     return [writesWell, this.prng.pick(all), this.prng.pick(all)]
   }

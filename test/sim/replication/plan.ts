@@ -118,3 +118,13 @@ export function drawPlan(seed: number): Plan {
     drift: prng.chance(0.6),
   }
 }
+
+/** A member that tells two histories of its feed to some each, who then write upon them apart from each other. */
+export const withTwoHistories = (plan: Plan): Plan => ({
+  ...plan,
+  nodes: 4,
+  hostile: ['brazen'],
+  focus: ['writesTwoHistories'],
+  attackPauseMs: plan.activeMs / 6,
+  faults: { ...plan.faults, partition: plan.activeMs / 6 },
+})

@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { missing } from '../counting.ts'
 import { runPool } from '../pool.ts'
+import { runWorld } from '../run-world.ts'
+import { drawPlan, withTwoHistories } from './plan.ts'
 import { simulator } from './simulator.ts'
+import { World } from './world.ts'
 
 const FRESH = { first: 1, count: 150, again: 4 }
 const THREADS = 2
@@ -25,4 +28,17 @@ describe('replicas under simulated faults', () => {
     },
     HANG_MS,
   )
+})
+
+/** Of a member's two histories each was built upon before anybody knew of both: once, such a document stayed split. */
+describe('replicas that were told two histories', () => {
+  it.each([
+    { seed: 900_240, plan: drawPlan(900_240) },
+    ...[7, 31, 40].map((seed) => ({ seed, plan: withTwoHistories(drawPlan(seed)) })),
+  ])('[M10] [M12] [M16] agree, and lose nothing that was written on either (seed $seed)', async ({ seed, plan }) => {
+    const { counts, violations } = await runWorld(new World(plan))
+    expect(violations).toEqual([])
+    expect(counts['forks']).toBeGreaterThan(0)
+    if (seed !== 900_240) expect(counts['builtOnBranches']).toBeGreaterThan(0)
+  })
 })

@@ -10,6 +10,7 @@ const DISK_TROUBLE = [
   'evidence could not be written to disk',
   'frozen authors could not be written to disk',
   'a snapshot could not be saved',
+  'a fork of a feed could not be carried out',
   'membership records could not be stored',
   'what a removed member wrote could not be cut off',
   'what removed members wrote could not be cut off',
@@ -25,6 +26,12 @@ export function simLog(world: World, node: SimNode): Log {
         return // every refusal is looked at where it is made
       case 'envelopes of removed members beyond their cuts were dropped':
         counts.cutsApplied += 1
+        return
+      case 'a feed is forked: it ends there, but for what others have built on':
+        counts.forks += 1
+        world.trace?.(`${node.name} ends the feed of ${author && world.nameOf(author)}: ${JSON.stringify(fields)}`)
+        if (author && world.isHonest(author))
+          violations.add('M12', `${node.name} ends the feed of ${world.nameOf(author)}`)
         return
       case 'refused a membership record':
         counts.refusedRecords += 1

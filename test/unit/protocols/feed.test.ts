@@ -1,8 +1,9 @@
 import * as fc from 'fast-check'
 import * as Y from 'yjs'
 import { describe, expect, it } from 'vitest'
-import type { DocId, PeerId } from '../../../crdt/ids.ts'
-import { encodeCanonical, MalformedError } from '../../../protocols/codec.ts'
+import type { DocId } from '../../../crdt/ids.ts'
+import { encodeCanonical, equalBytes, MalformedError } from '../../../protocols/codec.ts'
+import { Branches } from '../../../protocols/feed/branches.ts'
 import { checkEnvelope, provesEquivocation, type CheckContext } from '../../../protocols/feed/check.ts'
 import {
   clientIdOf,
@@ -23,12 +24,13 @@ const NONCE = new Uint8Array(16).fill(1)
 const author = identity(0).peer
 const CLIENT = clientIdOf(crypto, author, PROJECT, NONCE)
 const UPDATE = updateBy(CLIENT, setKey('x', 1))
+const HASH = new Uint8Array(32).fill(2)
 const BODY: EnvelopeBody = { mesh: MESH, doc: PROJECT, author, seq: 1, prev: null, deps: {}, at: 5, update: UPDATE }
 
 describe('an envelope', () => {
   it('[M10] survives sealing and parsing, with everything optional', () => {
     const actor = { kind: 'user' as const, id: 'u', tokenId: 't', abilities: ['*'], gateway: author }
-    const body = { ...BODY, deps: { [identity(1).peer]: 7 }, actor, nonce: NONCE }
+    const body = { ...BODY, deps: { [identity(1).peer]: { seq: 7, hash: HASH } }, actor, nonce: NONCE }
     const sealed = sealEnvelope(body, identity(0), crypto)
     const parsed = parseEnvelope(sealed.bytes, crypto)
     expect(parsed).toEqual(sealed)
@@ -43,7 +45,7 @@ describe('an envelope', () => {
       { doc: OTHER_PROJECT },
       { author: identity(1).peer },
       { seq: 2, prev: new Uint8Array(32) },
-      { deps: { [identity(1).peer]: 1 } },
+      { deps: { [identity(1).peer]: { seq: 1, hash: HASH } } },
       { at: 6 },
       { nonce: undefined },
       { update: updateBy(CLIENT, setKey('x', 2)) },
@@ -62,8 +64,10 @@ describe('an envelope', () => {
     ['sequence number 0', { seq: 0 }],
     ['a fraction', { seq: 1.5 }],
     ['a document name that is none', { doc: '../etc' as DocId }],
-    ['a dependency on its own author', { deps: { [author]: 1 } }],
-    ['a dependency on no peer', { deps: { __proto__: 1, x: 1 } }],
+    ['a dependency on its own author', { deps: { [author]: { seq: 1, hash: HASH } } }],
+    ['a dependency on no peer', { deps: { x: { seq: 1, hash: HASH } } }],
+    ['a dependency without a hash', { deps: { [identity(1).peer]: { seq: 1 } } }],
+    ['a dependency by number alone', { deps: { [identity(1).peer]: 1 } }],
     ['a short nonce', { nonce: new Uint8Array(15) }],
     ['a short signature', { sig: new Uint8Array(63) }],
     ['an update that is text', { update: 'x' }],
@@ -77,9 +81,9 @@ describe('an envelope', () => {
     const deps = Object.fromEntries(
       Array.from({ length: DEPS_MAX }, (_, n) => [
         `12D3KooW${String(n).padStart(44, 'z').replaceAll('0', 'a')}`,
-        2 ** 40,
+        { seq: 2 ** 40, hash: HASH },
       ]),
-    ) as Record<PeerId, number>
+    ) as EnvelopeBody['deps']
     const abilities = Array.from({ length: 64 }, () => 'a'.repeat(64))
     const actor = { kind: 'user' as const, id: 'u'.repeat(128), tokenId: 't'.repeat(128), abilities, gateway: author }
     const update = new Uint8Array(UPDATE_BYTES_MAX)
@@ -204,7 +208,8 @@ describe('checking', () => {
   const context = (change: Partial<CheckContext> = {}): CheckContext => ({
     crypto,
     membership: membership.current(),
-    view: { head: () => undefined, clientOf: () => undefined, clockOf: () => 0 },
+    view: { head: () => undefined, holds: () => false, clientOf: () => undefined, clockOf: () => 0 },
+    branches: new Branches(crypto, PROJECT, new Map()),
     isFrozen: () => false,
     neededOf: () => 0,
     ...change,
@@ -212,7 +217,7 @@ describe('checking', () => {
   const next = () => new Forger(0).seal(UPDATE, { nonce: NONCE })
 
   it('[M11] accepts what is next, and says which clocks it adds', () => {
-    expect(checkEnvelope(next(), context())).toEqual({ kind: 'accept', client: CLIENT, clock: 1 })
+    expect(checkEnvelope(next(), context())).toMatchObject({ kind: 'accept', client: CLIENT, clock: 1 })
   })
 
   it('[M11] never verifies a signature for what is refused or known more cheaply', () => {
@@ -245,15 +250,21 @@ describe('checking', () => {
   it('[M10] makes an envelope wait for its predecessor and for what it depends on', () => {
     const other = identity(1).peer
     const early = new Forger(0).seal(UPDATE, { seq: 2, prev: new Uint8Array(32) })
-    const dependent = new Forger(0).seal(UPDATE, { nonce: NONCE, deps: { [other]: 3 } })
-    const seen = (seq: number) =>
-      context({
-        view: { ...context().view, head: (peer) => (peer === other ? { seq, hash: new Uint8Array(32) } : undefined) },
-      })
-    expect([checkEnvelope(early, context()), checkEnvelope(dependent, seen(2))]).toEqual([
+    const dependent = new Forger(0).seal(UPDATE, { nonce: NONCE, deps: { [other]: { seq: 3, hash: HASH } } })
+    const seen = (seq: number, hash: Uint8Array) => {
+      const holds: CheckContext['view']['holds'] = (peer, place) =>
+        peer === other && place.seq <= seq && equalBytes(place.hash, hash)
+      return context({ view: { ...context().view, holds } })
+    }
+    expect([
+      checkEnvelope(early, context()),
+      checkEnvelope(dependent, seen(2, HASH)),
+      checkEnvelope(dependent, seen(3, new Uint8Array(32))),
+    ]).toEqual([
       { kind: 'wait', for: 'predecessor' },
       { kind: 'wait', for: 'dependency' },
+      { kind: 'wait', for: 'dependency' },
     ])
-    expect(checkEnvelope(dependent, seen(3)).kind).toBe('accept')
+    expect(checkEnvelope(dependent, seen(3, HASH)).kind).toBe('accept')
   })
 })

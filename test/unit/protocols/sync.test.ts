@@ -17,6 +17,8 @@ import { identity } from '../../support/identity.ts'
 const peers = Array.from({ length: 40 }, (_, n) => identity(n).peer)
 const docs = Array.from({ length: 1200 }, (_, n) => `project/${n.toString(16).padStart(36, '0')}` as DocId)
 
+const at = (seq: number) => ({ seq, hash: new Uint8Array(32).fill(seq % 251) })
+
 function throughTheWire(vectors: Vectors): { parts: number; read: Vectors | undefined } {
   const reader = new VectorsReader()
   const frames = vectorParts(vectors, [], false).map(encodeSync)
@@ -37,7 +39,9 @@ describe('sync messages', () => {
         const vectors = new Map(
           docs
             .slice(0, docCount)
-            .map((doc, d) => [doc, new Map(peers.slice(0, peerCount).map((peer, p) => [peer, d * p + 1]))] as const),
+            .map(
+              (doc, d) => [doc, new Map(peers.slice(0, peerCount).map((peer, p) => [peer, at(d * p + 1)]))] as const,
+            ),
         )
         expect(throughTheWire(vectors).read).toEqual(vectors)
       }),
@@ -46,7 +50,7 @@ describe('sync messages', () => {
   })
 
   it('[M16] needs several parts for a large mesh', () => {
-    const vectors = new Map(docs.map((doc) => [doc, new Map(peers.map((peer) => [peer, 2 ** 40]))] as const))
+    const vectors = new Map(docs.map((doc) => [doc, new Map(peers.map((peer) => [peer, at(2 ** 40)]))] as const))
     const { parts, read } = throughTheWire(vectors)
     expect(parts).toBeGreaterThan(10)
     expect(read).toEqual(vectors)
@@ -56,7 +60,9 @@ describe('sync messages', () => {
     const [part] = vectorParts(new Map(), [], false)
     const [doc] = docs
     if (part === undefined || doc === undefined) throw new Error('nothing to send')
-    expect(() => new VectorsReader().push({ ...part, docs: [[doc, [[0, 1]]]] })).toThrow(MalformedError)
+    expect(() => new VectorsReader().push({ ...part, docs: [[doc, [[0, 1, new Uint8Array(32)]]]] })).toThrow(
+      MalformedError,
+    )
     const reader = new VectorsReader()
     const endless = {
       ...part,

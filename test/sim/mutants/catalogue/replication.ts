@@ -1,4 +1,4 @@
-import type { Plan } from '../../replication/plan.ts'
+import { withTwoHistories, type Plan } from '../../replication/plan.ts'
 import type { Cut, Mutant } from '../mutant.ts'
 
 /** Its seeds may be helped, as an attack or a fault is rare. */
@@ -26,6 +26,9 @@ const disunited = (plan: Plan): Plan => ({
 const CHECK = 'protocols/feed/check.ts'
 const INSPECT = 'protocols/feed/inspect.ts'
 const INTAKE = 'node/services/feeds/intake.ts'
+const MISSING = 'node/services/feeds/missing.ts'
+const FORKS = 'node/services/feeds/forks.ts'
+const BRANCHES = 'protocols/feed/branches.ts'
 
 const cuts: readonly ReplicationCut[] = [
   {
@@ -254,7 +257,7 @@ const cuts: readonly ReplicationCut[] = [
   {
     name: 'answers leave out what others wrote',
     rule: 'M16',
-    file: 'node/services/feeds/documents-service.ts',
+    file: MISSING,
     from: '.map((feed) => ({ feed, to: new Map(feed.heads) }))',
     to: '.map((feed) => ({ feed, to: new Map([...feed.heads].filter(([author]) => author === replica.self)) }))',
     why: 'what a lost member wrote dies with it',
@@ -278,11 +281,83 @@ const cuts: readonly ReplicationCut[] = [
     name: 'references to what is not there are taken',
     rule: 'D4',
     file: CHECK,
-    from: "if (inspection.kind === 'missing') return { kind: 'wait', for: 'reference' }",
-    to: "if (inspection.kind === 'missing') return { kind: 'accept', client, clock: 0 }",
+    from: "if (form.kind === 'missing') return { kind: 'wait', for: 'reference' }",
+    to: "if (form.kind === 'missing') return { kind: 'accept', client, clock: 0, reading: branches.read(envelope, view) }",
     why: 'structs stay pending',
     expects: ['M11', 'M12', 'M16', 'D3', 'log'],
     attack: 'refersToNothing',
+    seeds: [2],
+    quick: false,
+  },
+  {
+    name: 'what an envelope builds on is known by its number alone',
+    rule: 'M10',
+    file: 'node/services/feeds/turns.ts',
+    from: 'return held !== undefined && equalBytes(held, hash)',
+    to: 'return held !== undefined',
+    why: 'what was written about one branch is read as if about another',
+    expects: ['M10', 'M16', 'M12', 'D3', 'log'],
+    tune: withTwoHistories,
+    seeds: [2],
+    quick: true,
+  },
+  {
+    name: 'a forked feed goes on',
+    rule: 'M12',
+    file: FORKS,
+    from: 'if (headOf(feed, author) >= seq) await forget(replica, feed, author, seq - 1)',
+    to: '',
+    why: 'everybody stays on the branch that came first',
+    expects: ['M10', 'M16', 'D3', 'log', 'bug'],
+    tune: withTwoHistories,
+    seeds: [3],
+    quick: false,
+  },
+  {
+    name: 'what was built on a branch is read with the names of another',
+    rule: 'M12',
+    file: BRANCHES,
+    from: 'if (dep.seq >= seq) view.set(other, toHex(dep.hash))',
+    to: 'if (dep.seq < seq) view.set(other, toHex(dep.hash))',
+    why: 'what honest members wrote about a branch refers to nothing',
+    expects: ['M16', 'M12', 'D3', 'D7', 'log'],
+    tune: withTwoHistories,
+    seeds: [7],
+    quick: true,
+  },
+  {
+    name: 'branches are not sent with what builds on them',
+    rule: 'M16',
+    file: MISSING,
+    from: '      yield bytes\n      sent.add(toHex(hash))\n',
+    to: '      sent.add(toHex(hash ?? bytes))\n',
+    why: 'what members wrote before they knew of a fork reaches nobody who had the other branch',
+    expects: ['M16'],
+    tune: withTwoHistories,
+    seeds: [2],
+    quick: true,
+  },
+  {
+    name: 'nobody shows the other branch',
+    rule: 'M16',
+    file: MISSING,
+    from: 'return ours !== undefined && !equalBytes(ours, hash)',
+    to: 'return false',
+    why: 'two that stand at one number on two branches take themselves for equal',
+    expects: ['M16'],
+    tune: (plan) => ({ ...withTwoHistories(plan), attackPauseMs: plan.activeMs / 1.5 }),
+    seeds: [69],
+    quick: false,
+  },
+  {
+    name: 'forks are forgotten at the end of a run',
+    rule: 'M12',
+    file: 'node/services/feeds/documents-service.ts',
+    from: '  await restoreForks(replica)\n',
+    to: '',
+    why: 'what members built on branches cannot be read any more',
+    expects: ['M10', 'M16', 'M12', 'D3', 'log', 'bug'],
+    tune: withTwoHistories,
     seeds: [2],
     quick: false,
   },

@@ -1,18 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import { liveDoc, type DocId, type PeerId } from '../../../../crdt/ids.ts'
-import { clientIdOf } from '../../../../protocols/feed/envelope.ts'
 import type { FeedCut } from '../../../../protocols/membership/membership.ts'
 import { NotWritableError } from '../../../../node/services/feeds/documents.ts'
-import { crypto } from '../../../support/identity.ts'
 import {
   contentOf,
   createMembership,
   createTestReplica,
-  Forger,
   PROJECT,
   setKey,
   sync,
-  updateBy,
   type TestMembership,
 } from '../../../support/replicas.ts'
 
@@ -87,31 +83,6 @@ describe('removal of a member', () => {
     expect(a.documents.list()).toEqual([])
     expect(await contentOf(a)).toEqual({})
     expect(await contentOf(a, live)).toEqual({})
-  })
-
-  it('[M12] settles an equivocation: the branch that the removal names is everybody’s', async () => {
-    const { membership, a, b } = await threeReplicas()
-    const nonce = new Uint8Array(16)
-    const [left, right] = [new Forger(2), new Forger(2)]
-    const client = clientIdOf(crypto, left.peer, PROJECT, nonce)
-    const one = left.seal(updateBy(client, setKey('x', 'left')), { nonce })
-    const two = right.seal(updateBy(client, setKey('x', 'right')), { nonce })
-    await a.documents.receive([one.bytes], left.peer)
-    await b.documents.receive([two.bytes], left.peer)
-    await b.documents.receive([one.bytes], a.peer)
-    expect([...b.documents.frozen().keys()]).toEqual([left.peer])
-    remove(membership, left.peer, a.documents.headsOf(left.peer))
-    await b.documents.membershipChanged()
-    expect(b.documents.frozen()).toEqual(new Map())
-    await sync(a, b)
-    expect(await contentOf(b)).toEqual({ x: 'left' })
-    expect((await b.documents.receive([two.bytes], left.peer)).applied).toBe(0)
-    const fresh = await createTestReplica(1, membership)
-    expect(await fresh.documents.receive([two.bytes, one.bytes], left.peer)).toEqual({
-      applied: 1,
-      waiting: 0,
-      refused: [{ author: left.peer, reason: 'not the branch of the removal' }],
-    })
   })
 
   it('[M7] is caught up with at the start, when the node ended before it had cut anything off', async () => {

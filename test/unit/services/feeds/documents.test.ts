@@ -395,7 +395,7 @@ describe('documents', () => {
     await last
     void more.catch(() => undefined)
     const again = await createTestReplica(0, membership, a.store.crash())
-    const position = again.documents.vectors().get(PROJECT)?.get(a.peer)
+    const position = again.documents.vectors().get(PROJECT)?.get(a.peer)?.seq
     expect(await contentOf(again)).toEqual({ k: position === 1001 ? 'not durable' : 'durable' })
     const replayed = await createTestReplica(0, membership, { ...again.store, loadSnapshot: async () => undefined })
     expect(await replayed.documents.contentHash(PROJECT)).toEqual(await again.documents.contentHash(PROJECT))

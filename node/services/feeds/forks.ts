@@ -1,0 +1,200 @@
+import { z } from 'zod'
+import { DocId, isVolatile, PeerId, soleAuthor } from '../../../crdt/ids.ts'
+import { decodeCanonical, encodeCanonical, equalBytes, toHex } from '../../../protocols/codec.ts'
+import { parseKeptEnvelope, type Envelope } from '../../../protocols/feed/envelope.ts'
+import { StorageError } from './documents.ts'
+import type { KnownFork } from './feed-exchange.ts'
+import type { Loader } from './loading.ts'
+import type { OwnWrites } from './own-writes.ts'
+import { forget } from './places.ts'
+import { announce, feedOf, guarded, readFeed, type Feed, type Fork, type Replica } from './replica.ts'
+import type { WaitingRoom } from './waiting-room.ts'
+
+const INDEX = 'feeds/forks'
+const Binary = z.custom<Uint8Array>((value) => value instanceof Uint8Array)
+const Index = z.array(z.strictObject({ doc: DocId, author: PeerId }))
+const Stored = z.strictObject({ proof: z.tuple([Binary, Binary]), kept: z.array(Binary) })
+
+/** An author is frozen with its first fork: there are as many as documents that were forked before anybody knew. */
+const INDEX_BYTES_MAX = 16 * 1024 * 1024
+/** What was accepted as an ordinary feed before its fork was known. */
+const STORED_BYTES_MAX = 2 ** 30
+
+/**
+ * Envelopes of branches that nothing here builds on, in memory: those that come before what builds on them, and what
+ * their author makes up. Beyond it those of the feed in question go; they come again with what needs them.
+ */
+const LOOSE_BYTES_MAX = 256 * 1024 * 1024
+
+/** Two envelopes that cannot both be part of one feed: at one place, or one that does not follow on the other. */
+export type ForkProof = readonly [Envelope, Envelope]
+
+/** What is known of forked feeds, on disk. What changes something runs inside `exclusive`. */
+export type Forks = {
+  /**
+   * The feed ends before the first of the two; what others built on beyond it stays as branches. Nothing happens when an
+   * earlier end is known. The document must be held. Rejects when the disk refuses: then it is to be learnt again.
+   */
+  learn(feed: Feed, proof: ForkProof): Promise<void>
+  /** Keeps an envelope of a branch in memory; false when its predecessor is not known. */
+  keep(feed: Feed, envelope: Envelope): boolean
+  /** Makes envelopes of branches durable that others build on from now on. */
+  save(feed: Feed, built: readonly Envelope[]): Promise<void>
+  readonly all: () => Iterable<KnownFork>
+  readonly onLearnt: (listener: (proof: readonly Uint8Array[]) => void) => () => void
+}
+
+export type ForkDeps = {
+  readonly replica: Replica
+  readonly room: WaitingRoom
+  readonly loader: Loader
+  readonly ownWrites: OwnWrites
+}
+
+export function createForks({ replica, room, loader, ownWrites }: ForkDeps): Forks {
+  const listeners = new Set<(proof: readonly Uint8Array[]) => void>()
+  const loose = new Loose()
+  return {
+    async learn(feed, proof) {
+      const [{ doc, author }] = proof
+      const seq = Math.min(...proof.map((envelope) => envelope.seq))
+      const known = feed.forks.get(author)
+      if (!mayFork(replica, feed, author) || (known && known.seq <= seq)) return
+      if (known) loose.drop(known)
+      await ownWrites.quiesce(feed)
+      const fork: Fork = { seq, kept: new Map(known?.kept), proof: [proof[0].bytes, proof[1].bytes] }
+      await keepBeyond(replica, feed, author, fork)
+      const before = feed.forks
+      feed.forks = new Map(before).set(author, fork)
+      try {
+        await saveIndex(replica)
+        if (headOf(feed, author) >= seq) await forget(replica, feed, author, seq - 1)
+      } catch (error) {
+        feed.forks = before
+        throw error
+      }
+      // Such as would have been its end: kept as branches when they come again.
+      room.drop(doc, author, (place) => place >= seq)
+      await loader.reload(feed)
+      replica.log.warn({ doc, author, seq }, 'a feed is forked: it ends there, but for what others have built on')
+      announce(replica, feed, feed.heads.keys())
+      for (const listener of listeners) guarded(replica, () => listener(fork.proof))
+    },
+    keep(feed, envelope) {
+      const fork = feed.forks.get(envelope.author)
+      if (!fork || soleAuthor(feed.doc) !== undefined || !follows(feed, fork, envelope)) return false
+      const hash = toHex(envelope.hash)
+      if (fork.kept.has(hash)) return true
+      fork.kept.set(hash, envelope)
+      loose.add(fork, envelope)
+      return true
+    },
+    async save({ doc, forks }, built) {
+      for (const [author, fork] of forks) {
+        const now = built.filter((envelope) => envelope.author === author)
+        loose.settle(fork, now)
+        if (now.length > 0) await saveFork(replica, { doc, author, fork }, loose.of(fork))
+      }
+    },
+    *all() {
+      for (const { doc, forks } of replica.feeds.values())
+        for (const [author, { seq, proof }] of forks) yield { doc, author, seq, proof }
+    },
+    onLearnt(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+  }
+}
+
+/** Envelopes of branches that nothing here builds on. */
+class Loose {
+  readonly #envelopes = new Map<Fork, Set<Envelope>>()
+  #bytes = 0
+
+  of(fork: Fork): ReadonlySet<Envelope> | undefined {
+    return this.#envelopes.get(fork)
+  }
+
+  add(fork: Fork, envelope: Envelope): void {
+    this.#envelopes.set(fork, (this.#envelopes.get(fork) ?? new Set()).add(envelope))
+    this.#bytes += envelope.bytes.byteLength
+    if (this.#bytes > LOOSE_BYTES_MAX) this.drop(fork)
+  }
+
+  /** Something builds on them now. */
+  settle(fork: Fork, envelopes: Iterable<Envelope>): void {
+    for (const envelope of envelopes)
+      if (this.#envelopes.get(fork)?.delete(envelope) === true) this.#bytes -= envelope.bytes.byteLength
+  }
+
+  drop(fork: Fork): void {
+    const envelopes = [...(this.#envelopes.get(fork) ?? [])]
+    this.settle(fork, envelopes)
+    this.#envelopes.delete(fork)
+    for (const { hash } of envelopes) fork.kept.delete(toHex(hash))
+  }
+}
+
+/** Completes what an earlier run has learnt and may not have carried out. Before any document is loaded. */
+export async function restoreForks(replica: Replica): Promise<void> {
+  const index = await replica.store.getFact(INDEX)
+  for (const { doc, author } of index ? decodeCanonical(Index, index, INDEX_BYTES_MAX) : []) {
+    const stored = await replica.store.getFact(nameOf(doc, author))
+    if (!stored) throw new StorageError(`What is known of the forked feed of ${author} in the document ${doc} is lost.`)
+    const { proof, kept } = decodeCanonical(Stored, stored, STORED_BYTES_MAX)
+    const parse = (bytes: Uint8Array): Envelope => parseKeptEnvelope(bytes, replica.crypto)
+    const seq = Math.min(...proof.map((bytes) => parse(bytes).seq))
+    const feed = feedOf(replica, doc)
+    const fork: Fork = {
+      seq,
+      proof,
+      kept: new Map(kept.map(parse).map((envelope) => [toHex(envelope.hash), envelope])),
+    }
+    feed.forks = new Map(feed.forks).set(author, fork)
+    if (headOf(feed, author) < seq) continue
+    // The run that learnt it went on with the feed for a while.
+    await keepBeyond(replica, feed, author, fork)
+    await forget(replica, feed, author, seq - 1)
+  }
+}
+
+/** Nobody builds on a document in memory for long, and what we have written ourselves is never taken back. */
+const mayFork = (replica: Replica, { doc }: Feed, author: PeerId): boolean =>
+  !isVolatile(doc) && author !== replica.self
+
+const headOf = ({ heads }: Feed, author: PeerId): number => heads.get(author)?.seq ?? 0
+
+function follows({ heads }: Feed, { seq, kept }: Fork, envelope: Envelope): boolean {
+  if (envelope.seq > seq) return envelope.prev !== null && kept.get(toHex(envelope.prev))?.seq === envelope.seq - 1
+  const head = heads.get(envelope.author)
+  return envelope.prev ? head?.seq === seq - 1 && equalBytes(head.hash, envelope.prev) : seq === 1
+}
+
+/** Keeps what was accepted from there on, on disk too; nothing of a document that nobody else writes. */
+async function keepBeyond(replica: Replica, feed: Feed, author: PeerId, fork: Fork): Promise<void> {
+  if (soleAuthor(feed.doc) === undefined)
+    for await (const bytes of readFeed(replica, feed, author, { from: fork.seq, to: Infinity })) {
+      const envelope = parseKeptEnvelope(bytes, replica.crypto)
+      fork.kept.set(toHex(envelope.hash), envelope)
+    }
+  await saveFork(replica, { doc: feed.doc, author, fork })
+}
+
+const nameOf = (doc: DocId, author: PeerId): string => `${INDEX}/${doc}/${author}`
+
+type Named = { readonly doc: DocId; readonly author: PeerId; readonly fork: Fork }
+
+async function saveFork(
+  { store }: Replica,
+  { doc, author, fork }: Named,
+  loose?: ReadonlySet<Envelope>,
+): Promise<void> {
+  const kept = [...fork.kept.values()].filter((envelope) => loose?.has(envelope) !== true)
+  await store.putFact(nameOf(doc, author), encodeCanonical({ proof: fork.proof, kept: kept.map(({ bytes }) => bytes) }))
+}
+
+async function saveIndex({ store, feeds }: Replica): Promise<void> {
+  const forks = [...feeds.values()].flatMap(({ doc, forks }) => [...forks.keys()].map((author) => ({ doc, author })))
+  await store.putFact(INDEX, encodeCanonical(forks))
+}
