@@ -1,3 +1,4 @@
+import { userInfo } from 'node:os'
 import { z } from 'zod'
 import type { Actor } from '../../crdt/actor.ts'
 import { Capability } from '../../crdt/capability.ts'
@@ -34,13 +35,29 @@ export const localActor = (self: PeerId): Actor => ({
   gateway: self,
 })
 
+/** Who acts when nobody is named: the node's own user, under the machine's name, which tells it from other machines'. */
+const localInstance = ({ services, self }: ControlContext): string => {
+  const name = services.mesh.members().find(({ peerId }) => peerId === self)?.name ?? self
+  return `${userName()}@${name}`
+}
+
+/** Where no account has this number, as in some containers, there is no name to ask for. */
+function userName(): string {
+  try {
+    return userInfo().username
+  } catch {
+    return `uid-${process.getuid?.() ?? 0}`
+  }
+}
+
 /** Lists are asked for in one piece; a mesh has at most this many of anything that the command line lists. */
 const PAGE = { page: 1, perPage: 100_000 }
 
 /** As many as one configuration can name. */
 const VOTERS_MAX = 63
 
-const projectTask = { project: z.string(), instance: z.string().min(1).max(128) }
+/** Left out: the user of this node. */
+const instance = z.string().min(1).max(128).exactOptional()
 const projectSettings = z.strictObject({
   lockPolicy: z.enum(LOCK_POLICIES).exactOptional(),
   caseFold: z.boolean().exactOptional(),
@@ -158,13 +175,17 @@ export const CONTROL_METHODS = {
     services.tasks.next(project),
   ),
   'task.claim': method(
-    z.strictObject({ id: z.string(), instance: projectTask.instance }),
-    ({ services, self }, { id, instance }) => services.tasks.claim(localActor(self), id, instance),
+    z.strictObject({ id: z.string(), instance }),
+    (context, { id, instance = localInstance(context) }) =>
+      context.services.tasks.claim(localActor(context.self), id, instance),
   ),
-  'task.claimNext': method(z.strictObject(projectTask), async ({ services, self }, { project, instance }) => {
-    const claimed = await services.tasks.claimNext(localActor(self), project, instance)
-    return claimed.ok && claimed.value === null ? err(domainError('no_task_available')) : claimed
-  }),
+  'task.claimNext': method(
+    z.strictObject({ project: z.string(), instance }),
+    async (context, { project, instance = localInstance(context) }) => {
+      const claimed = await context.services.tasks.claimNext(localActor(context.self), project, instance)
+      return claimed.ok && claimed.value === null ? err(domainError('no_task_available')) : claimed
+    },
+  ),
   'task.complete': method(
     z.strictObject({ ...taskProof, summary: z.string().max(50_000), files: z.array(z.string()).max(500) }),
     ({ services, self }, { id, summary, files, fencing_token }) =>
@@ -180,13 +201,13 @@ export const CONTROL_METHODS = {
     z.strictObject({
       project: z.string(),
       path: z.string(),
-      instance: z.string(),
+      instance,
       reason: z.string().optional(),
       minutes: z.number().positive().optional(),
       exclusive: z.boolean().default(false),
     }),
-    ({ services, self }, { project, path, instance, reason, minutes, exclusive }) =>
-      services.locks.acquire(localActor(self), project, {
+    (context, { project, path, instance = localInstance(context), reason, minutes, exclusive }) =>
+      context.services.locks.acquire(localActor(context.self), project, {
         path,
         instanceId: instance,
         exclusive,
@@ -195,9 +216,13 @@ export const CONTROL_METHODS = {
       }),
   ),
   'lock.release': method(
-    z.strictObject({ project: z.string(), path: z.string(), instance: z.string(), fencing_token: z.int().optional() }),
-    ({ services, self }, { project, path, instance, fencing_token }) =>
-      services.locks.release(localActor(self), project, { path, instanceId: instance, ...proof(fencing_token) }),
+    z.strictObject({ project: z.string(), path: z.string(), instance, fencing_token: z.int().optional() }),
+    (context, { project, path, instance = localInstance(context), fencing_token }) =>
+      context.services.locks.release(localActor(context.self), project, {
+        path,
+        instanceId: instance,
+        ...proof(fencing_token),
+      }),
   ),
   'lock.list': method(z.strictObject({ project: z.string() }), ({ services }, { project }) =>
     services.locks.list(project),

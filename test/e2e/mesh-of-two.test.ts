@@ -1,4 +1,5 @@
 import { mkdir } from 'node:fs/promises'
+import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
@@ -119,5 +120,21 @@ describe('a mesh of two machines', () => {
     })
     expect(proven.status).toBe(200)
     expect(proven.body.data.task).toMatchObject({ status: 'completed' })
+  })
+
+  it('tells a machine of the same name, and what its user holds, from the first', async () => {
+    const c = await joinMesh(scratch, a, 'alpha', { dataDir: join(scratch.path, 'clone') })
+    await seesOnline(c, [a.peerId, b.peerId, c.peerId])
+    const members = (await c.cli('members')).json.map(({ name }: { name: string }) => name)
+    expect(members).toEqual(['alpha', 'beta', 'alpha-2'])
+    for (const node of [a, c]) {
+      const { id } = (await a.cli('task', 'add', `For ${node.peerId}`, '--project', project)).json
+      await eventually(async () => {
+        const { json } = await node.cli('task', 'list', '--project', project)
+        return json.some((task: { id: string }) => task.id === id) ? true : undefined
+      })
+      const { code, json } = await node.cli('task', 'claim', id)
+      expect([code, json.assigned_to]).toEqual([0, `${userInfo().username}@${node === a ? 'alpha' : 'alpha-2'}`])
+    }
   })
 })

@@ -207,7 +207,7 @@ export async function joinMesh(
   name: string,
   options: Partial<NodeOptions> = {},
 ): Promise<RunningNode> {
-  const dataDir = join(scratch.path, name)
+  const { dataDir = join(scratch.path, name) } = options
   const { json } = await inviter.cli('invite')
   const joined = await rookery(['join', json.ticket, '--name', name, '--json', '--data-dir', dataDir])
   if (joined.code !== 0) throw new Error(`joining failed: ${joined.stderr}`)

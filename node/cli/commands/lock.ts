@@ -3,7 +3,15 @@ import type { FileLock, LockNotice } from '../../../crdt/lock.ts'
 import { ask, command, group, parseWhole, print, table, type CommonOptions } from '../command.ts'
 import { projectOf, type ProjectOption } from '../project-of.ts'
 import { wireLock, wireNotice } from '../wire.ts'
-import { instanceFlag, proof, PROJECT_FLAG, PROOF_FLAG, type InstanceOption, type ProofOption } from './work-flags.ts'
+import {
+  actingAs,
+  instanceFlag,
+  proof,
+  PROJECT_FLAG,
+  PROOF_FLAG,
+  type InstanceOption,
+  type ProofOption,
+} from './work-flags.ts'
 
 export function lockCommand(): Command {
   const lock = group('lock', 'lock files of a project against everybody else in the mesh')
@@ -23,12 +31,12 @@ function lockAcquire(): Command {
     .option('--exclusive', 'take no provisional lock when too few voters can be reached')
     .action(async (path: string, options: CommonOptions & ProjectOption & InstanceOption & LockOptions) => {
       const { id } = await projectOf(options)
-      const { instance, reason, minutes, exclusive = false } = options
+      const { reason, minutes, exclusive = false } = options
       const lock = await ask<FileLock>(options, 'lock.acquire', {
         project: id,
         path,
-        instance,
         exclusive,
+        ...actingAs(options),
         ...(reason === undefined ? {} : { reason }),
         ...(minutes === undefined ? {} : { minutes }),
       })
@@ -72,7 +80,7 @@ function lockRelease(): Command {
     .option(...PROOF_FLAG)
     .action(async (path: string, options: CommonOptions & ProjectOption & InstanceOption & ProofOption) => {
       const { id } = await projectOf(options)
-      await ask<null>(options, 'lock.release', { project: id, path, instance: options.instance, ...proof(options) })
+      await ask<null>(options, 'lock.release', { project: id, path, ...actingAs(options), ...proof(options) })
       print(options, null, () => [`${path} is free.`])
     })
 }

@@ -1,17 +1,18 @@
-import { hostname, userInfo } from 'node:os'
 import { parseWhole } from '../command.ts'
 
-export type InstanceOption = { readonly instance: string }
+export type InstanceOption = { readonly instance?: string }
 export const PROJECT_FLAG = [
   '--project <name or id>',
   'default: the project that contains the current directory',
 ] as const
 export const instanceFlag = [
   '--instance <id>',
-  'name of the agent instance that acts',
-  // Within a session its own id: a node that restarts knows by it whether the agent is still there.
-  process.env.ROOKERY_INSTANCE ?? `${userInfo().username}@${hostname()}`,
+  'name of the agent instance that acts; default: within a session its id, else user@machine',
+  // A node that restarts knows by a session's id whether the agent is still there.
+  process.env.ROOKERY_INSTANCE,
 ] as const
+
+export const actingAs = ({ instance }: InstanceOption): InstanceOption => (instance === undefined ? {} : { instance })
 
 export type ProofOption = { readonly fencingToken?: number }
 export const PROOF_FLAG = [

@@ -7,7 +7,15 @@ import { CommandFailure, EXIT } from '../exit.ts'
 import { projectOf, type ProjectOption } from '../project-of.ts'
 import { wireProject, wireTask } from '../wire.ts'
 import { lockCommand } from './lock.ts'
-import { instanceFlag, proof, PROJECT_FLAG, PROOF_FLAG, type InstanceOption, type ProofOption } from './work-flags.ts'
+import {
+  actingAs,
+  instanceFlag,
+  proof,
+  PROJECT_FLAG,
+  PROOF_FLAG,
+  type InstanceOption,
+  type ProofOption,
+} from './work-flags.ts'
 
 /** Projects, tasks and file locks. */
 export const workCommands = (): Command[] => [projectCommand(), taskCommand(), lockCommand()]
@@ -129,7 +137,7 @@ function taskNext(): Command {
     .action(async (options: CommonOptions & ProjectOption & InstanceOption & { claim?: boolean }) => {
       const project = await projectOf(options)
       const task = options.claim
-        ? await ask<Task>(options, 'task.claimNext', { project: project.id, instance: options.instance })
+        ? await ask<Task>(options, 'task.claimNext', { project: project.id, ...actingAs(options) })
         : await ask<Task | null>(options, 'task.next', { project: project.id })
       if (task === null)
         throw new CommandFailure('No task is free to be claimed.', EXIT.held, { code: 'no_task_available' })
@@ -142,9 +150,9 @@ function taskClaim(): Command {
     .argument('<id>')
     .option(...instanceFlag)
     .action(async (id: string, options: CommonOptions & InstanceOption) => {
-      const task = await ask<Task>(options, 'task.claim', { id, instance: options.instance })
+      const task = await ask<Task>(options, 'task.claim', { id, ...actingAs(options) })
       print(options, wireTask(task), () => [
-        `${task.title} is claimed by ${options.instance} (fencing token ${task.claim?.fencingToken}).`,
+        `${task.title} is claimed by ${task.claim?.instanceId} (fencing token ${task.claim?.fencingToken}).`,
       ])
     })
 }

@@ -15,7 +15,12 @@ import {
   type JoinRefusal,
   JoinRequest,
 } from '../../../protocols/join.ts'
-import { type Draft, inviteProofBytes, sortedCapabilities } from '../../../protocols/membership/records.ts'
+import {
+  type Draft,
+  inviteProofBytes,
+  MEMBER_NAME_CHARS_MAX,
+  sortedCapabilities,
+} from '../../../protocols/membership/records.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { Log } from '../../ports/log.ts'
 import type { Channel, PeerNetwork } from '../../ports/peer-network.ts'
@@ -128,7 +133,18 @@ export function decideAdmission(
   if (state.invite.inviter !== self) return err('unknown')
   if (state.invite.expiresAtMs < nowMs) return err('expired')
   const capabilities = sortedCapabilities(state.invite.capabilities)
-  return ok({ type: 'admit', peer, name, boxKey, capabilities, invite, proof })
+  const free = freeName(name, new Set([...resolution.membership.members.values()].map((member) => member.name)))
+  return ok({ type: 'admit', peer, name: free, boxKey, capabilities, invite, proof })
+}
+
+/** Clones and containers share a host name: here the second becomes `name-2`, so that a name means one machine. */
+function freeName(wanted: string, taken: ReadonlySet<string>): string {
+  for (let name = wanted, n = 2; ; n++) {
+    if (!taken.has(name)) return name
+    const suffix = `-${n}`
+    const beginning = wanted.slice(0, MEMBER_NAME_CHARS_MAX - suffix.length)
+    name = `${beginning.toWellFormed().trimEnd()}${suffix}`
+  }
 }
 
 async function sendLog({ membership }: JoinServiceDeps, channel: Channel): Promise<void> {

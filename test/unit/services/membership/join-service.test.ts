@@ -50,6 +50,18 @@ describe('joining a mesh', () => {
     })
   })
 
+  it('gives a name to one member only: the next who has it gets a number, within the limit of a name', async () => {
+    const lab = createLab()
+    const home = await lab.founder()
+    const long = '𝔫'.repeat(32)
+    for (const [i, name] of ['box', 'box', 'box', long, long].entries()) {
+      const ticket = await ticketFrom(lab, home.mesh.invite({}))
+      expect(codeOf(await join(lab, i + 1, ticket, { name }))).toBe('ok')
+    }
+    const names = [...home.membership.current().members.values()].map(({ name }) => name)
+    expect(names.slice(1)).toEqual(['box', 'box-2', 'box-3', long, `${'𝔫'.repeat(31)}-2`])
+  })
+
   it('[A-T6] lets exactly one of 20 parallel uses of a ticket succeed', async () => {
     const lab = createLab()
     const home = await lab.founder()
