@@ -1,24 +1,9 @@
 import { type GraphNode, isAncestor, isConcurrent } from './graph.ts'
 import { type LogIndex, needsOf, NO_USE, standingOf } from './log-index.ts'
 import { toHex } from '../codec.ts'
-import type { KnownRecord } from './records.ts'
+import type { KnownRecord, LogRecord } from './records.ts'
 
 type Recover = Extract<KnownRecord, { type: 'recover' }>
-
-/** What the fate of a record depends on. */
-export type Grounds = {
-  /** Ancestors that say whether its author may do this. */
-  readonly authority: readonly GraphNode[]
-  /** Concurrent records that void it if they have effect themselves. */
-  readonly attackers: readonly GraphNode[]
-}
-
-export function groundsOf(index: LogIndex, node: GraphNode): Grounds {
-  return {
-    authority: authorityOf(index, node).filter((fact) => isAncestor(fact, node)),
-    attackers: attackersOf(index, node),
-  }
-}
 
 /** Whether the author might do this, going by those of the record's ancestors that have effect. */
 export function isAuthorised(index: LogIndex, node: GraphNode, isEffective: (node: GraphNode) => boolean): boolean {
@@ -49,7 +34,7 @@ function replacementsOf(index: LogIndex, act: Recover): GraphNode[] {
  * Only facts about the author and the invite or key it uses: anything more would let a removed member drag other
  * people's acts into its own conflict.
  */
-function authorityOf(index: LogIndex, { record: { act, author } }: GraphNode): readonly GraphNode[] {
+export function authorityOf(index: LogIndex, { record: { act, author } }: GraphNode): readonly GraphNode[] {
   const standing = index.about.get(author) ?? []
   if (act.type === 'recover') return [...standing, ...index.recoveryKeys.values()]
   if (act.type !== 'admit') return standing
@@ -59,22 +44,25 @@ function authorityOf(index: LogIndex, { record: { act, author } }: GraphNode): r
 
 /** Concurrent records that void this one if they have effect: each is a known way in which a right was taken away. */
 export function attackersOf(index: LogIndex, node: GraphNode): GraphNode[] {
-  const { act, author } = node.record
-  const needs = needsOf(index, node)
-  const attackers = (index.about.get(author) ?? []).filter((fact) => {
-    if (!isConcurrent(fact, node)) return false
-    const { act: change } = fact.record
-    // Leaving twice is leaving: no need for thousands of them to contest each other.
-    if (change.type === 'remove') return !(isLeaving(fact) && isLeaving(node))
-    if (change.type !== 'setCapabilities') return false
-    return needs.some((needed) => !change.capabilities.includes(needed))
-  })
-  if (act.type === 'recover')
-    return [...attackers, ...replacementsOf(index, act).filter((key) => isConcurrent(key, node))]
-  if (act.type !== 'admit') return attackers
-  const { admissions, revocations } = index.invites.get(toHex(act.invite)) ?? NO_USE
-  const rivals = admissions.filter((other) => other.record.key < node.record.key)
-  return [...attackers, ...[...rivals, ...revocations].filter((other) => isConcurrent(other, node))]
+  const changes = (index.about.get(node.record.author) ?? []).filter((fact) => takesFrom(index, fact, node))
+  return [...changes, ...rivalsOf(index, node)].filter((other) => isConcurrent(other, node))
 }
 
-const isLeaving = ({ record: { act, author } }: GraphNode): boolean => act.type === 'remove' && act.peer === author
+/** Whether a record about the author takes away what this one needs, if they are concurrent. */
+export function takesFrom(index: LogIndex, { record }: GraphNode, node: GraphNode): boolean {
+  const { act: change } = record
+  // Leaving twice is leaving: no need for thousands of them to contest each other.
+  if (change.type === 'remove') return !(isLeaving(record) && isLeaving(node.record))
+  if (change.type !== 'setCapabilities') return false
+  return needsOf(index, node).some((needed) => !change.capabilities.includes(needed))
+}
+
+/** Beside changes of the author's rights: other uses of the same invite, and other recovery keys. */
+export function rivalsOf(index: LogIndex, { record: { act, key } }: GraphNode): readonly GraphNode[] {
+  if (act.type === 'recover') return replacementsOf(index, act)
+  if (act.type !== 'admit') return []
+  const { admissions, revocations } = index.invites.get(toHex(act.invite)) ?? NO_USE
+  return [...admissions.filter((other) => other.record.key < key), ...revocations]
+}
+
+export const isLeaving = ({ act, author }: LogRecord): boolean => act.type === 'remove' && act.peer === author

@@ -1,5 +1,7 @@
-import { type Grounds, groundsOf, isAuthorised } from './attacks.ts'
+import { isAuthorised } from './attacks.ts'
+import { addBit, type Bits, countBits, createBits, flood, forEachBit, hasBit, removeBit } from './bits.ts'
 import { bySeniority, type GraphNode, isAncestor } from './graph.ts'
+import { type Grounds, groundsOf, turned } from './grounds.ts'
 import { type LogIndex, standingOf } from './log-index.ts'
 
 /**
@@ -11,145 +13,162 @@ import { type LogIndex, standingOf } from './log-index.ts'
 export function effectiveRecords(index: LogIndex): ReadonlySet<GraphNode> {
   const labelling = new Labelling(index)
   labelling.start()
-  for (let rest = labelling.undecided(); rest.length > 0; rest = labelling.undecided()) labelling.breakCircle(rest)
+  for (const { index: place } of index.nodes) while (labelling.isOpen(place)) labelling.breakCircle(place)
   return labelling.effective
 }
 
-type Fate = Grounds & {
-  readonly node: GraphNode
-  isEffective: boolean | undefined
-  /** Undecided among `authority` and `attackers`. */
-  openAuthority: number
-  openAttackers: number
-}
-
+/** Records are named by their place in the order of arrival. */
 class Labelling {
   readonly effective = new Set<GraphNode>()
   readonly #index: LogIndex
-  readonly #fates = new Map<GraphNode, Fate>()
-  readonly #clients = new Map<GraphNode, Fate[]>()
-  readonly #victims = new Map<GraphNode, Fate[]>()
-  readonly #decided: Fate[] = []
+  readonly #nodes: readonly GraphNode[]
+  readonly #grounds: Grounds
+  readonly #clients: readonly Bits[]
+  readonly #victims: readonly Bits[]
+  readonly #open: Bits
+  /** How many of its `authority` and `attackers` are undecided. */
+  readonly #openAuthority: number[]
+  readonly #openAttackers: number[]
+  /** What follows from `authority`, once all of it is decided: asked for once, however many attackers there are. */
+  readonly #authorised = new Map<number, boolean>()
+  readonly #admissions = new Map<number, GraphNode>()
+  readonly #decided: { readonly place: number; readonly isEffective: boolean }[] = []
 
   constructor(index: LogIndex) {
     this.#index = index
-    for (const node of index.nodes) {
-      const grounds = groundsOf(index, node)
-      const { length: openAuthority } = grounds.authority
-      const { length: openAttackers } = grounds.attackers
-      const fate: Fate = { ...grounds, node, isEffective: undefined, openAuthority, openAttackers }
-      this.#fates.set(node, fate)
-      for (const fact of grounds.authority) push(this.#clients, fact, fate)
-      for (const attacker of grounds.attackers) push(this.#victims, attacker, fate)
-    }
+    this.#nodes = index.nodes.toSorted((a, b) => a.index - b.index)
+    this.#grounds = groundsOf(index)
+    this.#clients = turned(this.#grounds.authority)
+    this.#victims = turned(this.#grounds.attackers)
+    this.#openAuthority = this.#grounds.authority.map(countBits)
+    this.#openAttackers = this.#grounds.attackers.map(countBits)
+    this.#open = createBits(this.#nodes.length)
+    for (const { index: place } of index.nodes) addBit(this.#open, place)
+  }
+
+  isOpen(place: number): boolean {
+    return hasBit(this.#open, place)
   }
 
   start(): void {
-    for (const fate of this.#fates.values()) this.#consider(fate)
+    for (const { index: place } of this.#index.nodes) this.#consider(place)
     this.#spread()
   }
 
-  undecided(): readonly Fate[] {
-    return [...this.#fates.values()].filter((fate) => fate.isEffective === undefined)
-  }
-
-  breakCircle(rest: readonly Fate[]): void {
-    const circle = this.#independentCircle(rest)
-    const candidates = circle.filter((fate) => fate.openAuthority === 0)
-    const winner = candidates.toSorted((a, b) => this.#compare(a, b))[0]
-    if (!winner) throw new Error('authority only comes from ancestors, so a circle has a first record')
+  /** Decides one of the circles that an undecided record depends on. */
+  breakCircle(place: number): void {
+    const rest = createBits(this.#nodes.length)
+    flood(place, (at) => this.#dependencies(at), this.#open, rest)
+    const winner = this.#winnerOf(this.#independentCircle(rest))
     this.#decide(winner, true)
-    for (const attacker of winner.attackers) this.#decide(this.#fate(attacker), false)
+    forEachBit(this.#attackersOf(winner), (attacker) => this.#decide(attacker, false))
     this.#spread()
   }
 
   /**
-   * Undecided records whose fates depend on each other and on nothing else that is undecided. Of a search along the
-   * reversed dependencies from every record, the last starting point cannot be reached from any other circle; what it
-   * depends on is therefore its whole circle. Such circles do not influence each other, so any of them may go first.
+   * Records whose fates depend on each other and on nothing else that is undecided, among `rest`, which has everything
+   * undecided that its records depend on. Of a search along the reversed dependencies from every record, the last
+   * starting point cannot be reached from any other circle; what it depends on is therefore its whole circle. Such
+   * circles do not influence each other, so any of them may go first.
    */
-  #independentCircle(rest: readonly Fate[]): Fate[] {
-    const seen = new Set<Fate>()
-    let root: Fate | undefined
-    for (const fate of rest) {
-      if (seen.has(fate)) continue
-      root = fate
-      flood(fate, (next) => this.#dependants(next), seen)
-    }
-    const circle = new Set<Fate>()
-    if (root) flood(root, (next) => this.#dependencies(next), circle)
-    return [...circle]
+  #independentCircle(rest: Bits): Bits {
+    const seen = createBits(this.#nodes.length)
+    const circle = createBits(this.#nodes.length)
+    let root: number | undefined
+    forEachBit(rest, (place) => {
+      if (hasBit(seen, place)) return
+      root = place
+      flood(place, (at) => this.#dependants(at), rest, seen)
+    })
+    if (root !== undefined) flood(root, (at) => this.#dependencies(at), rest, circle)
+    return circle
   }
 
-  #dependants({ node }: Fate): Fate[] {
-    const all = [...(this.#clients.get(node) ?? []), ...(this.#victims.get(node) ?? [])]
-    return all.filter((fate) => fate.isEffective === undefined)
+  #winnerOf(circle: Bits): number {
+    let winner: number | undefined
+    forEachBit(circle, (place) => {
+      if (this.#openAuthority[place] !== 0) return
+      if (winner === undefined || this.#compare(place, winner) < 0) winner = place
+    })
+    if (winner === undefined) throw new Error('authority only comes from ancestors, so a circle has a first record')
+    return winner
   }
 
-  #dependencies({ authority, attackers }: Fate): Fate[] {
-    return [...authority, ...attackers].map((node) => this.#fate(node)).filter((fate) => fate.isEffective === undefined)
+  #compare(a: number, b: number): number {
+    const [first, second] = [this.#node(a), this.#node(b)]
+    const recoveryLast = Number(isRecovery(first)) - Number(isRecovery(second))
+    return recoveryLast || bySeniority(this.#admissionOf(a), this.#admissionOf(b)) || bySeniority(first, second)
   }
 
-  #compare(a: Fate, b: Fate): number {
-    const recoveryLast = Number(isRecovery(a)) - Number(isRecovery(b))
-    return recoveryLast || bySeniority(this.#admissionOf(a), this.#admissionOf(b)) || bySeniority(a.node, b.node)
-  }
-
-  #admissionOf({ node }: Fate): GraphNode {
+  #admissionOf(place: number): GraphNode {
+    const known = this.#admissions.get(place)
+    if (known) return known
+    const node = this.#node(place)
     const counts = (fact: GraphNode): boolean => isAncestor(fact, node) && this.effective.has(fact)
-    return standingOf(this.#index, node.record.author, counts)?.admission ?? node
+    const admission = standingOf(this.#index, node.record.author, counts)?.admission ?? node
+    this.#admissions.set(place, admission)
+    return admission
   }
 
-  #consider(fate: Fate): void {
-    if (fate.isEffective !== undefined || fate.openAuthority > 0) return
-    if (!isAuthorised(this.#index, fate.node, (node) => this.effective.has(node))) this.#decide(fate, false)
-    else if (fate.openAttackers === 0) this.#decide(fate, true)
+  #consider(place: number): void {
+    if (!this.isOpen(place) || this.#openAuthority[place] !== 0) return
+    if (!this.#isAuthorised(place)) this.#decide(place, false)
+    else if (this.#openAttackers[place] === 0) this.#decide(place, true)
   }
 
-  #decide(fate: Fate, isEffective: boolean): void {
-    if (fate.isEffective !== undefined) return
-    fate.isEffective = isEffective
-    if (isEffective) this.effective.add(fate.node)
-    this.#decided.push(fate)
+  #isAuthorised(place: number): boolean {
+    const known = this.#authorised.get(place)
+    if (known !== undefined) return known
+    const authorised = isAuthorised(this.#index, this.#node(place), (node) => this.effective.has(node))
+    this.#authorised.set(place, authorised)
+    return authorised
+  }
+
+  #decide(place: number, isEffective: boolean): void {
+    if (!this.isOpen(place)) return
+    removeBit(this.#open, place)
+    if (isEffective) this.effective.add(this.#node(place))
+    this.#decided.push({ place, isEffective })
   }
 
   #spread(): void {
     for (let fate = this.#decided.pop(); fate; fate = this.#decided.pop()) {
-      for (const victim of this.#victims.get(fate.node) ?? []) {
-        victim.openAttackers--
-        if (fate.isEffective) this.#decide(victim, false)
+      const { place, isEffective } = fate
+      forEachBit(setAt(this.#victims, place), (victim) => {
+        this.#openAttackers[victim] = (this.#openAttackers[victim] ?? 0) - 1
+        if (isEffective) this.#decide(victim, false)
         else this.#consider(victim)
-      }
-      for (const client of this.#clients.get(fate.node) ?? []) {
-        client.openAuthority--
+      })
+      forEachBit(setAt(this.#clients, place), (client) => {
+        this.#openAuthority[client] = (this.#openAuthority[client] ?? 0) - 1
         this.#consider(client)
-      }
+      })
     }
   }
 
-  #fate(node: GraphNode): Fate {
-    const fate = this.#fates.get(node)
-    if (!fate) throw new Error(`${node.record.key} is not in this log`)
-    return fate
+  #dependants(place: number): readonly Bits[] {
+    return [setAt(this.#clients, place), setAt(this.#victims, place)]
+  }
+
+  #dependencies(place: number): readonly Bits[] {
+    return [setAt(this.#grounds.authority, place), this.#attackersOf(place)]
+  }
+
+  #attackersOf(place: number): Bits {
+    return setAt(this.#grounds.attackers, place)
+  }
+
+  #node(place: number): GraphNode {
+    const node = this.#nodes[place]
+    if (!node) throw new Error(`nothing at ${place} in this log`)
+    return node
   }
 }
 
-const isRecovery = ({ node }: Fate): boolean => node.record.act.type === 'recover'
+const isRecovery = ({ record: { act } }: GraphNode): boolean => act.type === 'recover'
 
-function flood(from: Fate, next: (fate: Fate) => readonly Fate[], seen: Set<Fate>): void {
-  const open = [from]
-  seen.add(from)
-  for (let fate = open.pop(); fate; fate = open.pop()) {
-    for (const other of next(fate)) {
-      if (seen.has(other)) continue
-      seen.add(other)
-      open.push(other)
-    }
-  }
-}
-
-function push(lists: Map<GraphNode, Fate[]>, key: GraphNode, fate: Fate): void {
-  const list = lists.get(key)
-  if (list) list.push(fate)
-  else lists.set(key, [fate])
+function setAt(sets: readonly Bits[], place: number): Bits {
+  const set = sets[place]
+  if (!set) throw new Error(`nothing at ${place} in this log`)
+  return set
 }
