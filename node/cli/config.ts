@@ -54,6 +54,12 @@ export const Config = z.strictObject({
     .strictObject({
       max: z.int().min(0).max(1000).default(10).describe('Sessions that may run on this machine at once.'),
       remote: z.boolean().default(true).describe('Accept sessions asked for by other members with `control`.'),
+      staleAfterMs: z
+        .int()
+        .min(1000)
+        .max(366 * 24 * 3_600_000)
+        .default(72 * 3_600_000)
+        .describe('The staleness limit: run nothing for other members after so long without an admin or most voters.'),
     })
     .prefault({}),
   lease: z

@@ -20,6 +20,8 @@ import { createDocuments, type DocumentsService } from '../services/feeds/docume
 import { createLeaseService, type RunningLeaseService } from '../services/leases/lease-holder.ts'
 import { openLeaseVoter, type LeaseVoter } from '../services/leases/lease-voter.ts'
 import { createVoterLog } from '../services/leases/voter-log.ts'
+import { createComplaints, type Complaints } from '../services/membership/complaints.ts'
+import { watchContacts, type Contacts } from '../services/membership/contact-watch.ts'
 import { loadMembership, type MembershipService } from '../services/membership/membership-service.ts'
 import { createPresence, type PresenceService } from '../services/sync/presence-service.ts'
 import { createSync, type SyncService } from '../services/sync/sync-service.ts'
@@ -72,6 +74,8 @@ export type MeshCore = {
   readonly names: { ask: (peer: PeerId) => string | undefined }
   readonly hosts: SessionHosts
   readonly presence: PresenceService
+  readonly contacts: Contacts
+  readonly complaints: Complaints
   readonly sync: SyncService
 }
 
@@ -87,7 +91,8 @@ export async function openMeshCore(deps: MeshNodeDeps, meshName: string, cleanup
   const boot = await nextBoot(store)
   const documents = await createDocuments({ ...means, store, membership: () => membership.current() })
   cleanup.push(() => documents.close())
-  const network = await openNetwork(deps, membership, store)
+  const complaints = createComplaints(systemClock)
+  const network = await openNetwork(deps, membership, { store, complaints })
   const voter = await openOwnVoter({ ...deps, means, folder, membership, network }, cleanup)
   const names: MeshCore['names'] = { ask: () => undefined }
   const nameOf = (peer: PeerId): string => names.ask(peer) ?? membership.current().members.get(peer)?.name ?? peer
@@ -116,6 +121,16 @@ export async function openMeshCore(deps: MeshNodeDeps, meshName: string, cleanup
     sessions: () => hosts.list().length,
     ttlMs: deps.config.lease.ttlMs,
   })
+  const contacts = await watchContacts({
+    ...means,
+    self: identity.signer.peer,
+    store,
+    membership: () => membership.current(),
+    voters: () => leases.voters(),
+    nameOf,
+    limitMs: deps.config.sessions.staleAfterMs,
+  })
+  cleanup.push(() => contacts.stop())
   const sync = createSync({
     ...means,
     network,
@@ -123,6 +138,8 @@ export async function openMeshCore(deps: MeshNodeDeps, meshName: string, cleanup
     membership,
     presence,
     addresses: network,
+    onHeard: (peer) => contacts.heard(peer),
+    onMisconduct: complaints.complain,
     onMismatch: (doc) => {
       log.warn({ doc }, 'this replica differs from another one with the same feeds: rebuilding it')
       documents.rebuild(doc).catch((error: unknown) => log.error({ err: error, doc }, 'a rebuild failed'))
@@ -130,13 +147,13 @@ export async function openMeshCore(deps: MeshNodeDeps, meshName: string, cleanup
   })
   const { peer: self } = identity.signer
   const what = { means, mesh, self, boot, store, membership, documents, network, leases, voter, hosts, presence, sync }
-  return { ...what, names, nameOf }
+  return { ...what, contacts, complaints, names, nameOf }
 }
 
 async function openNetwork(
   { identity, config, log }: MeshNodeDeps,
   membership: MembershipService,
-  store: FeedStore,
+  { store, complaints }: { store: FeedStore; complaints: Complaints },
 ): Promise<Libp2pNetwork> {
   return await createPeerNetwork({
     seed: identity.seed,
@@ -153,6 +170,7 @@ async function openNetwork(
     agent: `rookery/${rookeryVersion()}`,
     clock: systemClock,
     log,
+    onMisconduct: complaints.complain,
   })
 }
 

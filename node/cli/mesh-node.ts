@@ -97,6 +97,7 @@ async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup
     ...means,
     network,
     hasCapability: may,
+    onMisconduct: core.complaints.complain,
     onRequest: (from, action, actor, refused) =>
       audit.record({ action, actor, from, outcome: refused === undefined ? 'allowed' : 'denied' }),
   })
@@ -117,7 +118,8 @@ async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup
     events,
     audit,
     hasCapability: may,
-    refusal: ({ from }) => (from === self || config.sessions.remote ? undefined : NO_REMOTE_SESSIONS),
+    refusal: ({ from }) =>
+      from === self ? undefined : config.sessions.remote ? core.contacts.refusal(from) : NO_REMOTE_SESSIONS,
   })
   cleanup.push(() => sessions.stop())
   // After the sessions: whether an agent of the last run is still there decides about what it held.
@@ -266,14 +268,20 @@ function meshServiceOf(
     setupCode: () => accounts.setupCode(),
     problemOf: (peer) =>
       sync.problems().get(peer) ??
-      documents.frozen().get(peer) ??
+      frozenOf(documents, peer) ??
+      core.complaints.of(peer) ??
       (network.refusers().includes(peer) ? 'refuses this node' : null),
     problems: () =>
       // What is wrong with those who vote, this machine too, is shown with the voters.
-      [leases.voters().includes(self) ? undefined : voter.problem(), refusal(network)].filter(
+      [leases.voters().includes(self) ? undefined : voter.problem(), refusal(network), core.contacts.problem()].filter(
         (problem) => problem !== undefined,
       ),
   })
+}
+
+function frozenOf(documents: MeshCore['documents'], peer: PeerId): string | undefined {
+  const reason = documents.frozen().get(peer)
+  return reason === undefined ? undefined : `frozen: ${reason}. Remove it (\`rookery remove\`)`
 }
 
 const refusal = (network: MeshCore['network']): string | undefined =>

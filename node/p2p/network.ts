@@ -10,6 +10,7 @@ import type { Random } from '../ports/random.ts'
 import { createAddressBook } from './address-book.ts'
 import type { AddressBook, KnownAddresses } from './address-book.ts'
 import { acceptHints, hostOf, isThisHost, normaliseAddress, scopeOf } from './addresses.ts'
+import { Conduct } from './conduct.ts'
 import { createConnectionGate } from './connection-gate.ts'
 import { ConnectionTable } from './connection-table.ts'
 import { Dialer } from './dialer.ts'
@@ -35,6 +36,8 @@ export type PeerNetworkOptions = {
   /** Name and version of this program, told to members. */
   readonly agent?: string
   readonly random?: Random
+  /** A peer breaks the rules of a protocol or opens too many channels. */
+  readonly onMisconduct?: (peer: PeerId, what: string) => void
 }
 
 /** A member that accepts the stream and says nothing is not waited for. */
@@ -73,6 +76,7 @@ export async function createPeerNetwork(options: PeerNetworkOptions): Promise<Li
   const host = new ProtocolHost(
     (peer, policy) => (policy.who === 'anyone' || isMember(peer)) && mayOpen(peer, policy),
     log,
+    new Conduct(clock, options.onMisconduct ?? (() => undefined)),
   )
   const node = await createLibp2pNode({
     seed: options.seed,

@@ -2,6 +2,9 @@ import type { Connection, Libp2p, Stream } from '@libp2p/interface'
 import type { PeerId } from '../../crdt/ids.ts'
 import type { Log } from '../ports/log.ts'
 import type { Channel, ProtocolOptions, ProtocolPolicy } from '../ports/peer-network.ts'
+import { MalformedError } from '../../protocols/codec.ts'
+import type { Conduct } from './conduct.ts'
+import { FrameTooLargeError } from './framing.ts'
 import { updateWindowLate } from './late-window-updates.ts'
 import { StreamChannel } from './stream-channel.ts'
 
@@ -19,13 +22,15 @@ type Tracked = { readonly protocol: string; readonly policy: ProtocolPolicy | un
 export class ProtocolHost {
   readonly #allowed: (peer: PeerId, policy: ProtocolPolicy) => boolean
   readonly #log: Log
+  readonly #conduct: Conduct
   readonly #served = new Map<string, Served>()
   readonly #channels = new Map<StreamChannel, Tracked>()
   #node: Libp2p | undefined
 
-  constructor(allowed: (peer: PeerId, policy: ProtocolPolicy) => boolean, log: Log) {
+  constructor(allowed: (peer: PeerId, policy: ProtocolPolicy) => boolean, log: Log, conduct: Conduct) {
     this.#allowed = allowed
     this.#log = log
+    this.#conduct = conduct
   }
 
   get channelCount(): number {
@@ -80,7 +85,8 @@ export class ProtocolHost {
     const { options, serve } = served
     // The gate has checked that every remote peer id is one of ours in form.
     const peer = connection.remotePeer.toString() as PeerId
-    if (!this.#allowed(peer, options.policy) || this.#openBy(peer, protocol) >= options.channelsPerPeerMax) {
+    const isRefused = !this.#allowed(peer, options.policy) || this.#openBy(peer, protocol) >= options.channelsPerPeerMax
+    if (isRefused || !this.#conduct.mayOpen(peer)) {
       stream.abort(new Error(`refused to serve ${protocol}`))
       return
     }
@@ -102,6 +108,9 @@ export class ProtocolHost {
       const lost = !this.#channels.has(channel) // the channel failed first, and the handler with it
       if (lost) this.#log.debug({ peer: channel.peer, protocol, error: error.message }, 'channel ended')
       else this.#log.warn({ peer: channel.peer, protocol, error: error.message }, 'channel aborted by its handler')
+      // Anything else may be a bug or a full disk of ours.
+      if (error instanceof MalformedError || error instanceof FrameTooLargeError)
+        this.#conduct.failed(channel.peer, protocol)
       channel.abort(error)
     }
   }

@@ -1,7 +1,7 @@
 import { toString as qrCode } from 'qrcode'
 import type { Command } from 'commander'
 import { CAPABILITIES, Capability, DEFAULT_CAPABILITIES } from '../../../crdt/capability.ts'
-import type { MemberView, MeshStatus } from '../../services/membership/mesh-service.ts'
+import type { MemberView, RemovedView, MeshStatus } from '../../services/membership/mesh-service.ts'
 import { ask, command, parseDuration, print, table, type CommonOptions } from '../command.ts'
 import { callNode, NodeNotRunningError } from '../control-client.ts'
 import { controlSocket } from '../command.ts'
@@ -93,10 +93,12 @@ function remove(): Command {
   return command('remove', 'remove a machine from this mesh for good')
     .argument('<member>', 'its name or peer id')
     .action(async (member: string, options: CommonOptions) => {
-      const removed = await ask<MemberView>(options, 'mesh.remove', { member })
-      print(options, wireMember(removed), () => [
+      const removed = await ask<RemovedView>(options, 'mesh.remove', { member })
+      const { couldRead } = removed
+      print(options, { ...wireMember(removed), could_read: couldRead }, () => [
         `${removed.name} (${removed.peerId}) is removed. Its connections are closed and what it signs from now on is refused.`,
-        'Change what it could read: secrets in its projects, and API tokens that were used on it.',
+        'A member that is cut off from this one learns of it when it is back. What the removed one could read:',
+        ...couldRead.map(({ what, remedy }) => `  ${what}\n    → ${remedy}`),
       ])
     })
 }

@@ -12,6 +12,10 @@ export type KnownFork = {
   readonly proof: readonly [Uint8Array, Uint8Array]
 }
 
+/** Refusals that are the fault of this node's disk, and of nobody else. */
+export const NOT_WRITTEN = 'could not be written to disk'
+export const NOT_READABLE = 'the document cannot be read here'
+
 export type RefusedEnvelope = { readonly reason: string; readonly author?: PeerId }
 
 export type ReceiveOutcome = {

@@ -8,7 +8,7 @@ import {
   type Envelope,
 } from '../../../protocols/feed/envelope.ts'
 import { StorageError } from './documents.ts'
-import type { ReceiveOutcome, RefusedEnvelope } from './feed-exchange.ts'
+import { NOT_READABLE, NOT_WRITTEN, type ReceiveOutcome, type RefusedEnvelope } from './feed-exchange.ts'
 import type { Frozen } from './frozen.ts'
 import type { ForkProof, Forks } from './forks.ts'
 import type { Generations } from './generations.ts'
@@ -65,8 +65,7 @@ async function receiveSlice(deps: IntakeDeps, slice: readonly Uint8Array[], outc
       if (unpin) {
         unpins.push(unpin)
         ready.push(...ofDoc)
-      } else
-        for (const { author } of ofDoc) outcome.refused.push({ author, reason: 'the document cannot be read here' })
+      } else for (const { author } of ofDoc) outcome.refused.push({ author, reason: NOT_READABLE })
     }
     if (ready.length > 0) await deps.replica.exclusive(() => acceptAll(deps, ready, outcome))
   } finally {
@@ -221,7 +220,7 @@ async function store({ replica, forks }: IntakeDeps, accepted: readonly Turned[]
 }
 
 function refuseAll({ feed, envelopes }: Turned, outcome: Outcome): void {
-  for (const { author } of envelopes) outcome.refused.push({ author, reason: 'could not be written to disk' })
+  for (const { author } of envelopes) outcome.refused.push({ author, reason: NOT_WRITTEN })
   // Its branches have been read further than what is accepted.
   if (envelopes.length > 0 && feed.forks.size > 0) feed.dirty = true
 }

@@ -9,6 +9,7 @@ import { formatTicket } from '../../../protocols/ticket.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { Random } from '../../ports/random.ts'
 import type { MembershipService } from './membership-service.ts'
+import { readableSecrets, type ReadableSecret } from './readable-secrets.ts'
 import type { Presence } from '../sync/presence.ts'
 import type { LeaseService } from '../leases/lease-service.ts'
 
@@ -25,6 +26,8 @@ export type MemberView = {
   /** What is wrong with this member, if anything (frozen feed, other protocol version). */
   readonly problem: string | null
 }
+
+export type RemovedView = MemberView & { readonly couldRead: readonly ReadableSecret[] }
 
 export type MeshStatus = {
   readonly meshId: MeshId
@@ -53,7 +56,7 @@ export type MeshService = {
     expiresInMs?: number
   }): Promise<Result<{ ticket: string; expiresAt: string }>>
   /** By peer id or unambiguous name. Closes its connections and voids what it signs from now on. */
-  remove(member: string): Promise<Result<MemberView>>
+  remove(member: string): Promise<Result<RemovedView>>
   /** Removes this node from the mesh, gracefully. */
   leave(): Promise<Result<null>>
   onChange(listener: () => void): () => void
@@ -200,9 +203,9 @@ function inviteRefusal(
     : undefined
 }
 
-async function remove(deps: MeshServiceDeps, wanted: string): Promise<Result<MemberView>> {
+async function remove(deps: MeshServiceDeps, wanted: string): Promise<Result<RemovedView>> {
   const { self, membership } = deps
-  let view: MemberView | undefined
+  let view: RemovedView | undefined
   const removed = await membership.author(({ resolution: { membership: current } }) => {
     if (!hasCapability(current, self, 'admin'))
       return err(domainError('forbidden', { message: 'This node may not remove members: it lacks `admin`.' }))
@@ -212,7 +215,7 @@ async function remove(deps: MeshServiceDeps, wanted: string): Promise<Result<Mem
     if (peer === self) return err(invalidField('member', 'is this node itself; use `rookery leave`'))
     const refusal = voterRefusal(deps, current, peer)
     if (refusal) return err(refusal)
-    view = viewOf(deps, found.value)
+    view = { ...viewOf(deps, found.value), couldRead: readableSecrets(current, found.value) }
     return removalOf(deps, peer)
   })
   if (!removed.ok) return removed

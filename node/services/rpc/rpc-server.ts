@@ -4,9 +4,12 @@ import type { Capability } from '../../../crdt/capability.ts'
 import { domainError } from '../../../crdt/errors.ts'
 import type { PeerId } from '../../../crdt/ids.ts'
 import { err, type Result } from '../../../crdt/result.ts'
+import { MalformedError } from '../../../protocols/codec.ts'
 import { decodeFromCaller, encodeRpc, RPC_FRAME_BYTES_MAX, RPC_VERSION } from '../../../protocols/rpc.ts'
+import type { Clock } from '../../ports/clock.ts'
 import type { Log } from '../../ports/log.ts'
 import type { Channel } from '../../ports/peer-network.ts'
+import { createRateLimiter } from '../rate-limit.ts'
 import type { RpcMethod } from './rpc.ts'
 
 /** Requests of one peer that are being worked on. */
@@ -14,9 +17,15 @@ const IN_FLIGHT_PER_PEER_MAX = 32
 /** A peer that does not read our answers is not worked for. */
 const ANSWERS_WAITING_MAX = 64
 
+/** Calls of one peer: a gateway under load makes some dozens a second. */
+const CALLS_PER_PEER = { count: 2000, perMs: 10_000, keysMax: 4096 }
+
 export type RpcServerDeps = {
   readonly self: PeerId
   readonly log: Log
+  readonly clock: Pick<Clock, 'monoMs'>
+  /** For people to know. */
+  readonly onMisconduct?: (peer: PeerId, what: string) => void
   readonly hasCapability: (peer: PeerId, capability: Capability) => boolean
   /**
    * Called before a method runs, and for what is refused by capability. Resolves once the request is in the audit feed; a
@@ -45,6 +54,7 @@ export function createRpcServer(deps: RpcServerDeps): RpcServer {
   const { self, log, hasCapability, onRequest } = deps
   const methods = new Map<string, Registered>()
   const inFlight = new Map<PeerId, number>()
+  const calls = createRateLimiter(deps.clock, CALLS_PER_PEER)
 
   const refusal = (call: Call, from: PeerId, method: Registered | undefined): string | undefined => {
     if (method === undefined) return `This machine's release does not know the method ${call.method}.`
@@ -66,6 +76,11 @@ export function createRpcServer(deps: RpcServerDeps): RpcServer {
     return await method.run(call, from, signal, async () => onRequest?.(from, call.method, call.actor))
   }
   const answerSafely: RpcServer['answer'] = async (call, from, signal) => {
+    const retryAfterMs = calls.take(from)
+    if (retryAfterMs !== undefined) {
+      deps.onMisconduct?.(from, 'asks for more than this node does for one member (rpc)')
+      return err(domainError('rate_limited', { details: { retryAfterMs } }))
+    }
     const working = inFlight.get(from) ?? 0
     if (working >= IN_FLIGHT_PER_PEER_MAX) return err(domainError('rate_limited'))
     inFlight.set(from, working + 1)
@@ -118,7 +133,7 @@ async function serveCalls(channel: Channel, answer: RpcServer['answer']): Promis
     for await (const frame of channel.frames) {
       const message = decodeFromCaller(frame)
       if ('cancel' in message) calls.get(message.cancel)?.abort(new Error('cancelled by the caller'))
-      else if (calls.has(message.id)) throw new Error('the peer used one request id twice')
+      else if (calls.has(message.id)) throw new MalformedError('the peer used one request id twice')
       else work(message.id, message).catch((error: Error) => channel.abort(error))
     }
   } finally {

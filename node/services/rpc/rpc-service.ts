@@ -10,7 +10,7 @@ import type { Rpc } from './rpc.ts'
 /** One is kept open; another may be opened while the first is dying. */
 const CHANNELS_PER_PEER_MAX = 4
 
-export type RpcDeps = Omit<RpcServerDeps, 'self'> & { readonly network: PeerNetwork; readonly clock: Clock }
+export type RpcDeps = Omit<RpcServerDeps, 'self' | 'clock'> & { readonly network: PeerNetwork; readonly clock: Clock }
 
 /**
  * Requests between members. Who asks needs `control`, who answers `run`; the machine's own policy is the method's

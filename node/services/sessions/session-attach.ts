@@ -116,7 +116,9 @@ async function serveOne(deps: SessionServiceDeps, target: SessionTarget, channel
   const opened = await openHere(deps, target, { actor, id, from: channel.peer, ...(wrong !== undefined && { wrong }) })
   await channel.send(encodeCanonical(answerOf(opened.ok ? undefined : opened.error)))
   if (!opened.ok) return
-  await relay({ channel, frames: { [Symbol.asyncIterator]: () => frames } }, opened.value, can(actor, 'session:write'))
+  const mayWrite = (): boolean =>
+    can(actor, 'session:write') && target.admit('session.input', actor, channel.peer) === undefined
+  await relay({ channel, frames: { [Symbol.asyncIterator]: () => frames } }, opened.value, mayWrite)
 }
 
 const answerOf = (error: DomainError | undefined): PtyAnswerFrame => ({
@@ -129,7 +131,8 @@ type PtyAnswerFrame = { v: 1; refused: { code: DomainError['code']; message: str
 async function relay(
   { channel, frames }: { channel: Channel; frames: AsyncIterable<Uint8Array> },
   pipe: FramePipe,
-  mayWrite: boolean,
+  /** Asked for every frame: what a machine lets others do may change while they watch. */
+  mayWrite: () => boolean,
 ): Promise<void> {
   const toHost = async (): Promise<void> => {
     try {
@@ -158,9 +161,9 @@ async function relay(
 }
 
 /** Only the machine's own node ends, flushes or dismisses a host. @throws MalformedError */
-function isAllowed(frame: Uint8Array, mayWrite: boolean): boolean {
+function isAllowed(frame: Uint8Array, mayWrite: () => boolean): boolean {
   const { type } = decodeViewerFrame(frame)
-  return type === 'attach' || type === 'ack' || (mayWrite && (type === 'input' || type === 'resize'))
+  return type === 'attach' || type === 'ack' || ((type === 'input' || type === 'resize') && mayWrite())
 }
 
 function pipeOf(channel: Channel): Omit<FramePipe, 'frames'> {

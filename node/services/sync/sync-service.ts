@@ -16,9 +16,10 @@ import { every } from '../../ports/clock.ts'
 import type { Log } from '../../ports/log.ts'
 import type { Channel, PeerNetwork } from '../../ports/peer-network.ts'
 import { randomFraction, type Random } from '../../ports/random.ts'
-import type { FeedExchange } from '../feeds/feed-exchange.ts'
+import { NOT_READABLE, NOT_WRITTEN, type FeedExchange } from '../feeds/feed-exchange.ts'
 import type { PresenceLink } from './presence-service.ts'
 import { answerStanding, latestOnly, sendRecords, type Evidence, type Standing } from './sync-answer.ts'
+import { createSyncBudget, type SyncBudget } from './sync-budget.ts'
 import { createContentCheck, type ContentCheck } from './sync-content.ts'
 import { SyncLink } from './sync-link.ts'
 
@@ -30,6 +31,9 @@ const TELL_PEERS_AFTER_MS = 2000
 const FLUSH_MS = 500
 /** Addresses of this many members are passed on at a time. */
 const TOLD_PEERS_MAX = 256
+
+/** Refusals that say nothing about who sent the envelope. */
+const OUR_TROUBLE: ReadonlySet<string> = new Set([NOT_WRITTEN, NOT_READABLE])
 
 /** The membership log, as far as synchronisation is concerned. */
 export type MembershipLog = {
@@ -52,6 +56,10 @@ export type SyncDeps = {
     knownPeers(): ReadonlyMap<PeerId, readonly string[]>
     learn(peer: PeerId, addresses: readonly string[], teller: PeerId): void
   }
+  /** A member has shown that it is there, and that our membership log has all that its own has. */
+  readonly onHeard?: (peer: PeerId) => void
+  /** For people to know: what a member sends that costs time and brings nothing. */
+  readonly onMisconduct?: (peer: PeerId, what: string) => void
   /** Two replicas that have applied the same envelopes differ. */
   readonly onMismatch?: (doc: DocId, peer: PeerId) => void
 }
@@ -70,6 +78,8 @@ type Peer = {
   readonly reader: VectorsReader
   /** The next vectors ask for the other side's as well (anti-entropy) or not (both sides have just connected). */
   ask: boolean
+  /** Membership logs have been compared on this connection: what is new since is pushed. */
+  hasCompared: boolean
   /** Envelopes were applied since we last said where we stand. */
   hasProgressed: boolean
   readonly answerHeads: (heads: readonly Uint8Array[]) => void
@@ -97,6 +107,7 @@ class Sync implements SyncService {
   readonly #problems = new Map<PeerId, string>()
   readonly #cancels: Cancel[] = []
   readonly #contents: ContentCheck
+  readonly #budget: SyncBudget
   #announcedHeads: readonly Uint8Array[] = []
   #unpushed: Uint8Array[] = []
   #cancelTelling: Cancel | undefined
@@ -104,6 +115,11 @@ class Sync implements SyncService {
   constructor(deps: SyncDeps) {
     this.#deps = deps
     this.#contents = createContentCheck(deps)
+    const { clock, onMisconduct } = deps
+    this.#budget = createSyncBudget({
+      clock,
+      onExceeded: (peer) => onMisconduct?.(peer, 'takes up too much of this node with what it sends: slowed down'),
+    })
   }
 
   start(): void {
@@ -145,7 +161,8 @@ class Sync implements SyncService {
       const message = decodeSync(frame)
       const peer = this.#peers.get(channel.peer)
       if (peer === undefined) return // disconnected, as far as the network has told us
-      if (message !== undefined) await this.#onMessage(peer, message)
+      if (message !== undefined) await this.#budget.spend(channel.peer, () => this.#onMessage(peer, message))
+      await this.#budget.ready(channel.peer)
     }
   }
 
@@ -160,6 +177,7 @@ class Sync implements SyncService {
       link,
       reader: new VectorsReader(),
       ask: false,
+      hasCompared: false,
       hasProgressed: false,
       answerHeads: latestOnly((heads) => sendRecords(membership, heads, link), log),
       answerVectors: latestOnly((standing) => answerStanding(feeds, standing, link), log),
@@ -175,6 +193,7 @@ class Sync implements SyncService {
     const peer = this.#peers.get(id)
     this.#peers.delete(id)
     this.#problems.delete(id)
+    this.#budget.forget(id)
     if (peer !== undefined) void peer.link.close()
   }
 
@@ -204,7 +223,14 @@ class Sync implements SyncService {
     this.#beginRound(peer.link.peer, true)
   }
 
-  async #onMessage(peer: Peer, message: SyncMessage): Promise<void> {
+  /** Envelopes that are new are what this is for; whatever else it is, there is little of it in an honest mesh. */
+  async #onMessage(peer: Peer, message: SyncMessage): Promise<'useful' | 'in vain'> {
+    if (message.t === 'envelopes') return await this.#receive(peer, message)
+    await this.#onQuestion(peer, message)
+    return 'in vain'
+  }
+
+  async #onQuestion(peer: Peer, message: Exclude<SyncMessage, { t: 'envelopes' }>): Promise<void> {
     const { presence } = this.#deps
     const from = peer.link.peer
     switch (message.t) {
@@ -214,8 +240,7 @@ class Sync implements SyncService {
         return peer.answerHeads(message.heads)
       case 'records':
         if (message.records.length > 0) await this.#deps.membership.receive(message.records)
-        if (message.last) this.#sendVectors(peer, peer.ask)
-        return
+        return message.last ? this.#compared(peer) : undefined
       case 'vectors': {
         const theirs = peer.reader.push(message)
         if (theirs === undefined) return
@@ -223,12 +248,11 @@ class Sync implements SyncService {
         peer.answerVectors({ theirs, frozen: message.frozen })
         return await this.#offerHash(peer, theirs)
       }
-      case 'envelopes':
-        return await this.#receive(peer, message)
       case 'hash':
         return await this.#contents.compare(from, message)
       case 'beat': {
         const echo = presence?.receive(message.beat, from)
+        if (peer.hasCompared) this.#deps.onHeard?.(from)
         if (echo !== undefined) this.#post(peer, { t: 'echo', ...echo })
         return
       }
@@ -237,6 +261,12 @@ class Sync implements SyncService {
       case 'peers':
         for (const [id, addresses] of message.peers) this.#deps.addresses?.learn(id, addresses, from)
     }
+  }
+
+  #compared(peer: Peer): void {
+    peer.hasCompared = true
+    this.#deps.onHeard?.(peer.link.peer)
+    this.#sendVectors(peer, peer.ask)
   }
 
   #checkVersion(from: PeerId, versions: readonly number[]): void {
@@ -252,14 +282,19 @@ class Sync implements SyncService {
     for (const part of vectorParts(feeds.vectors(), [...feeds.frozen().keys()], ask)) this.#post(peer, part)
   }
 
-  async #receive(peer: Peer, message: Extract<SyncMessage, { t: 'envelopes' }>): Promise<void> {
+  async #receive(peer: Peer, message: Extract<SyncMessage, { t: 'envelopes' }>): Promise<'useful' | 'in vain'> {
     const from = peer.link.peer
-    const { applied, refused } = await this.#deps.feeds.receive(message.envelopes, from)
+    const { applied, waiting, refused } = await this.#deps.feeds.receive(message.envelopes, from)
     if (applied > 0) peer.hasProgressed = true
     const [first] = refused
-    if (first !== undefined) this.#deps.log.warn({ peer: from, count: refused.length, ...first }, 'envelopes refused')
+    if (first !== undefined) {
+      this.#deps.log.warn({ peer: from, count: refused.length, ...first }, 'envelopes refused')
+      const own = refused.find(({ author, reason }) => (author ?? from) === from && !OUR_TROUBLE.has(reason))
+      if (own) this.#deps.onMisconduct?.(from, `sends envelopes that are refused (${own.reason})`)
+    }
     // Without progress the same envelopes would come again, and again.
     if (message.more && peer.hasProgressed) this.#sendVectors(peer, false)
+    return applied + waiting > refused.length ? 'useful' : 'in vain'
   }
 
   /** Several batches of one tick become one frame, encoded once for all. */

@@ -99,6 +99,26 @@ describe('the mesh service', () => {
     ])
   })
 
+  it('[M7] lists what the removed member could read, by what it was allowed to do', async () => {
+    const lab = createLab()
+    const home = await lab.founder()
+    for (const [n, capabilities] of [
+      ['1', ['gateway', 'control', 'store', 'admin']],
+      ['2', ['run']],
+    ] as const) {
+      const ticket = await ticketFrom(lab, home.mesh.invite({ capabilities }))
+      await join(lab, Number(n), ticket)
+    }
+    const whats = async (n: number): Promise<readonly string[]> => {
+      const removed = await home.mesh.remove(peer(n))
+      return removed.ok ? removed.value.couldRead.map(({ what }) => what.split(':')[0]!) : []
+    }
+    expect([await whats(1), await whats(2)]).toEqual([
+      ['the accounts', 'everything in its projects', 'what was shown in terminals that it watched'],
+      ['everything in its projects'],
+    ])
+  })
+
   it('[M7] does not guess between members of one name, and removes itself only by leaving', async () => {
     const lab = createLab()
     const home = await lab.founder()

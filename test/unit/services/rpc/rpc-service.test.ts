@@ -28,10 +28,13 @@ function createLab(capabilities: Record<string, Capability[]> = { [A]: ['control
   ]
   const onRequest: RpcDeps['onRequest'] = (from, method, who, refused) =>
     void audited.push(`${from === A ? 'a' : 'b'} ${method} ${who.id}${refused === undefined ? '' : ' refused'}`)
-  const a = createRpc({ network: portA, clock, log, hasCapability: has, onRequest })
-  const b = createRpc({ network: portB, clock, log, hasCapability: has, onRequest })
+  const complaints: string[] = []
+  const onMisconduct = (peer: string, what: string): void => void complaints.push(`${peer} ${what}`)
+  const shared = { clock, log, hasCapability: has, onRequest, onMisconduct }
+  const a = createRpc({ network: portA, ...shared })
+  const b = createRpc({ network: portB, ...shared })
   network.connect(A, B)
-  return { a, b, clock, network, log, audited, portA }
+  return { a, b, clock, network, log, audited, portA, complaints }
 }
 
 const double: RpcMethod<z.ZodObject<{ n: z.ZodNumber }>, { twice: number }> = {
@@ -60,6 +63,20 @@ describe('rpc', () => {
       Array.from({ length: 30 }, (_, n) => a.call(B, 'double', { ...ask, input: { n } })),
     )
     expect(answers).toEqual(Array.from({ length: 30 }, (_, n) => ok({ twice: n * 2 })))
+  })
+
+  it('[A-D1] answers one member so often and no more until time has passed, and names it', async () => {
+    const { a, b, clock, complaints } = createLab()
+    b.serve(double)
+    const codes: string[] = []
+    for (let i = 0; i < 2001; i++) {
+      const answer = await a.call(B, 'double', ask)
+      codes.push(answer.ok ? 'ok' : answer.error.code)
+    }
+    expect([new Set(codes.slice(0, 2000)), codes.at(-1)]).toEqual([new Set(['ok']), 'rate_limited'])
+    expect(complaints).toEqual([`${A} asks for more than this node does for one member (rpc)`])
+    await clock.advance(5)
+    expect((await a.call(B, 'double', ask)).ok).toBe(true)
   })
 
   it('hands on refusals of the method with their details', async () => {

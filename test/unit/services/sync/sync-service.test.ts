@@ -130,6 +130,45 @@ describe('synchronisation', () => {
     expect(node.records.all()).toEqual([9])
   })
 
+  it('[M7] takes a member for heard of once their membership logs were compared, and by every heartbeat after that', async () => {
+    const lab = createSyncLab(2)
+    const heard: string[] = []
+    const receive = (): undefined => undefined
+    const presence = { current: () => undefined, onBeat: () => () => undefined, receive, echoed: () => undefined }
+    const node = await lab.node(0, { presence, onHeard: (peer) => heard.push(peer) })
+    const port = lab.network.join(identity(1).peer)
+    const other = await impersonate(port, node)
+    await lab.connect(node.peer, port.self)
+    const beat = { t: 'beat', beat: new Uint8Array([1]) } as const
+    await other.say(beat)
+    await other.say({ t: 'records', records: [new Uint8Array([9])], last: false })
+    await lab.quiet()
+    expect(heard).toEqual([])
+    await other.say({ t: 'records', records: [], last: true })
+    await lab.quiet()
+    expect(heard).toEqual([port.self])
+    await other.say(beat)
+    await lab.quiet()
+    expect(heard).toEqual([port.self, port.self])
+  })
+
+  it('[A-D1] names a member whose own envelopes are refused, and not the one that passes on those of others', async () => {
+    const lab = createSyncLab(3)
+    const blamed: string[] = []
+    const node = await lab.node(0, { onMisconduct: (peer, what) => blamed.push(`${peer} ${what}`) })
+    const port = lab.network.join(identity(1).peer)
+    const other = await impersonate(port, node)
+    await lab.connect(node.peer, port.self)
+    const foreign = updateBy(5, setKey('key', 'value'))
+    await other.say({ t: 'envelopes', envelopes: [new Forger(2).seal(foreign).bytes], more: false })
+    await lab.quiet()
+    expect(node.log.lines.map(({ message }) => message)).toContain('envelopes refused')
+    expect(blamed).toEqual([])
+    await other.say({ t: 'envelopes', envelopes: [new Forger(1).seal(foreign).bytes], more: false })
+    await lab.quiet()
+    expect(blamed).toEqual([expect.stringMatching(`^${port.self} sends envelopes that are refused`)])
+  })
+
   it('[M16] answers who asks before our own channel is open, once it is', async () => {
     const lab = createSyncLab(2)
     const node = await lab.node(0)

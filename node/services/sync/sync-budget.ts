@@ -1,0 +1,52 @@
+import type { PeerId } from '../../../crdt/ids.ts'
+import type { Clock } from '../../ports/clock.ts'
+
+/** What a member may have us do in vain, in processing time: more than any honest burst takes. */
+const BURST_MS = 2000
+/** … and how fast that comes back: a fifth of one core, whatever it sends. */
+const SHARE = 0.2
+/** Longer than this nobody waits: the heartbeats behind it would be lost. */
+const PAUSE_MS_MAX = 5000
+
+/** How much of this node's time each connected member takes up. */
+export type SyncBudget = {
+  /** Runs `work` on behalf of the member; resolves with what it says it was: `in vain` is charged. */
+  spend(peer: PeerId, work: () => Promise<'useful' | 'in vain'>): Promise<void>
+  /** Waits until the member may have us work again. Not reading on is what slows it down. */
+  ready(peer: PeerId): Promise<void>
+  forget(peer: PeerId): void
+}
+
+export type SyncBudgetDeps = {
+  readonly clock: Pick<Clock, 'monoMs' | 'after'>
+  /** A member has used up what it may. */
+  readonly onExceeded: (peer: PeerId) => void
+}
+
+/** A token bucket of processing time per member: what costs us little may come often, what costs much may not. */
+export function createSyncBudget({ clock, onExceeded }: SyncBudgetDeps): SyncBudget {
+  const accounts = new Map<PeerId, { leftMs: number; atMs: number }>()
+  const accountOf = (peer: PeerId): { leftMs: number; atMs: number } => {
+    const nowMs = clock.monoMs()
+    const { leftMs, atMs } = accounts.get(peer) ?? { leftMs: BURST_MS, atMs: nowMs }
+    const account = { leftMs: Math.min(BURST_MS, leftMs + (nowMs - atMs) * SHARE), atMs: nowMs }
+    accounts.set(peer, account)
+    return account
+  }
+  return {
+    async spend(peer, work) {
+      const startMs = clock.monoMs()
+      const was = await work()
+      if (was === 'in vain') accountOf(peer).leftMs -= clock.monoMs() - startMs
+    },
+    async ready(peer) {
+      const { leftMs } = accountOf(peer)
+      if (leftMs >= 0) return
+      onExceeded(peer)
+      const { promise, resolve } = Promise.withResolvers<void>()
+      clock.after(Math.min(PAUSE_MS_MAX, -leftMs / SHARE), resolve)
+      await promise
+    },
+    forget: (peer) => accounts.delete(peer),
+  }
+}

@@ -1,0 +1,58 @@
+import { expect, it } from 'vitest'
+import { createSyncBudget } from '../../../../node/services/sync/sync-budget.ts'
+import { createManualClock, settle } from '../../../support/clock.ts'
+import { peerOf } from '../../../support/libp2p-nodes.ts'
+
+const [flooder, honest] = [peerOf(1), peerOf(2)]
+
+function createLab() {
+  const clock = createManualClock()
+  const exceeded: string[] = []
+  const budget = createSyncBudget({ clock, onExceeded: (peer) => exceeded.push(peer) })
+  const work = (ms: number, was: 'useful' | 'in vain') => async () => {
+    await clock.advance(ms)
+    return was
+  }
+  /** Whether the peer may go on by now. */
+  const isReady = async (peer: typeof flooder): Promise<boolean> => {
+    let ready = false
+    void budget.ready(peer).then(() => (ready = true))
+    await settle()
+    return ready
+  }
+  return { clock, exceeded, budget, work, isReady }
+}
+
+it('[A-D1] lets a member take up two seconds in vain, then makes it wait and says so', async () => {
+  const { exceeded, budget, work, isReady } = createLab()
+  for (let i = 0; i < 2; i++) await budget.spend(flooder, work(1000, 'in vain'))
+  expect(await isReady(flooder)).toBe(true)
+  await budget.spend(flooder, work(1000, 'in vain'))
+  expect([await isReady(flooder), await isReady(honest), exceeded]).toEqual([false, true, [flooder]])
+})
+
+it('[A-D1] never makes anybody wait for what was useful', async () => {
+  const { budget, work, isReady, exceeded } = createLab()
+  for (let i = 0; i < 100; i++) await budget.spend(flooder, work(1000, 'useful'))
+  expect([await isReady(flooder), exceeded]).toEqual([true, []])
+})
+
+it('[A-D1] lets it go on after at most five seconds, and gives a fifth of the time back', async () => {
+  const { clock, budget, work, isReady } = createLab()
+  await budget.spend(flooder, work(100_000, 'in vain'))
+  let ready = false
+  void budget.ready(flooder).then(() => (ready = true))
+  await clock.advance(4999)
+  expect(ready).toBe(false)
+  await clock.advance(1)
+  expect(ready).toBe(true)
+  await clock.advance(500_000)
+  expect(await isReady(flooder)).toBe(true)
+})
+
+it('[D12] forgets a member that is gone', async () => {
+  const { budget, work, isReady } = createLab()
+  await budget.spend(flooder, work(100_000, 'in vain'))
+  budget.forget(flooder)
+  expect(await isReady(flooder)).toBe(true)
+})
