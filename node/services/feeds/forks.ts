@@ -4,6 +4,8 @@ import { decodeCanonical, encodeCanonical, equalBytes, toHex } from '../../../pr
 import { parseKeptEnvelope, type Envelope } from '../../../protocols/feed/envelope.ts'
 import { StorageError } from './documents.ts'
 import type { KnownFork } from './feed-exchange.ts'
+import { createForkPace } from './fork-pace.ts'
+import { Loose } from './loose.ts'
 import type { Loader } from './loading.ts'
 import type { OwnWrites } from './own-writes.ts'
 import { forget } from './places.ts'
@@ -20,12 +22,6 @@ const INDEX_BYTES_MAX = 16 * 1024 * 1024
 /** What was accepted as an ordinary feed before its fork was known. */
 const STORED_BYTES_MAX = 2 ** 30
 
-/**
- * Envelopes of branches that nothing here builds on, in memory: those that come before what builds on them, and what
- * their author makes up. Beyond it those of the feed in question go; they come again with what needs them.
- */
-const LOOSE_BYTES_MAX = 256 * 1024 * 1024
-
 /** Two envelopes that cannot both be part of one feed: at one place, or one that does not follow on the other. */
 export type ForkProof = readonly [Envelope, Envelope]
 
@@ -33,7 +29,7 @@ export type ForkProof = readonly [Envelope, Envelope]
 export type Forks = {
   /**
    * The feed ends before the first of the two; what others built on beyond it stays as branches. Nothing happens when an
-   * earlier end is known. The document must be held. Rejects when the disk refuses: then it is to be learnt again.
+   * earlier end is known, nor for a while when the author has had many: it is to be learnt again then. The document must be held. Rejects when the disk refuses: then it is to be learnt again.
    */
   learn(feed: Feed, proof: ForkProof): Promise<void>
   /** Keeps an envelope of a branch in memory; false when its predecessor is not known. */
@@ -54,12 +50,14 @@ export type ForkDeps = {
 export function createForks({ replica, room, loader, ownWrites }: ForkDeps): Forks {
   const listeners = new Set<(proof: readonly Uint8Array[]) => void>()
   const loose = new Loose()
+  const pace = createForkPace(replica.clock)
   return {
     async learn(feed, proof) {
       const [{ doc, author }] = proof
       const seq = Math.min(...proof.map((envelope) => envelope.seq))
       const known = feed.forks.get(author)
       if (!mayFork(replica, feed, author) || (known && known.seq <= seq)) return
+      if (!pace.mayRebuild(author)) return
       if (known) loose.drop(known)
       await ownWrites.quiesce(feed)
       const fork: Fork = { seq, kept: new Map(known?.kept), proof: [proof[0].bytes, proof[1].bytes] }
@@ -104,35 +102,6 @@ export function createForks({ replica, room, loader, ownWrites }: ForkDeps): For
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
-  }
-}
-
-/** Envelopes of branches that nothing here builds on. */
-class Loose {
-  readonly #envelopes = new Map<Fork, Set<Envelope>>()
-  #bytes = 0
-
-  of(fork: Fork): ReadonlySet<Envelope> | undefined {
-    return this.#envelopes.get(fork)
-  }
-
-  add(fork: Fork, envelope: Envelope): void {
-    this.#envelopes.set(fork, (this.#envelopes.get(fork) ?? new Set()).add(envelope))
-    this.#bytes += envelope.bytes.byteLength
-    if (this.#bytes > LOOSE_BYTES_MAX) this.drop(fork)
-  }
-
-  /** Something builds on them now. */
-  settle(fork: Fork, envelopes: Iterable<Envelope>): void {
-    for (const envelope of envelopes)
-      if (this.#envelopes.get(fork)?.delete(envelope) === true) this.#bytes -= envelope.bytes.byteLength
-  }
-
-  drop(fork: Fork): void {
-    const envelopes = [...(this.#envelopes.get(fork) ?? [])]
-    this.settle(fork, envelopes)
-    this.#envelopes.delete(fork)
-    for (const { hash } of envelopes) fork.kept.delete(toHex(hash))
   }
 }
 

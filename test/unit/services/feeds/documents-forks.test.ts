@@ -225,6 +225,34 @@ describe('a feed that its author continues in two ways', () => {
     })
   })
 
+  it('[M12] [A-D1] rebuilds for ever lower places at a growing distance, and gets to the lowest', async () => {
+    const trunk = new History()
+    const branches: History[] = []
+    for (let i = 0; i < 40; i++) {
+      branches.push(trunk.fork().write(setKey('branch', i)))
+      trunk.write(setKey('trunk', i))
+    }
+    await tell(a, trunk)
+    const rebuilds = (): number => a.log.lines.filter(({ message }) => message.startsWith('a feed is forked')).length
+    const proveAll = async (): Promise<void> => {
+      for (const branch of branches.toReversed()) await tell(a, { envelopes: [branch.envelopes.at(-1)] })
+    }
+    await proveAll()
+    expect(rebuilds()).toBe(8)
+    for (let minutes = 0; minutes < 60; minutes++) {
+      await a.clock.advance(60_000)
+      await tell(a, { envelopes: [branches[0]!.envelopes.at(-1)] })
+      await proveAll()
+      expect(rebuilds()).toBeLessThanOrEqual(9 + minutes)
+    }
+    expect(endOf(a)).toBe(0)
+    await sync(a, b)
+    await tell(b, trunk)
+    await tell(b, { envelopes: branches.flatMap(({ envelopes }) => envelopes.slice(-1)) })
+    await settle(a, b)
+    await expectAgreement(a, b)
+  })
+
   it('[M12] [M16] is found by comparison however far back its branches part', async () => {
     const one = new History().write(setKey('common', 1))
     const other = one.fork()
