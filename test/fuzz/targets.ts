@@ -1,0 +1,45 @@
+import { feedTargets } from './targets/feeds.ts'
+import { leaseTargets } from './targets/leases.ts'
+import { localTargets } from './targets/local.ts'
+import { memberTargets } from './targets/members.ts'
+import { strangerTargets } from './targets/strangers.ts'
+import type { Target } from './target.ts'
+
+/** Everything that decodes bytes from elsewhere. */
+export const TARGETS: readonly Target[] = [
+  ...strangerTargets,
+  ...memberTargets,
+  ...feedTargets,
+  ...leaseTargets,
+  ...localTargets,
+]
+
+const OWN_STORE = 'what this node has written to its own store: damage is what the tests of the store are for'
+const OWN_FILES = "files of the node's own user, which owns the node"
+
+/** What decodes only what this node or its user has written. */
+export const OUT_OF_REACH: Readonly<Record<string, string>> = {
+  'node/adapters/level-store.ts decodeCanonical(StoredSnapshot': OWN_STORE,
+  'node/cli/remembered.ts decodeCanonical(Addresses': OWN_STORE,
+  'node/cli/remembered.ts decodeCanonical(Port': OWN_STORE,
+  'node/cli/remembered.ts decodeCanonical(z.int': OWN_STORE,
+  'node/services/feeds/forks.ts decodeCanonical(Index': OWN_STORE,
+  'node/services/feeds/forks.ts decodeCanonical(Stored': OWN_STORE,
+  'node/services/feeds/frozen.ts decodeCanonical(Evidence': OWN_STORE,
+  'node/services/feeds/frozen.ts decodeCanonical(Index': OWN_STORE,
+  'node/services/feeds/loading.ts .applyUpdateV2(': OWN_STORE,
+  'node/services/feeds/loading.ts decodeCanonical(SnapshotBody': OWN_STORE,
+  'node/services/locks/lock-keeping.ts decodeCanonical(Kept': OWN_STORE,
+  'node/services/locks/lock-keeping.ts decodeCanonical(KeptList': OWN_STORE,
+  'node/services/membership/contact-watch.ts decodeCanonical(Saved': OWN_STORE,
+  'node/services/sync/presence-beat.ts decodeCanonical(z.int': OWN_STORE,
+  'node/services/voters/availability-watch.ts decodeCanonical(Saved': OWN_STORE,
+  'protocols/lease/records.ts decodeCanonical(VoterRecord': OWN_STORE,
+  'node/services/accounts/account-cipher.ts decodeCanonical(schema':
+    'opened with a key that only gateways have, and authenticated: a gateway is trusted with accounts',
+  'node/cli/config.ts JSON.parse(': OWN_FILES,
+  'node/cli/control-client.ts JSON.parse(': 'answers of the node whose 0600 socket this is',
+  'node/cli/version.ts JSON.parse(': 'part of this program',
+  'node/hosts/session-files.ts JSON.parse(': OWN_FILES,
+  'node/hosts/session-log.ts JSON.parse(': OWN_FILES,
+}

@@ -1,0 +1,108 @@
+import { Readable } from 'node:stream'
+import {
+  clientEventOf,
+  InputData,
+  parseFrame,
+  ResizeData,
+  SubscribeData,
+  topicOf,
+  UnsubscribeData,
+} from '../../../gateway/ws/pusher-frames.ts'
+import { encodeFrame, encodeJsonFrame, FRAME, parseJsonPayload, readFrames } from '../../../node/cli/attach-frames.ts'
+import { CONTROL_METHODS } from '../../../node/cli/control-methods.ts'
+import { MalformedError } from '../../../protocols/codec.ts'
+import { createFrameReader, encodeHostFrame, lengthPrefixed } from '../../../protocols/session-stream.ts'
+import { jsonOf, never, textOf, type Target } from '../target.ts'
+
+const channel = 'private-session.00000000-0000-4000-8000-000000000001'
+const DATA = [SubscribeData, UnsubscribeData, InputData, ResizeData]
+
+function takeWebSocketFrame(bytes: Uint8Array): unknown {
+  const frame = parseFrame(textOf(bytes))
+  if (!frame) return undefined
+  topicOf(frame.channel ?? '')
+  clientEventOf(frame.event)
+  for (const data of DATA) data.safeParse(frame.data)
+  return frame
+}
+
+function takeCommand(bytes: Uint8Array): unknown {
+  const value: unknown = JSON.parse(textOf(bytes))
+  const parsed = Object.values(CONTROL_METHODS).map(({ input }) => input.safeParse(value))
+  return parsed.some(({ success }) => success) || undefined
+}
+
+async function takeAttachment(bytes: Uint8Array): Promise<unknown> {
+  let frames = 0
+  for await (const frame of readFrames(Readable.from([bytes.subarray(0, 9), bytes.subarray(9)].map(Buffer.from)))) {
+    if (frame.type === FRAME.resize) parseJsonPayload(frame)
+    frames++
+  }
+  return frames > 0 ? frames : undefined
+}
+
+/** From programs and pages on the same machine, which is no boundary. */
+export const localTargets: readonly Target[] = [
+  {
+    name: 'frame of a web socket',
+    reach: 'a browser',
+    sites: ['gateway/ws/pusher-frames.ts JSON.parse('],
+    form: 'json',
+    samples: [
+      jsonOf({
+        event: 'pusher:subscribe',
+        data: { channel, auth: { headers: { Authorization: 'Bearer x' } }, from: 4 },
+      }),
+      jsonOf({ event: 'pusher:subscribe', data: JSON.stringify({ channel, auth: 'a:b', spelling: 'dot' }) }),
+      jsonOf({ event: 'client-session:input', channel, data: { data: 'ls\n' } }),
+      jsonOf({ event: 'session.resize', channel, data: { cols: 80, rows: 24 } }),
+      jsonOf({ event: 'pusher:ping', data: {} }),
+    ],
+    take: takeWebSocketFrame,
+    isRefusal: never,
+  },
+  {
+    name: 'command on the control socket',
+    reach: 'a local user',
+    sites: ['node/cli/control-server.ts JSON.parse('],
+    form: 'json',
+    samples: [
+      jsonOf({}),
+      jsonOf({ member: 'beta' }),
+      jsonOf({ members: ['a', 'b'], force: { reason: 'lost' } }),
+      jsonOf({ project: 'p', task: { title: 'T', priority: 'high', dependencies: [] } }),
+      jsonOf({ machine: 'm', mode: 'interactive', cols: 80, rows: 24 }),
+    ],
+    take: takeCommand,
+    isRefusal: (error) => error instanceof SyntaxError,
+  },
+  {
+    name: 'terminal on the control socket',
+    reach: 'a local user',
+    sites: [
+      'node/cli/attach-server.ts readFrames(',
+      'node/cli/commands/session.ts readFrames(',
+      'node/cli/attach-frames.ts JSON.parse(',
+    ],
+    form: 'bytes',
+    samples: [
+      encodeFrame(FRAME.input, new Uint8Array([108, 115, 10])),
+      encodeJsonFrame(FRAME.resize, { cols: 80, rows: 24 }),
+    ],
+    take: takeAttachment,
+    isRefusal: (error) =>
+      error instanceof SyntaxError || (error instanceof Error && error.message.includes('over the limit')),
+  },
+  {
+    name: 'frames of a session host',
+    reach: 'a local user',
+    sites: ['node/hosts/frame-socket.ts createFrameReader()'],
+    form: 'bytes',
+    samples: [lengthPrefixed(encodeHostFrame({ type: 'output', seq: 1, bytes: new Uint8Array(9) }))],
+    take(bytes) {
+      const read = createFrameReader()
+      return [...read(bytes.subarray(0, 3)), ...read(bytes.subarray(3))].length || undefined
+    },
+    isRefusal: (error) => error instanceof MalformedError,
+  },
+]
