@@ -17,13 +17,16 @@ const IN_FLIGHT_PER_PEER_MAX = 32
 /** A peer that does not read our answers is not worked for. */
 const ANSWERS_WAITING_MAX = 64
 
-/** Calls of one peer: a gateway under load makes some dozens a second. */
-const CALLS_PER_PEER = { count: 2000, perMs: 10_000, keysMax: 4096 }
+/** Frames of one peer: a gateway under load sends some dozens a second. Beyond it we read more slowly. */
+const FRAMES_PER_PEER = { count: 1000, perMs: 10_000, keysMax: 4096 }
+
+/** Refused calls of one peer that are audited, each a synced write. Those of an honest one come from a rare race. */
+const REFUSALS_PER_PEER = { count: 60, perMs: 60_000, keysMax: 4096 }
 
 export type RpcServerDeps = {
   readonly self: PeerId
   readonly log: Log
-  readonly clock: Pick<Clock, 'monoMs'>
+  readonly clock: Pick<Clock, 'monoMs' | 'after'>
   /** For people to know. */
   readonly onMisconduct?: (peer: PeerId, what: string) => void
   readonly hasCapability: (peer: PeerId, capability: Capability) => boolean
@@ -54,8 +57,7 @@ export function createRpcServer(deps: RpcServerDeps): RpcServer {
   const { self, log, hasCapability, onRequest } = deps
   const methods = new Map<string, Registered>()
   const inFlight = new Map<PeerId, number>()
-  const calls = createRateLimiter(deps.clock, CALLS_PER_PEER)
-
+  const slowDown = createSlowDown(deps)
   const refusal = (call: Call, from: PeerId, method: Registered | undefined): string | undefined => {
     if (method === undefined) return `This machine's release does not know the method ${call.method}.`
     if (from === self) return undefined
@@ -70,17 +72,13 @@ export function createRpcServer(deps: RpcServerDeps): RpcServer {
     const method = methods.get(call.method)
     const refused = refusal(call, from, method)
     if (method === undefined || refused !== undefined) {
+      if (from !== self) await slowDown.afterRefusal(from)
       await onRequest?.(from, call.method, call.actor, refused)
       return err(domainError('machine_refused', refused === undefined ? {} : { message: refused }))
     }
     return await method.run(call, from, signal, async () => onRequest?.(from, call.method, call.actor))
   }
   const answerSafely: RpcServer['answer'] = async (call, from, signal) => {
-    const retryAfterMs = calls.take(from)
-    if (retryAfterMs !== undefined) {
-      deps.onMisconduct?.(from, 'asks for more than this node does for one member (rpc)')
-      return err(domainError('rate_limited', { details: { retryAfterMs } }))
-    }
     const working = inFlight.get(from) ?? 0
     if (working >= IN_FLIGHT_PER_PEER_MAX) return err(domainError('rate_limited'))
     inFlight.set(from, working + 1)
@@ -112,12 +110,38 @@ export function createRpcServer(deps: RpcServerDeps): RpcServer {
         },
       })
     },
-    serve: (channel) => serveCalls(channel, answerSafely),
+    serve: (channel) => serveCalls(channel, answerSafely, () => slowDown.beforeFrame(channel.peer)),
   }
 }
 
+type SlowDown = {
+  /** Resolves when the peer may be read on. */
+  beforeFrame(peer: PeerId): Promise<void>
+  /** Resolves when a refusal of the peer may be written down. */
+  afterRefusal(peer: PeerId): Promise<void>
+}
+
+/** A peer that asks too much waits for its turn: what it sends meanwhile stays with it. */
+function createSlowDown({ clock, onMisconduct }: RpcServerDeps): SlowDown {
+  const frames = createRateLimiter(clock, FRAMES_PER_PEER)
+  const refusals = createRateLimiter(clock, REFUSALS_PER_PEER)
+  const wait = async (limiter: typeof frames, peer: PeerId): Promise<void> => {
+    for (let ms = limiter.take(peer); ms !== undefined; ms = limiter.take(peer)) {
+      onMisconduct?.(peer, 'asks for more than this node does for one member (rpc): slowed down')
+      const { promise, resolve } = Promise.withResolvers<void>()
+      clock.after(ms, resolve)
+      await promise
+    }
+  }
+  return { beforeFrame: (peer) => wait(frames, peer), afterRefusal: (peer) => wait(refusals, peer) }
+}
+
 /** Reads requests and cancellations until the caller is gone; works on many at once. */
-async function serveCalls(channel: Channel, answer: RpcServer['answer']): Promise<void> {
+async function serveCalls(
+  channel: Channel,
+  answer: RpcServer['answer'],
+  beforeFrame: () => Promise<void>,
+): Promise<void> {
   const calls = new Map<number, AbortController>()
   let waiting = 0
   const work = async (id: number, call: Call): Promise<void> => {
@@ -131,6 +155,7 @@ async function serveCalls(channel: Channel, answer: RpcServer['answer']): Promis
   }
   try {
     for await (const frame of channel.frames) {
+      await beforeFrame()
       const message = decodeFromCaller(frame)
       if ('cancel' in message) calls.get(message.cancel)?.abort(new Error('cancelled by the caller'))
       else if (calls.has(message.id)) throw new MalformedError('the peer used one request id twice')

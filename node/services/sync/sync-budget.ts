@@ -3,8 +3,8 @@ import type { Clock } from '../../ports/clock.ts'
 
 /** What a member may have us do in vain, in processing time: more than any honest burst takes. */
 const BURST_MS = 2000
-/** … and how fast that comes back: a fifth of one core, whatever it sends. */
-const SHARE = 0.2
+/** … and how fast that comes back: what one percent of all calls would notice, whatever it sends. */
+const SHARE = 0.02
 /** Longer than this nobody waits: the heartbeats behind it would be lost. */
 const PAUSE_MS_MAX = 5000
 

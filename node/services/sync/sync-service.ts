@@ -284,7 +284,7 @@ class Sync implements SyncService {
 
   async #receive(peer: Peer, message: Extract<SyncMessage, { t: 'envelopes' }>): Promise<'useful' | 'in vain'> {
     const from = peer.link.peer
-    const { applied, waiting, refused } = await this.#deps.feeds.receive(message.envelopes, from)
+    const { applied, refused } = await this.#deps.feeds.receive(message.envelopes, from)
     if (applied > 0) peer.hasProgressed = true
     const [first] = refused
     if (first !== undefined) {
@@ -294,7 +294,7 @@ class Sync implements SyncService {
     }
     // Without progress the same envelopes would come again, and again.
     if (message.more && peer.hasProgressed) this.#sendVectors(peer, false)
-    return applied + waiting > refused.length ? 'useful' : 'in vain'
+    return applied >= message.envelopes.length / 2 ? 'useful' : 'in vain'
   }
 
   /** Several batches of one tick become one frame, encoded once for all. */
