@@ -121,22 +121,32 @@ export async function openMeshCore(deps: MeshNodeDeps, meshName: string, cleanup
     sessions: () => hosts.list().length,
     ttlMs: deps.config.lease.ttlMs,
   })
+  const { peer: self } = identity.signer
+  const rest = { means, mesh, self, boot, store, membership, documents, network, leases, voter, hosts, presence }
+  const core = { ...rest, complaints, names, nameOf }
+  return { ...core, ...(await openSync(deps, core, cleanup)) }
+}
+
+/** What keeps this node the same as the others, and knows how long it has not been compared with them. */
+async function openSync(
+  { config }: MeshNodeDeps,
+  core: Omit<MeshCore, 'contacts' | 'sync'>,
+  cleanup: Cleanup,
+): Promise<Pick<MeshCore, 'contacts' | 'sync'>> {
+  const { means, membership, documents, network, leases, complaints } = core
+  const { log } = means
   const contacts = await watchContacts({
     ...means,
-    self: identity.signer.peer,
-    store,
+    ...core,
     membership: () => membership.current(),
     voters: () => leases.voters(),
-    nameOf,
-    limitMs: deps.config.sessions.staleAfterMs,
+    limitMs: config.sessions.staleAfterMs,
   })
   cleanup.push(() => contacts.stop())
   const sync = createSync({
     ...means,
-    network,
+    ...core,
     feeds: documents,
-    membership,
-    presence,
     addresses: network,
     onHeard: (peer) => contacts.heard(peer),
     onMisconduct: complaints.complain,
@@ -145,9 +155,7 @@ export async function openMeshCore(deps: MeshNodeDeps, meshName: string, cleanup
       documents.rebuild(doc).catch((error: unknown) => log.error({ err: error, doc }, 'a rebuild failed'))
     },
   })
-  const { peer: self } = identity.signer
-  const what = { means, mesh, self, boot, store, membership, documents, network, leases, voter, hosts, presence, sync }
-  return { ...what, contacts, complaints, names, nameOf }
+  return { contacts, sync }
 }
 
 async function openNetwork(

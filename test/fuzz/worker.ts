@@ -1,4 +1,4 @@
-import { parentPort, workerData } from 'node:worker_threads'
+import { parentPort as port, workerData } from 'node:worker_threads'
 import { fuzz } from './fuzz.ts'
 import { TARGETS } from './targets.ts'
 
@@ -13,4 +13,4 @@ export type WorkerData = {
 const { seed, from, inputs, progress }: WorkerData = workerData
 const at = new Int32Array(progress)
 const report = await fuzz({ targets: TARGETS, seed, from, inputs, onInput: (index) => Atomics.store(at, 0, index) })
-parentPort?.postMessage(report)
+port?.postMessage(report)

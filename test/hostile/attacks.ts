@@ -1,4 +1,4 @@
-import * as Y from 'yjs'
+import type * as Y from 'yjs'
 import type { Actor } from '../../crdt/actor.ts'
 import { machineDoc, projectDoc, ProjectId, type MeshId, type PeerId } from '../../crdt/ids.ts'
 import { INTRODUCTION_PROTOCOL } from '../../node/p2p/introduction.ts'

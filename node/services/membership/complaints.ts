@@ -11,7 +11,7 @@ const PEERS_MAX = 1024
 /** What members do to this node that is no proof against them (that freezes them) and yet for people to know. */
 export type Complaints = {
   /** The same words for the same kind of thing: they are counted. */
-  complain(peer: PeerId, what: string): void
+  readonly complain: (peer: PeerId, what: string) => void
   /** In the words of the latest, with how often lately; undefined when there is nothing to speak of. */
   of(peer: PeerId): string | undefined
 }

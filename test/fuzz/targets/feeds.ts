@@ -36,7 +36,7 @@ const updates = [
   Y.applyUpdate(doc, base)
   doc.clientID = CLIENT
   const before = Y.encodeStateVector(doc)
-  doc.transact(() => void change(doc))
+  doc.transact(() => change(doc))
   return Y.encodeStateAsUpdate(doc, before)
 })
 

@@ -34,7 +34,9 @@ function takeCommand(bytes: Uint8Array): unknown {
 
 async function takeAttachment(bytes: Uint8Array): Promise<unknown> {
   let frames = 0
-  for await (const frame of readFrames(Readable.from([bytes.subarray(0, 9), bytes.subarray(9)].map(Buffer.from)))) {
+  for await (const frame of readFrames(
+    Readable.from([bytes.subarray(0, 9), bytes.subarray(9)].map((part) => Buffer.from(part))),
+  )) {
     if (frame.type === FRAME.resize) parseJsonPayload(frame)
     frames++
   }
