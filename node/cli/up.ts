@@ -1,5 +1,5 @@
 import { createPinoLog } from '../adapters/pino-log.ts'
-import { StoreUnusableError } from '../adapters/level-store.ts'
+import { StoreUnusableError } from '../adapters/level-db.ts'
 import { StorageError } from '../services/feeds/documents.ts'
 import type { RecoveryStatus } from '../services/membership/recovery-service.ts'
 import type { Config } from './config.ts'
