@@ -15,7 +15,7 @@ const SNAPSHOT_BYTES_MAX = 1024 * 1024 * 1024
 
 /** The real store can also be copied as a whole, as one moment saw it, while it is in use. */
 export type LevelStore = FeedStore & {
-  /** Everything in it, as it is when this is called; reading takes as long as it takes. */
+  /** Everything in it, as one moment at its beginning saw it, however long reading takes. */
   rows(): AsyncIterable<Row>
 }
 

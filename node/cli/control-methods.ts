@@ -9,11 +9,14 @@ import { err, ok, type Result } from '../../crdt/result.ts'
 import { PTY_COLS, PTY_ROWS, SESSION_MODES } from '../../crdt/session.ts'
 import { PRIORITIES, TASK_STATUSES, TaskInput } from '../../crdt/task.ts'
 import { ForceReason, PARENTS_MAX } from '../../protocols/membership/records.ts'
+import type { Restoration } from '../services/feeds/restoration.ts'
 import type { Services } from '../services/services.ts'
+import { goOnWithout, restoredView } from './restored-view.ts'
 
 /** What the command line may ask of the running node, over its 0600 socket. */
 export type ControlContext = {
   readonly services: Services
+  readonly restoration: Restoration
   readonly self: PeerId
   readonly join: (ticket: string, name?: string) => Promise<Result<{ mesh_id: string; peer_id: string }>>
   readonly leave: () => Promise<Result<null>>
@@ -111,6 +114,10 @@ export const CONTROL_METHODS = {
   'recovery.use': method(
     z.strictObject({ recoveryKey: hex(32), parents: z.array(hex(32)).max(PARENTS_MAX), proof: hex(64) }),
     ({ services }, proof) => services.recovery.use(proof),
+  ),
+  'restored.view': method(z.strictObject({}), async (context) => ok(restoredView(context))),
+  'restored.goOn': method(z.strictObject({ without: z.array(z.string().min(1)).min(1) }), (context, { without }) =>
+    goOnWithout(context, without),
   ),
   'node.down': method(z.strictObject({ killSessions: z.boolean() }), ({ shutDown }, options) => shutDown(options)),
 

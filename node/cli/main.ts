@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander'
 import { ConfigError } from './config.ts'
+import { backupCommands } from './commands/backup.ts'
 import { configCommand } from './commands/config.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { meshCommands } from './commands/mesh.ts'
@@ -34,6 +35,7 @@ for (const command of [
   sessionCommand(),
   votersCommand(),
   recoveryCommand(),
+  ...backupCommands(),
   doctorCommand(),
   configCommand(),
 ])

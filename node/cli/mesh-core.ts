@@ -5,7 +5,7 @@ import { hasCapability } from '../../protocols/membership/membership.ts'
 import type { Crypto, Signer } from '../../protocols/crypto.ts'
 import type { DataDirectory } from '../adapters/data-directory.ts'
 import { openLeaseJournal } from '../adapters/lease-journal.ts'
-import { openLevelStore } from '../adapters/level-store.ts'
+import { type LevelStore, openLevelStore } from '../adapters/level-store.ts'
 import { createSessionHosts } from '../adapters/session-hosts.ts'
 import { systemClock } from '../adapters/system-clock.ts'
 import { systemRandom } from '../adapters/system-random.ts'
@@ -22,6 +22,7 @@ import { openLeaseVoter, type LeaseVoter } from '../services/leases/lease-voter.
 import { createVoterLog } from '../services/leases/voter-log.ts'
 import { loadMembership, type MembershipService } from '../services/membership/membership-service.ts'
 import { createPresence, type PresenceService } from '../services/sync/presence-service.ts'
+import { createRestoredService } from '../services/sync/restored-service.ts'
 import { createSync, type SyncService } from '../services/sync/sync-service.ts'
 import type { Config } from './config.ts'
 import type { Identity } from './identity.ts'
@@ -37,6 +38,8 @@ export type MeshNodeDeps = {
   readonly audit: Audit
   /** Base address of the gateway, once there is one. */
   readonly http: () => string | null
+  /** This node may write again: what it left out meanwhile is done by starting anew. */
+  readonly onRestored: () => void
   /** The disk of the voter's journal failed: the process must end, since it no longer knows what it promised. */
   readonly onFatal: (cause: Error) => void
 }
@@ -60,7 +63,7 @@ export type MeshCore = {
   readonly self: PeerId
   /** Counts the starts of this node, durably. */
   readonly boot: number
-  readonly store: FeedStore
+  readonly store: LevelStore
   readonly membership: MembershipService
   readonly documents: DocumentsService
   readonly network: Libp2pNetwork
@@ -73,6 +76,8 @@ export type MeshCore = {
   readonly hosts: SessionHosts
   readonly presence: PresenceService
   readonly sync: SyncService
+  /** Asks the others what this node has signed, while that is not known. */
+  readonly restored: ReturnType<typeof createRestoredService>
 }
 
 export async function openMeshCore(deps: MeshNodeDeps, meshName: string, cleanup: Cleanup): Promise<MeshCore> {
@@ -87,6 +92,7 @@ export async function openMeshCore(deps: MeshNodeDeps, meshName: string, cleanup
   const boot = await nextBoot(store)
   const documents = await createDocuments({ ...means, store, membership: () => membership.current() })
   cleanup.push(() => documents.close())
+  cleanup.push(documents.restoration.onEnd(deps.onRestored))
   const network = await openNetwork(deps, membership, store)
   const voter = await openOwnVoter({ ...deps, means, folder, membership, network }, cleanup)
   const names: MeshCore['names'] = { ask: () => undefined }
@@ -129,8 +135,10 @@ export async function openMeshCore(deps: MeshNodeDeps, meshName: string, cleanup
     },
   })
   const { peer: self } = identity.signer
+  const members = (): Iterable<PeerId> => membership.current().members.keys()
+  const restored = createRestoredService({ ...means, mesh, self, network, documents, presence, members })
   const what = { means, mesh, self, boot, store, membership, documents, network, leases, voter, hosts, presence, sync }
-  return { ...what, names, nameOf }
+  return { ...what, restored, names, nameOf }
 }
 
 async function openNetwork(

@@ -75,7 +75,7 @@ async function undoAll(cleanup: Cleanup): Promise<void> {
   if (failures.length > 0) throw new AggregateError(failures, 'the node did not stop cleanly')
 }
 
-async function goOnline({ network, store, sync, presence }: MeshCore, cleanup: Cleanup): Promise<void> {
+async function goOnline({ network, store, sync, presence, restored }: MeshCore, cleanup: Cleanup): Promise<void> {
   await network.start()
   cleanup.push(() => network.stop())
   await rememberPort(store, network.addresses())
@@ -84,6 +84,8 @@ async function goOnline({ network, store, sync, presence }: MeshCore, cleanup: C
   cleanup.push(() => sync.stop())
   await presence.start()
   cleanup.push(() => presence.stop())
+  restored.start()
+  cleanup.push(() => restored.stop())
 }
 
 type Opened = { readonly services: Services; readonly accounts: Accounts }
@@ -270,9 +272,11 @@ function meshServiceOf(
       (network.refusers().includes(peer) ? 'refuses this node' : null),
     problems: () =>
       // What is wrong with those who vote, this machine too, is shown with the voters.
-      [leases.voters().includes(self) ? undefined : voter.problem(), refusal(network)].filter(
-        (problem) => problem !== undefined,
-      ),
+      [
+        documents.restoration.refusal(),
+        leases.voters().includes(self) ? undefined : voter.problem(),
+        refusal(network),
+      ].filter((problem) => problem !== undefined),
   })
 }
 

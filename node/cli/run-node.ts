@@ -8,6 +8,7 @@ import { systemClock } from '../adapters/system-clock.ts'
 import type { Audit } from '../ports/audit.ts'
 import type { Log } from '../ports/log.ts'
 import { serveAttach } from './attach-server.ts'
+import { serveBackup } from './backup-server.ts'
 import { hostName, type Config } from './config.ts'
 import { callNode } from './control-client.ts'
 import { localActor, type ControlContext } from './control-methods.ts'
@@ -87,6 +88,7 @@ class Supervisor {
       const control = await serveControl(this.#data.controlSocket, {
         context: () => this.#controlContext(),
         attach: (id, socket) => this.#attach(id, socket),
+        backup: (socket) => this.#backup(socket),
         log: this.#log,
       })
       this.#closeAll = async () => {
@@ -125,6 +127,11 @@ class Supervisor {
       log: this.#log,
       audit: this.#audit,
       http: () => this.#http,
+      onRestored: () => {
+        this.#exclusively(() => this.#move(async () => undefined)).catch((error: unknown) =>
+          this.#log.error({ err: error }, 'the node could not be started anew after its restoration'),
+        )
+      },
       onFatal: (cause) => {
         this.#log.error(
           { err: cause },
@@ -173,9 +180,10 @@ class Supervisor {
   }
 
   #controlContext(): ControlContext {
-    const { services } = this.#running()
+    const { services, core } = this.#running()
     return {
       services,
+      restoration: core.documents.restoration,
       self: this.#identity.signer.peer,
       join: (ticket, name) => this.#exclusively(() => this.#join(ticket, name)),
       leave: () => this.#exclusively(() => this.#leave()),
@@ -227,6 +235,11 @@ class Supervisor {
       this.#identity = identityOf(this.#data)
     })
     return left
+  }
+
+  async #backup(socket: Duplex): Promise<void> {
+    const { store, mesh, self } = this.#running().core
+    await serveBackup({ data: this.#data, store, mesh, peer: self }, socket)
   }
 
   async #attach(id: string, socket: Duplex): Promise<void> {

@@ -13,6 +13,7 @@ import { createLoader, isSnapshotDue, takeSnapshot, type Loader } from './loadin
 import { headsOf, isKnown, missing, vectorsOf } from './missing.ts'
 import { createOwnWrites, type OwnWrites } from './own-writes.ts'
 import { readOne } from './places.ts'
+import { loadRestoration, type Restoration } from './restoration.ts'
 import {
   announce,
   createReplica,
@@ -48,6 +49,10 @@ export type DocumentsService = Documents &
     readonly onFrozen: (listener: FrozenListener) => () => void
     /** The proof against a frozen author; empty for any other. */
     readonly evidence: (author: PeerId) => Promise<readonly Uint8Array[]>
+    /** Whether, and why, this node writes nothing for now. */
+    readonly restoration: Restoration
+    /** Envelopes of the author that wait for others are of no use any more: it starts from what is accepted. */
+    forgetWaiting(author: PeerId): void
     /** Makes everything durable and saves snapshots. The store stays open: whoever opened it closes it. */
     close(): Promise<void>
   }
@@ -60,6 +65,7 @@ type Parts = {
   readonly generations: Generations
   readonly loader: Loader
   readonly ownWrites: OwnWrites
+  readonly restoration: Restoration
   /** Pins the document and brings it into memory. */
   readonly hold: (feed: Feed) => Promise<() => void>
 }
@@ -73,11 +79,14 @@ export async function createDocuments(deps: ReplicaDeps): Promise<DocumentsServi
   const room = createWaitingRoom()
   const generations = createGenerations(replica, room)
   const loader = createLoader(replica, frozen)
-  const ownWrites = createOwnWrites({ replica, loader, frozen, generations })
+  const restoration = await loadRestoration(replica)
+  const ownWrites = createOwnWrites({ replica, loader, frozen, generations, restoration })
   const hold = createHold(replica, loader, ownWrites)
   const forks = createForks({ replica, room, loader, ownWrites })
-  const parts: Parts = { replica, frozen, forks, room, generations, loader, ownWrites, hold }
+  const parts: Parts = { replica, frozen, forks, room, generations, loader, ownWrites, restoration, hold }
   await replica.exclusive(() => catchUpCuts(parts))
+  // A mesh of one has nobody to wait for.
+  await restoration.look()
   const cancelSweep = every(replica.clock, SWEEP_MS, () => void replica.exclusive(() => sweep(parts)))
   return {
     ...createDocumentApi(parts),
@@ -85,6 +94,8 @@ export async function createDocuments(deps: ReplicaDeps): Promise<DocumentsServi
     info: () => [...replica.feeds.values()].filter(isKnown).map((feed) => describe(feed, room)),
     onFrozen: frozen.onFrozen,
     evidence: frozen.evidence,
+    restoration,
+    forgetWaiting: (author) => room.dropAuthor(author),
     async close() {
       cancelSweep()
       await replica.exclusive(async () => {
@@ -231,7 +242,7 @@ async function reached(
 }
 
 function createExchange(parts: Parts): FeedExchange {
-  const { replica, frozen, forks, ownWrites, hold } = parts
+  const { replica, frozen, forks, ownWrites, restoration, hold } = parts
   return {
     vectors: () => vectorsOf(replica),
     missing: (theirs, bytesMax, refused = new Set()) => missing(replica, { theirs, refused }, bytesMax),
@@ -255,7 +266,10 @@ function createExchange(parts: Parts): FeedExchange {
       }
     },
     rebuild: (doc) => rebuild(parts, feedOf(replica, doc)),
-    membershipChanged: () => replica.exclusive(() => applyCuts(parts)),
+    async membershipChanged() {
+      await replica.exclusive(() => applyCuts(parts))
+      await restoration.look()
+    },
   }
 }
 

@@ -14,6 +14,7 @@ import type { ForkProof, Forks } from './forks.ts'
 import type { Generations } from './generations.ts'
 import { applyUpdates, isSnapshotDue, noteEnvelope, takeSnapshot, type Loader } from './loading.ts'
 import type { OwnWrites } from './own-writes.ts'
+import type { Restoration } from './restoration.ts'
 import { noteHash, readOne } from './places.ts'
 import { announce, DOCUMENTS_MAX, feedOf, guarded, remember, type Feed, type Replica } from './replica.ts'
 import { slices } from './slices.ts'
@@ -28,6 +29,7 @@ export type IntakeDeps = {
   readonly generations: Generations
   readonly room: WaitingRoom
   readonly ownWrites: OwnWrites
+  readonly restoration: Restoration
   /** Pins the document and brings it into memory. Returns the unpin. */
   readonly hold: (feed: Feed) => Promise<() => void>
 }
@@ -227,7 +229,7 @@ function refuseAll({ feed, envelopes }: Turned, outcome: Outcome): void {
 }
 
 async function apply(deps: IntakeDeps, { feed, envelopes, updates }: Turned, outcome: Outcome): Promise<void> {
-  const { replica, loader, generations, ownWrites, room } = deps
+  const { replica, loader, generations, ownWrites, room, restoration } = deps
   const { live } = feed
   // A newer generation has come since it was screened: kept now, it would be kept for ever.
   if (generations.isSuperseded(feed.doc)) return room.dropDocument(feed.doc)
@@ -251,6 +253,7 @@ async function apply(deps: IntakeDeps, { feed, envelopes, updates }: Turned, out
   generations.note(feed.doc)
   if (isNew && feed.heads.size > 0)
     for (const listener of replica.documentListeners) guarded(replica, () => listener(feed.doc))
+  if (!isVolatile(feed.doc)) await restoration.gotOwn(envelopes.filter(({ author }) => author === replica.self))
   announce(replica, feed, new Set(envelopes.map(({ author }) => author)))
   const due = feed.live && feed.pending.length === 0 && isSnapshotDue(feed, feed.live, false)
   if (feed.live && due) await loader.saveSnapshot(feed, takeSnapshot(feed.live, feed.heads))
