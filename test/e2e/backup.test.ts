@@ -59,9 +59,10 @@ const titles = async (node: RunningNode, project: string): Promise<Set<string>> 
 }
 
 const hasTitles = (node: RunningNode, project: string, wanted: readonly string[]): Promise<true> =>
-  eventually(async () =>
-    (await titles(node, project)).symmetricDifference(new Set(wanted)).size === 0 ? true : undefined,
-  )
+  eventually(async () => {
+    const found = await titles(node, project)
+    return found.size === wanted.length && wanted.every((title) => found.has(title)) ? true : undefined
+  })
 
 const goesOn = (node: RunningNode): Promise<true> =>
   eventually(async () => ((await node.cli('restored')).json?.is_restoring === false ? true : undefined))
