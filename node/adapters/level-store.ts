@@ -8,6 +8,7 @@ import { checkVersion, createDb, damaged, type Db, entries, get, type Op, openDb
 import { AFTER_SEQS, envelopeKey, key, number, readNumber, type Bytes } from './level-keys.ts'
 import { findDamagedLog } from './level-log.ts'
 import { type Row, rowsOf, writeRows } from './level-rows.ts'
+import { measure, type StoreSizes } from './level-sizes.ts'
 import { createWriter } from './level-writer.ts'
 
 /** A snapshot holds one whole document. */
@@ -17,6 +18,8 @@ const SNAPSHOT_BYTES_MAX = 1024 * 1024 * 1024
 export type LevelStore = FeedStore & {
   /** Everything in it, as one moment at its beginning saw it, however long reading takes. */
   rows(): AsyncIterable<Row>
+  /** What takes how much space; see `measure`. Whoever asks while it is being measured shares the answer. */
+  sizes(sinceMs: number): Promise<StoreSizes>
 }
 
 /**
@@ -56,6 +59,7 @@ async function createStore(db: Db, dir: string): Promise<LevelStore> {
   const heads = await readHeads(db, dir)
   const writer = createWriter(db, dir)
   let records = await countRecords(db)
+  let measuring: Promise<StoreSizes> | undefined
   return {
     async append(envelopes) {
       await writer.commit(envelopes.flatMap(envelopeOps), () => revertOps(envelopes, heads))
@@ -95,6 +99,7 @@ async function createStore(db: Db, dir: string): Promise<LevelStore> {
     putFact: (name, value) => writer.commit([{ type: 'put', key: key('f', name), value }]),
     getFact: (name) => get(db, dir, key('f', name)),
     rows: () => rowsOf(db, dir),
+    sizes: (sinceMs) => (measuring ??= measure(db, dir, sinceMs).finally(() => (measuring = undefined))),
     close: () => writer.close(),
   }
 }

@@ -6,6 +6,7 @@ import { doctorCommand } from './commands/doctor.ts'
 import { meshCommands } from './commands/mesh.ts'
 import { recoveryCommand } from './commands/recovery.ts'
 import { sessionCommand } from './commands/session.ts'
+import { storageCommand } from './commands/storage.ts'
 import { upCommand } from './commands/up.ts'
 import { userCommand } from './commands/user.ts'
 import { votersCommand } from './commands/voters.ts'
@@ -36,6 +37,7 @@ for (const command of [
   votersCommand(),
   recoveryCommand(),
   ...backupCommands(),
+  storageCommand(),
   doctorCommand(),
   configCommand(),
 ])

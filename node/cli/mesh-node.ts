@@ -7,6 +7,7 @@ import { createMachineProbe } from '../adapters/machine-probe.ts'
 import { createSigner } from '../adapters/node-crypto.ts'
 import { createAccountService, type Accounts } from '../services/accounts/account-service.ts'
 import { createEventHub, type EventHub } from '../services/event-hub.ts'
+import { budgetProblems } from '../services/feeds/budget.ts'
 import { serveJoins } from '../services/membership/join-service.ts'
 import { createLockService } from '../services/locks/lock-composition.ts'
 import { createMachineService, type Machines } from '../services/machines/machine-service.ts'
@@ -276,6 +277,7 @@ function meshServiceOf(
         documents.restoration.refusal(),
         leases.voters().includes(self) ? undefined : voter.problem(),
         refusal(network),
+        ...budgetProblems(documents.info()),
       ].filter((problem) => problem !== undefined),
   })
 }

@@ -7,6 +7,7 @@ import { DataDirectoryError, openDataDirectory, type DataDirectory } from '../ad
 import { systemClock } from '../adapters/system-clock.ts'
 import type { Audit } from '../ports/audit.ts'
 import type { Log } from '../ports/log.ts'
+import { budgetProblems } from '../services/feeds/budget.ts'
 import { serveAttach } from './attach-server.ts'
 import { serveBackup } from './backup-server.ts'
 import { hostName, type Config } from './config.ts'
@@ -18,6 +19,7 @@ import { joinWithTicket } from './joining.ts'
 import type { MeshNodeDeps } from './mesh-core.ts'
 import { foundMesh } from './mesh-files.ts'
 import { openMeshNode, type MeshNode } from './mesh-node.ts'
+import { storageView } from './storage-view.ts'
 import { rookeryVersion } from './version.ts'
 
 export type Joined = Result<{ mesh_id: string; peer_id: string }>
@@ -184,6 +186,10 @@ class Supervisor {
     return {
       services,
       restoration: core.documents.restoration,
+      storage: {
+        view: () => storageView(this.#data, core),
+        budget: () => budgetProblems(core.documents.info()),
+      },
       self: this.#identity.signer.peer,
       join: (ticket, name) => this.#exclusively(() => this.#join(ticket, name)),
       leave: () => this.#exclusively(() => this.#leave()),

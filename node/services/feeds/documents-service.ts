@@ -23,6 +23,7 @@ import {
   type LiveDoc,
   type Replica,
   type ReplicaDeps,
+  type Weight,
 } from './replica.ts'
 import { createWaitingRoom, type WaitingRoom } from './waiting-room.ts'
 
@@ -40,6 +41,8 @@ export type DocumentInfo = {
   /** Received envelopes that wait for others. */
   readonly waiting: number
   readonly loaded: boolean
+  /** As it is, or was when it left memory; undefined while it has not been needed since the start. */
+  readonly weight: Weight | undefined
 }
 
 export type DocumentsService = Documents &
@@ -132,7 +135,15 @@ const describe = (feed: Feed, room: WaitingRoom): DocumentInfo => ({
   envelopes: [...feed.heads.values()].reduce((sum, { seq }) => sum + seq, 0),
   waiting: room.count(feed.doc),
   loaded: feed.live !== undefined,
+  weight: weightOf(feed),
 })
+
+function weightOf({ live, weight }: Feed): Weight | undefined {
+  if (!live) return weight
+  let structs = 0
+  for (const ofClient of live.state.store.clients.values()) structs += ofClient.length
+  return { bytes: live.snapshotBytes + live.tailBytes, structs }
+}
 
 const usable = (feed: Feed): LiveDoc | undefined => (feed.dirty ? undefined : feed.live)
 
@@ -300,6 +311,7 @@ async function sweep(parts: Parts): Promise<void> {
   for (const feed of [...replica.feeds.values()].filter(isIdle)) {
     await snapshotBeforeUnload(parts, feed)
     if (!isIdle(feed)) continue
+    feed.weight = weightOf(feed)
     feed.live?.state.destroy()
     feed.live = undefined
     if (!isKnown(feed) && feed.forks.size === 0 && feed.waiters.size === 0 && !feed.loading)
