@@ -1,12 +1,7 @@
 import { isVolatile, type DocId } from '../../../crdt/ids.ts'
 import { equalBytes, toHex } from '../../../protocols/codec.ts'
 import { checkOrigin, standingOf } from '../../../protocols/feed/check.ts'
-import {
-  hasValidSignature,
-  parseKeptEnvelope,
-  tryParseEnvelope,
-  type Envelope,
-} from '../../../protocols/feed/envelope.ts'
+import { hasValidSignature, parseKeptEnvelope, type Envelope } from '../../../protocols/feed/envelope.ts'
 import { StorageError } from './documents.ts'
 import type { ReceiveOutcome, RefusedEnvelope } from './feed-exchange.ts'
 import type { Frozen } from './frozen.ts'
@@ -14,10 +9,10 @@ import type { ForkProof, Forks } from './forks.ts'
 import type { Generations } from './generations.ts'
 import { applyUpdates, isSnapshotDue, noteEnvelope, takeSnapshot, type Loader } from './loading.ts'
 import type { OwnWrites } from './own-writes.ts'
+import { readAhead, type Arrival } from './read-ahead.ts'
 import type { Restoration } from './restoration.ts'
 import { noteHash, readOne } from './places.ts'
 import { announce, DOCUMENTS_MAX, feedOf, guarded, remember, type Feed, type Replica } from './replica.ts'
-import { slices } from './slices.ts'
 import { isInQuestion, takeTurns, type Turned, type Verdict } from './turns.ts'
 import type { WaitingRoom } from './waiting-room.ts'
 
@@ -45,7 +40,7 @@ type Outcome = {
 /** Envelopes from others (or our own, lost and found): check, make durable, apply, tell. */
 export async function receiveEnvelopes(deps: IntakeDeps, envelopes: readonly Uint8Array[]): Promise<ReceiveOutcome> {
   const outcome: Outcome = { applied: 0, waiting: 0, refused: [], forks: [] }
-  for (const slice of slices(envelopes)) {
+  for await (const slice of readAhead(deps.replica, envelopes)) {
     await receiveSlice(deps, slice, outcome)
     await learnForks(deps, outcome)
   }
@@ -53,10 +48,10 @@ export async function receiveEnvelopes(deps: IntakeDeps, envelopes: readonly Uin
   return { applied, waiting, refused }
 }
 
-async function receiveSlice(deps: IntakeDeps, slice: readonly Uint8Array[], outcome: Outcome): Promise<void> {
+async function receiveSlice(deps: IntakeDeps, slice: readonly Arrival[], outcome: Outcome): Promise<void> {
   const genuine: Envelope[] = []
-  for (const bytes of slice) {
-    const envelope = await screen(deps, bytes, outcome)
+  for (const arrival of slice) {
+    const envelope = await screen(deps, arrival, outcome)
     if (envelope) genuine.push(envelope)
   }
   const unpins: (() => void)[] = []
@@ -105,9 +100,9 @@ async function tryHold({ replica, hold }: IntakeDeps, doc: DocId): Promise<(() =
 }
 
 /** Everything that can be decided without loading a document. */
-async function screen(deps: IntakeDeps, bytes: Uint8Array, outcome: Outcome): Promise<Envelope | undefined> {
+async function screen(deps: IntakeDeps, arrival: Arrival, outcome: Outcome): Promise<Envelope | undefined> {
   const { replica, frozen, generations } = deps
-  const envelope = tryParseEnvelope(bytes, replica.crypto)
+  const { envelope } = arrival
   if (typeof envelope === 'string') {
     outcome.refused.push({ reason: envelope })
     return undefined
@@ -125,6 +120,7 @@ async function screen(deps: IntakeDeps, bytes: Uint8Array, outcome: Outcome): Pr
     membership: replica.membership(),
     view: { head: (peer) => feed?.heads.get(peer) },
     isFrozen: (peer, seq) => isInQuestion(frozen, feed, { author: peer, seq }),
+    isGenuine: () => arrival.isGenuine(),
   })
   if (!decision) return envelope
   if (decision.kind === 'refuse') outcome.refused.push({ author, reason: decision.reason })
