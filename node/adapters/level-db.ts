@@ -42,7 +42,7 @@ const Failure = z.object({
 
 export const damaged = (dir: string, cause: unknown): StoreUnusableError =>
   new StoreUnusableError(
-    `The store in ${dir} is damaged. Restore it from a backup if this is the only machine of the mesh. Otherwise join the mesh again with a new --data-dir: the other members still have the documents, and would take what an older copy writes for forgeries.`,
+    `The store in ${dir} is damaged. Restore a backup into an empty --data-dir (\`rookery restore\`), or join the mesh again with a new one: the other members still have the documents. A copy made in another way would write what they take for forgeries.`,
     { cause },
   )
 

@@ -90,7 +90,7 @@ describe('the feed store on level', () => {
     await (await openLevelStore(dir)).close()
     await writeFile(join(dir, 'CURRENT'), 'garbage')
     await expect(openLevelStore(dir)).rejects.toThrow(
-      `The store in ${dir} is damaged. Restore it from a backup if this is the only machine of the mesh. Otherwise join the mesh again with a new --data-dir: the other members still have the documents, and would take what an older copy writes for forgeries.`,
+      `The store in ${dir} is damaged. Restore a backup into an empty --data-dir (\`rookery restore\`), or join the mesh again with a new one: the other members still have the documents. A copy made in another way would write what they take for forgeries.`,
     )
   })
 
