@@ -3,7 +3,7 @@ import { ClosingLineReporter } from './test/support/closing-line-reporter.ts'
 
 export default defineConfig({
   test: {
-    include: ['test/{unit,contract,conformance,integration,e2e,sim}/**/*.test.ts'],
+    include: ['test/{unit,contract,conformance,integration,e2e,sim,compat}/**/*.test.ts'],
     // A deadline here only guards against a hang.
     testTimeout: 120_000,
     hookTimeout: 120_000,

@@ -1,5 +1,5 @@
 import { TaskId } from './ids.ts'
-import { paginate } from './page.ts'
+import { paginateRuns } from './page.ts'
 import { deletedTasks, splitTaskKey } from './task-document.ts'
 import { bestCompletion, ClaimReader, readBody, readCompletion, standingClaim, taskView } from './task-entry.ts'
 import { TaskQueue } from './task-queue.ts'
@@ -61,8 +61,13 @@ export class TaskBoard {
 
   /** In the order of work: the most urgent first, then the oldest. */
   list(filter: { status?: TaskStatus; priority?: Priority }, page: PageRequest): Page<Task> {
-    const tasks = this.#all.lanes(filter.priority).flat()
-    return paginate(filter.status === undefined ? tasks : tasks.filter((task) => task.status === filter.status), page)
+    const { priority, status } = filter
+    const lanes = this.#all.lanes(priority)
+    if (status === undefined) return paginateRuns(lanes, page)
+    return paginateRuns(
+      lanes.map((lane) => lane.filter((task) => task.status === status)),
+      page,
+    )
   }
 
   /** The first task in the order of work that can be claimed. */

@@ -7,8 +7,17 @@ export interface Crypto {
   sha256(data: Uint8Array): Uint8Array
   /** Ed25519 by the key that the peer id is made of. False, never an exception, for anything malformed. */
   verify(signer: PeerId, message: Uint8Array, signature: Uint8Array): boolean
+  /** The same for many at once, in other threads, where there are any. */
+  verifyAll?(checks: readonly SignatureCheck[]): Promise<readonly boolean[]>
   /** Ed25519 by a raw 32-byte public key (invite keys). False, never an exception, for anything malformed. */
   verifyRaw(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean
+}
+
+/** What `verify` is asked. */
+export type SignatureCheck = {
+  readonly signer: PeerId
+  readonly message: Uint8Array
+  readonly signature: Uint8Array
 }
 
 export interface Signer {

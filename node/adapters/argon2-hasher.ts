@@ -2,7 +2,7 @@ import { hash, verify } from '@node-rs/argon2'
 import type { PasswordHasher } from '../ports/password-hasher.ts'
 
 /** The library's `Algorithm` is a const enum, which isolated modules cannot read; 2 is argon2id. */
-const ARGON2ID = 2
+export const ARGON2ID = 2
 
 /** OWASP's second choice of parameters: 19 MiB, two passes, one lane; about 30 ms. */
 const COST = { memoryCost: 19_456, timeCost: 2, parallelism: 1, algorithm: ARGON2ID } as const

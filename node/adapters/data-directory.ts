@@ -123,6 +123,11 @@ async function writeDurably(path: string, content: string): Promise<void> {
 
 async function writeSynced(path: string, content: Uint8Array): Promise<void> {
   await rm(path, { force: true })
+  await writeNewFile(path, content)
+}
+
+/** A file that only this user can read, durable but for its name in the folder. */
+export async function writeNewFile(path: string, content: Uint8Array): Promise<void> {
   const file = await open(path, 'wx', 0o600)
   try {
     await file.writeFile(content)

@@ -1,45 +1,37 @@
-import { mkdir, open, rm } from 'node:fs/promises'
-import { join } from 'node:path'
-import { Level } from 'level'
+import { mkdir } from 'node:fs/promises'
 import { z } from 'zod'
 import { DocId, PeerId } from '../../crdt/ids.ts'
 import { decodeCanonical, encodeCanonical } from '../../protocols/codec.ts'
 import { Hash } from '../../protocols/crypto.ts'
 import type { FeedStore, Snapshot, StoredEnvelope } from '../ports/feed-store.ts'
+import { checkVersion, createDb, damaged, type Db, entries, get, type Op, openDb, readError } from './level-db.ts'
 import { AFTER_SEQS, envelopeKey, key, number, readNumber, type Bytes } from './level-keys.ts'
 import { findDamagedLog } from './level-log.ts'
-import { checkedValue, withChecksum } from './level-values.ts'
-
-/** Raised with every change of the key layout; an older program refuses a newer store. */
-export const STORE_VERSION = 1
-
-/** Reads in one go: large enough to be fast, small enough to keep memory flat. */
-const READ_BATCH = 256
-
-/** After a failed write nothing is tried again before this much can be written: reopening needs room for itself. */
-const PROBE_BYTES = 1024 * 1024
+import { type Row, rowsOf, writeRows } from './level-rows.ts'
+import { measure, type StoreSizes } from './level-sizes.ts'
+import { createWriter } from './level-writer.ts'
 
 /** A snapshot holds one whole document. */
 const SNAPSHOT_BYTES_MAX = 1024 * 1024 * 1024
 
-/** The store on disk cannot be used; the message tells a person what to do. */
-export class StoreUnusableError extends Error {
-  override readonly name = 'StoreUnusableError'
+/** The real store can also be copied as a whole, as one moment saw it, while it is in use. */
+export type LevelStore = FeedStore & {
+  /** Everything in it, as one moment at its beginning saw it, however long reading takes. */
+  rows(): AsyncIterable<Row>
+  /** What takes how much space; see `measure`. Whoever asks while it is being measured shares the answer. */
+  sizes(sinceMs: number): Promise<StoreSizes>
 }
-
-type Db = Level<Bytes, Bytes>
-type Op = { type: 'put'; key: Bytes; value: Bytes } | { type: 'del'; key: Bytes }
 
 /**
  * Opens (or creates) the store in `dir`, which one process at a time can have.
  * @throws StoreUnusableError when another process has it, when a newer release made it, or when it is damaged.
  */
-export async function openLevelStore(dir: string): Promise<FeedStore> {
+export async function openLevelStore(dir: string): Promise<LevelStore> {
   await mkdir(dir, { recursive: true, mode: 0o700 })
   // Before LevelDB sees it: it would go on with what is left and delete the rest.
   const problem = await findDamagedLog(dir)
   if (problem !== undefined) throw damaged(dir, new Error(problem))
-  const db: Db = new Level<Bytes, Bytes>(dir, { keyEncoding: 'view', valueEncoding: 'view' })
+  const db = createDb(dir)
   await openDb(db, dir)
   try {
     await checkVersion(db, dir)
@@ -50,10 +42,24 @@ export async function openLevelStore(dir: string): Promise<FeedStore> {
   }
 }
 
-async function createStore(db: Db, dir: string): Promise<FeedStore> {
+/** Fills a new store with the rows of another. @throws StoreUnusableError when one is not what was stored */
+export async function createLevelStore(dir: string, rows: AsyncIterable<Row>): Promise<void> {
+  await mkdir(dir, { recursive: true, mode: 0o700 })
+  const db = createDb(dir)
+  await openDb(db, dir)
+  try {
+    await writeRows(db, rows)
+    await checkVersion(db, dir)
+  } finally {
+    await db.close()
+  }
+}
+
+async function createStore(db: Db, dir: string): Promise<LevelStore> {
   const heads = await readHeads(db, dir)
   const writer = createWriter(db, dir)
   let records = await countRecords(db)
+  let measuring: Promise<StoreSizes> | undefined
   return {
     async append(envelopes) {
       await writer.commit(envelopes.flatMap(envelopeOps), () => revertOps(envelopes, heads))
@@ -92,122 +98,10 @@ async function createStore(db: Db, dir: string): Promise<FeedStore> {
     },
     putFact: (name, value) => writer.commit([{ type: 'put', key: key('f', name), value }]),
     getFact: (name) => get(db, dir, key('f', name)),
+    rows: () => rowsOf(db, dir),
+    sizes: (sinceMs) => (measuring ??= measure(db, dir, sinceMs).finally(() => (measuring = undefined))),
     close: () => writer.close(),
   }
-}
-
-type Writer = {
-  /** Writes all or none, synced. `revert` undoes on disk what a failed write may have left there, as far as anybody knows. */
-  commit(ops: readonly Op[], revert?: () => Op[]): Promise<void>
-  close(): Promise<void>
-}
-
-/**
- * One write at a time. A write that failed half-way leaves LevelDB's log at an unknown place: what it appends after that
- * can be unreadable at the next start, acknowledged or not. So a failure is followed, before anything else is written, by
- * closing and reopening (which starts a new log) and by undoing the failed batch in case the log had kept it.
- */
-function createWriter(db: Db, dir: string): Writer {
-  let tail: Promise<unknown> = Promise.resolve()
-  let failed: (() => Op[])[] = []
-  let closed = false
-  const write = async (ops: readonly Op[], revert: () => Op[]): Promise<void> => {
-    if (closed) throw new Error('the store is closed')
-    if (failed.length > 0) {
-      await probeDisk(dir)
-      await db.close()
-      await openDb(db, dir)
-    }
-    try {
-      await db.batch([...failed.flatMap((undo) => undo()), ...ops].map(guarded), { sync: true })
-      failed = []
-    } catch (cause) {
-      failed.push(revert)
-      throw new Error('the store could not write to its disk', { cause })
-    }
-  }
-  const inOrder = (task: () => Promise<void>): Promise<void> => {
-    const done = tail.then(task)
-    tail = done.catch(() => undefined) // whoever asked for the write handles its failure
-    return done
-  }
-  return {
-    commit: (ops, revert = () => []) => inOrder(() => write(ops, revert)),
-    close: () =>
-      inOrder(async () => {
-        closed = true
-        await db.close()
-      }),
-  }
-}
-
-const guarded = (op: Op): Op => (op.type === 'put' ? { ...op, value: withChecksum(op.key, op.value) } : op)
-
-async function probeDisk(dir: string): Promise<void> {
-  const path = join(dir, 'probe.tmp')
-  try {
-    const file = await open(path, 'w', 0o600)
-    try {
-      await file.writeFile(new Uint8Array(PROBE_BYTES))
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-  } catch (cause) {
-    throw new Error('the store could not write to its disk', { cause })
-  } finally {
-    await rm(path, { force: true })
-  }
-}
-
-async function openDb(db: Db, dir: string): Promise<void> {
-  try {
-    await db.open()
-  } catch (error) {
-    const { code, cause } = Failure.parse(error)
-    const reason = cause?.code ?? code
-    if (reason === 'LEVEL_LOCKED')
-      throw new StoreUnusableError(`${dir} is in use by another Rookery process. Stop that one first.`, {
-        cause: error,
-      })
-    if (reason === 'LEVEL_CORRUPTION') throw damaged(dir, error)
-    throw new StoreUnusableError(`${dir} cannot be opened: ${cause?.message ?? String(error)}`, { cause: error })
-  }
-}
-
-const Failure = z.object({
-  code: z.string().optional(),
-  cause: z.object({ code: z.string().optional(), message: z.string().optional() }).optional(),
-})
-
-const damaged = (dir: string, cause: unknown): StoreUnusableError =>
-  new StoreUnusableError(
-    `The store in ${dir} is damaged. Restore it from a backup if this is the only machine of the mesh. Otherwise join the mesh again with a new --data-dir: the other members still have the documents, and would take what an older copy writes for forgeries.`,
-    { cause },
-  )
-
-function readError(error: unknown, dir: string): unknown {
-  const failure = Failure.safeParse(error)
-  const code = failure.data?.cause?.code ?? failure.data?.code
-  return code === 'LEVEL_CORRUPTION' ? damaged(dir, error) : error
-}
-
-const VERSION_KEY = new TextEncoder().encode('v')
-
-async function checkVersion(db: Db, dir: string): Promise<void> {
-  const value = await db.get(VERSION_KEY)
-  if (value === undefined) {
-    for await (const _ of db.keys({ limit: 1 })) throw damaged(dir, new Error('no format version'))
-    // Without a checksum: every release can read it, whatever it does with the rest.
-    await db.put(VERSION_KEY, new TextEncoder().encode(String(STORE_VERSION)), { sync: true })
-    return
-  }
-  const version = Number(new TextDecoder().decode(value))
-  if (!Number.isInteger(version) || version < 1) throw damaged(dir, new Error('unreadable format version'))
-  if (version > STORE_VERSION)
-    throw new StoreUnusableError(
-      `The store in ${dir} has format ${version}, made by a newer release; this one knows format ${STORE_VERSION}. Upgrade Rookery, or use another --data-dir.`,
-    )
 }
 
 const headId = (doc: DocId, author: PeerId): string => `${doc}\0${author}`
@@ -251,35 +145,6 @@ function groupHeads(heads: ReadonlyMap<string, number>): Map<DocId, Map<PeerId, 
 async function countRecords(db: Db): Promise<number> {
   for await (const at of db.keys({ gt: key('r'), lt: key('s'), reverse: true, limit: 1 })) return readNumber(at, 1) + 1
   return 0
-}
-
-type KeyRange = { gt?: Bytes; gte?: Bytes; lt: Bytes }
-
-async function* entries(db: Db, dir: string, range: KeyRange): AsyncGenerator<[Bytes, Bytes]> {
-  const iterator = db.iterator({ ...range, highWaterMarkBytes: 1024 * 1024 })
-  try {
-    for (let batch = await iterator.nextv(READ_BATCH); batch.length > 0; batch = await iterator.nextv(READ_BATCH))
-      for (const [at, value] of batch) yield [at, valueOf(at, value, dir)]
-  } catch (error) {
-    throw readError(error, dir)
-  } finally {
-    await iterator.close()
-  }
-}
-
-async function get(db: Db, dir: string, at: Bytes): Promise<Bytes | undefined> {
-  try {
-    const value = await db.get(at)
-    return value && valueOf(at, value, dir)
-  } catch (error) {
-    throw readError(error, dir)
-  }
-}
-
-function valueOf(at: Bytes, stored: Bytes, dir: string): Bytes {
-  const value = checkedValue(at, stored)
-  if (value === undefined) throw damaged(dir, new Error('a value has changed on disk'))
-  return value
 }
 
 const StoredSnapshot = z.strictObject({

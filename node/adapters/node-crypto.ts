@@ -28,6 +28,13 @@ export function createNodeCrypto(): Crypto {
       const key = keyOf(peer)
       return key !== undefined && signature.byteLength === 64 && verify(null, message, key, signature)
     },
+    verifyAll: (checks) =>
+      Promise.all(
+        checks.map(async ({ signer, message, signature }) => {
+          const key = keyOf(signer)
+          return key !== undefined && signature.byteLength === 64 && (await verifyElsewhere(message, key, signature))
+        }),
+      ),
     verifyRaw(publicKey, message, signature) {
       if (publicKey.byteLength !== 32 || signature.byteLength !== 64) return false
       const key = keyObject(publicKey)
@@ -35,6 +42,9 @@ export function createNodeCrypto(): Crypto {
     },
   }
 }
+
+const verifyElsewhere = (message: Uint8Array, key: KeyObject, signature: Uint8Array): Promise<boolean> =>
+  new Promise((resolve) => verify(null, message, key, signature, (error, isValid) => resolve(!error && isValid)))
 
 /** Signs with the Ed25519 key of a 32-byte seed; the peer id follows from it. */
 export function createSigner(seed: Uint8Array): Signer & { readonly publicKey: Uint8Array } {

@@ -9,11 +9,16 @@ import { err, ok, type Result } from '../../crdt/result.ts'
 import { PTY_COLS, PTY_ROWS, SESSION_MODES } from '../../crdt/session.ts'
 import { PRIORITIES, TASK_STATUSES, TaskInput } from '../../crdt/task.ts'
 import { ForceReason, PARENTS_MAX } from '../../protocols/membership/records.ts'
+import type { Restoration } from '../services/feeds/restoration.ts'
 import type { Services } from '../services/services.ts'
+import { goOnWithout, restoredView } from './restored-view.ts'
+import type { StorageView } from './storage-view.ts'
 
 /** What the command line may ask of the running node, over its 0600 socket. */
 export type ControlContext = {
   readonly services: Services
+  readonly restoration: Restoration
+  readonly storage: { view(): Promise<StorageView>; budget(): readonly string[] }
   readonly self: PeerId
   readonly join: (ticket: string, name?: string) => Promise<Result<{ mesh_id: string; peer_id: string }>>
   readonly leave: () => Promise<Result<null>>
@@ -112,6 +117,12 @@ export const CONTROL_METHODS = {
     z.strictObject({ recoveryKey: hex(32), parents: z.array(hex(32)).max(PARENTS_MAX), proof: hex(64) }),
     ({ services }, proof) => services.recovery.use(proof),
   ),
+  'restored.view': method(z.strictObject({}), async (context) => ok(restoredView(context))),
+  'restored.goOn': method(z.strictObject({ without: z.array(z.string().min(1)).min(1) }), (context, { without }) =>
+    goOnWithout(context, without),
+  ),
+  'storage.view': method(z.strictObject({}), async ({ storage }) => ok(await storage.view())),
+  'storage.budget': method(z.strictObject({}), async ({ storage }) => ok(storage.budget())),
   'node.down': method(z.strictObject({ killSessions: z.boolean() }), ({ shutDown }, options) => shutDown(options)),
 
   'user.list': method(z.strictObject({}), ({ services }) => services.accounts.listUsers()),

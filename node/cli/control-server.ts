@@ -18,6 +18,8 @@ export type ControlServerDeps = {
   /** Asked for every command; may throw while the node moves from one mesh to another. */
   readonly context: () => ControlContext
   readonly attach: (sessionId: string, socket: Duplex) => Promise<void>
+  /** Writes a backup to the socket and ends it. */
+  readonly backup: (socket: Duplex) => Promise<void>
   readonly log: Log
 }
 
@@ -25,19 +27,20 @@ export type ControlServer = { close(): Promise<void> }
 
 /**
  * Serves the command line over HTTP on a unix socket that only this user can open (mode 0600 in a 0700 directory).
- * `attach` gets the raw socket of an upgrade request to `/session/<id>`.
+ * `attach` gets the raw socket of an upgrade request to `/session/<id>`, `backup` that of one to `/backup`.
  */
 export async function serveControl(socketPath: string, deps: ControlServerDeps): Promise<ControlServer> {
-  const { context, attach, log } = deps
+  const { context, attach, backup, log } = deps
   const server = createServer((request, response) => void answer(request, response, context, log))
   const attached = new Set<Duplex>()
   server.on('upgrade', (request, socket) => {
     attached.add(socket)
     socket.once('close', () => attached.delete(socket))
     const url = new URL(request.url ?? '/', 'http://node')
-    socket.on('error', (error) => log.debug({ err: error }, 'an attached terminal went away'))
-    attach(url.pathname.replace(/^\/session\//, ''), socket).catch((error: unknown) => {
-      log.error({ err: error }, 'attaching a terminal failed')
+    socket.on('error', (error) => log.debug({ err: error }, 'who used a command has gone away'))
+    const use = url.pathname === '/backup' ? backup(socket) : attach(url.pathname.replace(/^\/session\//, ''), socket)
+    use.catch((error: unknown) => {
+      log.error({ err: error, path: url.pathname }, 'a command failed')
       socket.destroy()
     })
   })

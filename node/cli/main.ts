@@ -1,10 +1,12 @@
 import { Command, CommanderError } from 'commander'
 import { ConfigError } from './config.ts'
+import { backupCommands } from './commands/backup.ts'
 import { configCommand } from './commands/config.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { meshCommands } from './commands/mesh.ts'
 import { recoveryCommand } from './commands/recovery.ts'
 import { sessionCommand } from './commands/session.ts'
+import { storageCommand } from './commands/storage.ts'
 import { upCommand } from './commands/up.ts'
 import { userCommand } from './commands/user.ts'
 import { votersCommand } from './commands/voters.ts'
@@ -34,6 +36,8 @@ for (const command of [
   sessionCommand(),
   votersCommand(),
   recoveryCommand(),
+  ...backupCommands(),
+  storageCommand(),
   doctorCommand(),
   configCommand(),
 ])

@@ -5,7 +5,7 @@ import { hasCapability } from '../../protocols/membership/membership.ts'
 import type { Crypto, Signer } from '../../protocols/crypto.ts'
 import type { DataDirectory } from '../adapters/data-directory.ts'
 import { openLeaseJournal } from '../adapters/lease-journal.ts'
-import { openLevelStore } from '../adapters/level-store.ts'
+import { type LevelStore, openLevelStore } from '../adapters/level-store.ts'
 import { createSessionHosts } from '../adapters/session-hosts.ts'
 import { systemClock } from '../adapters/system-clock.ts'
 import { systemRandom } from '../adapters/system-random.ts'
@@ -24,6 +24,7 @@ import { createComplaints, type Complaints } from '../services/membership/compla
 import { watchContacts, type Contacts } from '../services/membership/contact-watch.ts'
 import { loadMembership, type MembershipService } from '../services/membership/membership-service.ts'
 import { createPresence, type PresenceService } from '../services/sync/presence-service.ts'
+import { createRestoredService } from '../services/sync/restored-service.ts'
 import { createSync, type SyncService } from '../services/sync/sync-service.ts'
 import type { Config } from './config.ts'
 import type { Identity } from './identity.ts'
@@ -39,6 +40,8 @@ export type MeshNodeDeps = {
   readonly audit: Audit
   /** Base address of the gateway, once there is one. */
   readonly http: () => string | null
+  /** This node may write again: what it left out meanwhile is done by starting anew. */
+  readonly onRestored: () => void
   /** The disk of the voter's journal failed: the process must end, since it no longer knows what it promised. */
   readonly onFatal: (cause: Error) => void
 }
@@ -62,7 +65,7 @@ export type MeshCore = {
   readonly self: PeerId
   /** Counts the starts of this node, durably. */
   readonly boot: number
-  readonly store: FeedStore
+  readonly store: LevelStore
   readonly membership: MembershipService
   readonly documents: DocumentsService
   readonly network: Libp2pNetwork
@@ -77,6 +80,8 @@ export type MeshCore = {
   readonly contacts: Contacts
   readonly complaints: Complaints
   readonly sync: SyncService
+  /** Asks the others what this node has signed, while that is not known. */
+  readonly restored: ReturnType<typeof createRestoredService>
 }
 
 export async function openMeshCore(deps: MeshNodeDeps, meshName: string, cleanup: Cleanup): Promise<MeshCore> {
@@ -91,6 +96,7 @@ export async function openMeshCore(deps: MeshNodeDeps, meshName: string, cleanup
   const boot = await nextBoot(store)
   const documents = await createDocuments({ ...means, store, membership: () => membership.current() })
   cleanup.push(() => documents.close())
+  cleanup.push(documents.restoration.onEnd(deps.onRestored))
   const complaints = createComplaints(systemClock)
   const network = await openNetwork(deps, membership, { store, complaints })
   const voter = await openOwnVoter({ ...deps, means, folder, membership, network }, cleanup)
@@ -123,7 +129,9 @@ export async function openMeshCore(deps: MeshNodeDeps, meshName: string, cleanup
   })
   const { peer: self } = identity.signer
   const rest = { means, mesh, self, boot, store, membership, documents, network, leases, voter, hosts, presence }
-  const core = { ...rest, complaints, names, nameOf }
+  const members = (): Iterable<PeerId> => membership.current().members.keys()
+  const restored = createRestoredService({ ...means, mesh, self, network, documents, presence, members })
+  const core = { ...rest, restored, complaints, names, nameOf }
   return { ...core, ...(await openSync(deps, core, cleanup)) }
 }
 

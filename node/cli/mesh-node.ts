@@ -7,6 +7,7 @@ import { createMachineProbe } from '../adapters/machine-probe.ts'
 import { createSigner } from '../adapters/node-crypto.ts'
 import { createAccountService, type Accounts } from '../services/accounts/account-service.ts'
 import { createEventHub, type EventHub } from '../services/event-hub.ts'
+import { budgetProblems } from '../services/feeds/budget.ts'
 import { serveJoins } from '../services/membership/join-service.ts'
 import { createLockService } from '../services/locks/lock-composition.ts'
 import { createMachineService, type Machines } from '../services/machines/machine-service.ts'
@@ -75,7 +76,7 @@ async function undoAll(cleanup: Cleanup): Promise<void> {
   if (failures.length > 0) throw new AggregateError(failures, 'the node did not stop cleanly')
 }
 
-async function goOnline({ network, store, sync, presence }: MeshCore, cleanup: Cleanup): Promise<void> {
+async function goOnline({ network, store, sync, presence, restored }: MeshCore, cleanup: Cleanup): Promise<void> {
   await network.start()
   cleanup.push(() => network.stop())
   await rememberPort(store, network.addresses())
@@ -84,6 +85,8 @@ async function goOnline({ network, store, sync, presence }: MeshCore, cleanup: C
   cleanup.push(() => sync.stop())
   await presence.start()
   cleanup.push(() => presence.stop())
+  restored.start()
+  cleanup.push(() => restored.stop())
 }
 
 type Opened = { readonly services: Services; readonly accounts: Accounts }
@@ -273,9 +276,13 @@ function meshServiceOf(
       (network.refusers().includes(peer) ? 'refuses this node' : null),
     problems: () =>
       // What is wrong with those who vote, this machine too, is shown with the voters.
-      [leases.voters().includes(self) ? undefined : voter.problem(), refusal(network), core.contacts.problem()].filter(
-        (problem) => problem !== undefined,
-      ),
+      [
+        documents.restoration.refusal(),
+        leases.voters().includes(self) ? undefined : voter.problem(),
+        refusal(network),
+        core.contacts.problem(),
+        ...budgetProblems(documents.info()),
+      ].filter((problem) => problem !== undefined),
   })
 }
 

@@ -1,7 +1,7 @@
 import { CommandFailure, EXIT } from './exit.ts'
 
-/** 24 words of at most eight letters, numbered, with room to spare. */
-const WORDS_CHARS_MAX = 1024
+/** 24 words of at most eight letters, numbered, with room to spare; nobody types a longer passphrase. */
+const SECRET_CHARS_MAX = 1024
 
 /**
  * Takes secret words from what is piped in or, when a person sits there, from the keyboard without showing them. They
@@ -22,11 +22,27 @@ export async function readWords(prompt: string, isComplete: (text: string) => bo
   }
 }
 
+/** Shorter ones are guessed, whatever a guess costs. */
+const PASSPHRASE_CHARS_MIN = 8
+
+/** A passphrase, in the same ways; a new one is asked for twice at the keyboard. */
+export async function readPassphrase({ isNew }: { isNew: boolean }): Promise<string> {
+  const passphrase = await readLine('Passphrase (not shown): ')
+  if (!isNew) return passphrase
+  if (passphrase.length < PASSPHRASE_CHARS_MIN)
+    throw new CommandFailure(`A passphrase has at least ${PASSPHRASE_CHARS_MIN} characters.`, EXIT.usage)
+  if (process.stdin.isTTY && (await readLine('The same again: ')) !== passphrase)
+    throw new CommandFailure('The two are not the same; nothing was done.', EXIT.usage)
+  return passphrase
+}
+
+const readLine = async (prompt: string): Promise<string> => (await readWords(prompt, () => true)).replace(/\r?\n$/, '')
+
 async function readPiped(): Promise<string> {
   let text = ''
   for await (const chunk of process.stdin.setEncoding('utf8')) {
     text += chunk
-    if (text.length > WORDS_CHARS_MAX) throw tooLong()
+    if (text.length > SECRET_CHARS_MAX) throw tooLong()
   }
   return text
 }
@@ -39,7 +55,7 @@ async function readTyped(isComplete: (text: string) => boolean): Promise<string>
         throw new CommandFailure('Cancelled; nothing was changed.', EXIT.refused, { code: 'cancelled' })
       if (key === CTRL_D || (isEnter(key) && isComplete(text))) return text
       text = isErase(key) ? text.slice(0, -1) : text + (isEnter(key) ? ' ' : key)
-      if (text.length > WORDS_CHARS_MAX) throw tooLong()
+      if (text.length > SECRET_CHARS_MAX) throw tooLong()
     }
   }
   return text
@@ -50,4 +66,5 @@ const CTRL_D = '\u0004'
 const isEnter = (key: string): boolean => key === '\r' || key === '\n'
 const isErase = (key: string): boolean => key === '\u007f' || key === '\b'
 
-const tooLong = (): CommandFailure => new CommandFailure('That is more than 24 words can be.', EXIT.usage)
+const tooLong = (): CommandFailure =>
+  new CommandFailure(`That is longer than the ${SECRET_CHARS_MAX} characters it may have.`, EXIT.usage)

@@ -6,6 +6,7 @@ import { decodeCanonical, encodeCanonical } from '../../protocols/codec.ts'
 import type { KnownAddresses } from '../p2p/address-book.ts'
 import type { FeedStore } from '../ports/feed-store.ts'
 import type { Log } from '../ports/log.ts'
+import { BOOT_FACT } from '../services/sync/presence-beat.ts'
 
 type Facts = Pick<FeedStore, 'getFact' | 'putFact'>
 
@@ -37,6 +38,25 @@ export async function nextBoot(facts: Facts): Promise<number> {
   const boot = (bytes === undefined ? 0 : decodeCanonical(z.int().min(0), bytes, FACT_BYTES_MAX)) + 1
   await facts.putFact('boot', encodeCanonical(boot))
   return boot
+}
+
+/** Seconds from here on stay for decades within what is derived from the number of a start. */
+const BOOTS_SINCE_MS = Date.UTC(2026, 0, 1)
+
+/** More starts than a node has between a backup and its restoration, should the clock be wrong. */
+const STARTS_MAX = 100_000
+
+/**
+ * Starts are counted from now on above every one that the node can have had since the store was copied. It is not started
+ * once a second in the long run, so the seconds since the first release are ahead of any count of starts.
+ */
+export async function raiseBoots(facts: Facts, nowMs: number): Promise<void> {
+  for (const name of ['boot', BOOT_FACT]) {
+    const bytes = await facts.getFact(name)
+    const boot = bytes === undefined ? 0 : decodeCanonical(z.int().min(0), bytes, FACT_BYTES_MAX)
+    const seconds = Math.floor((nowMs - BOOTS_SINCE_MS) / 1000)
+    await facts.putFact(name, encodeCanonical(Math.max(boot + STARTS_MAX, seconds)))
+  }
 }
 
 /** The port other members know us by; a free one is taken once and kept. */

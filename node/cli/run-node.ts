@@ -7,7 +7,9 @@ import { DataDirectoryError, openDataDirectory, type DataDirectory } from '../ad
 import { systemClock } from '../adapters/system-clock.ts'
 import type { Audit } from '../ports/audit.ts'
 import type { Log } from '../ports/log.ts'
+import { budgetProblems } from '../services/feeds/budget.ts'
 import { serveAttach } from './attach-server.ts'
+import { serveBackup } from './backup-server.ts'
 import { hostName, type Config } from './config.ts'
 import { callNode } from './control-client.ts'
 import { localActor, type ControlContext } from './control-methods.ts'
@@ -17,6 +19,7 @@ import { joinWithTicket } from './joining.ts'
 import type { MeshNodeDeps } from './mesh-core.ts'
 import { foundMesh } from './mesh-files.ts'
 import { openMeshNode, type MeshNode } from './mesh-node.ts'
+import { storageView } from './storage-view.ts'
 import { rookeryVersion } from './version.ts'
 
 export type Joined = Result<{ mesh_id: string; peer_id: string }>
@@ -87,6 +90,7 @@ class Supervisor {
       const control = await serveControl(this.#data.controlSocket, {
         context: () => this.#controlContext(),
         attach: (id, socket) => this.#attach(id, socket),
+        backup: (socket) => this.#backup(socket),
         log: this.#log,
       })
       this.#closeAll = async () => {
@@ -125,6 +129,11 @@ class Supervisor {
       log: this.#log,
       audit: this.#audit,
       http: () => this.#http,
+      onRestored: () => {
+        this.#exclusively(() => this.#move(async () => undefined)).catch((error: unknown) =>
+          this.#log.error({ err: error }, 'the node could not be started anew after its restoration'),
+        )
+      },
       onFatal: (cause) => {
         this.#log.error(
           { err: cause },
@@ -173,9 +182,14 @@ class Supervisor {
   }
 
   #controlContext(): ControlContext {
-    const { services } = this.#running()
+    const { services, core } = this.#running()
     return {
       services,
+      restoration: core.documents.restoration,
+      storage: {
+        view: () => storageView(this.#data, core),
+        budget: () => budgetProblems(core.documents.info()),
+      },
       self: this.#identity.signer.peer,
       join: (ticket, name) => this.#exclusively(() => this.#join(ticket, name)),
       leave: () => this.#exclusively(() => this.#leave()),
@@ -227,6 +241,11 @@ class Supervisor {
       this.#identity = identityOf(this.#data)
     })
     return left
+  }
+
+  async #backup(socket: Duplex): Promise<void> {
+    const { store, mesh, self } = this.#running().core
+    await serveBackup({ data: this.#data, store, mesh, peer: self }, socket)
   }
 
   async #attach(id: string, socket: Duplex): Promise<void> {

@@ -1,5 +1,5 @@
 import { createPinoLog } from '../adapters/pino-log.ts'
-import { StoreUnusableError } from '../adapters/level-store.ts'
+import { StoreUnusableError } from '../adapters/level-db.ts'
 import { StorageError } from '../services/feeds/documents.ts'
 import type { RecoveryStatus } from '../services/membership/recovery-service.ts'
 import type { Config } from './config.ts'
@@ -91,5 +91,5 @@ function explain(error: unknown, { http, p2p }: Config, dataDir: string): unknow
 
 function damageOf(error: StorageError, dataDir: string): string {
   if (error.cause instanceof StoreUnusableError) return error.cause.message
-  return `${error.message} The store in ${dataDir} is damaged. Restore it from a backup if this is the only machine of the mesh. Otherwise join the mesh again with a new --data-dir: the other members still have the documents, and would take what an older copy writes for forgeries.`
+  return `${error.message} The store in ${dataDir} is damaged. Restore a backup into an empty --data-dir (\`rookery restore\`), or join the mesh again with a new one: the other members still have the documents. A copy made in another way would write what they take for forgeries.`
 }

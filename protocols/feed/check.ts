@@ -32,6 +32,8 @@ export type CheckContext = {
 /** What the part that needs no document asks for. */
 export type OriginContext = Pick<CheckContext, 'crypto' | 'membership' | 'isFrozen'> & {
   readonly view: Pick<FeedView, 'head'>
+  /** For who has had the signature verified already. */
+  readonly isGenuine?: () => boolean
 }
 
 export type Decision =
@@ -69,7 +71,8 @@ export function checkOrigin(
   const standing = standingOf(envelope, context.membership, context.isFrozen(envelope.author, envelope.seq))
   if (standing.kind === 'never') return refuse(standing.reason)
   if (envelope.seq <= (context.view.head(envelope.author)?.seq ?? 0)) return { kind: 'known' }
-  return hasValidSignature(envelope, context.crypto) ? undefined : refuse('the signature is not valid')
+  const isGenuine = context.isGenuine?.() ?? hasValidSignature(envelope, context.crypto)
+  return isGenuine ? undefined : refuse('the signature is not valid')
 }
 
 /** The rest, for an envelope that has passed `checkOrigin`; it can be asked again whenever the document has moved on. */

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { Actor } from '../../crdt/actor.ts'
 import { DocId, MeshId, PeerId } from '../../crdt/ids.ts'
 import { decodeCanonical, encodeCanonical, MalformedError } from '../codec.ts'
-import { Hash, Signature, signingBytes, type Crypto, type Signer } from '../crypto.ts'
+import { Hash, Signature, signingBytes, type Crypto, type SignatureCheck, type Signer } from '../crypto.ts'
 import type { FeedCut } from '../membership/membership.ts'
 
 /** One envelope is one frame, one store value and one Yjs transaction everywhere: small enough to buffer and to relay. */
@@ -108,8 +108,14 @@ export function parseKeptEnvelope(bytes: Uint8Array, crypto: Crypto): Envelope {
 }
 
 export function hasValidSignature(envelope: Envelope, crypto: Crypto): boolean {
+  const { signer, message, signature } = signatureOf(envelope, crypto)
+  return crypto.verify(signer, message, signature)
+}
+
+/** What has to be verified for the envelope to be genuine: for those who have it done elsewhere. */
+export function signatureOf(envelope: Envelope, crypto: Crypto): SignatureCheck {
   const { bytes: _bytes, hash: _hash, sig, ...body } = envelope
-  return crypto.verify(envelope.author, signingBytes(crypto, TAG, body), sig)
+  return { signer: envelope.author, message: signingBytes(crypto, TAG, body), signature: sig }
 }
 
 /**

@@ -11,6 +11,7 @@ import { installPeers } from './install-peers.ts'
 import { propagation } from './propagation.ts'
 import { json, markdown, replaceNumbers, type Report } from './report.ts'
 import { rest } from './rest.ts'
+import { scale } from './scale.ts'
 import { terminal } from './terminal.ts'
 
 const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
@@ -21,6 +22,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   terminal,
   rest,
   footprint,
+  scale,
 }
 
 const README = join(import.meta.dirname, '../../README.md')

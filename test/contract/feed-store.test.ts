@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Level } from 'level'
 import { afterEach, describe, expect, it } from 'vitest'
-import { openLevelStore, STORE_VERSION, StoreUnusableError } from '../../node/adapters/level-store.ts'
+import { STORE_VERSION, StoreUnusableError } from '../../node/adapters/level-db.ts'
+import { openLevelStore } from '../../node/adapters/level-store.ts'
 import { createDocuments } from '../../node/services/feeds/documents-service.ts'
 import { StorageError } from '../../node/services/feeds/documents.ts'
 import type { FeedStore } from '../../node/ports/feed-store.ts'
@@ -89,7 +90,7 @@ describe('the feed store on level', () => {
     await (await openLevelStore(dir)).close()
     await writeFile(join(dir, 'CURRENT'), 'garbage')
     await expect(openLevelStore(dir)).rejects.toThrow(
-      `The store in ${dir} is damaged. Restore it from a backup if this is the only machine of the mesh. Otherwise join the mesh again with a new --data-dir: the other members still have the documents, and would take what an older copy writes for forgeries.`,
+      `The store in ${dir} is damaged. Restore a backup into an empty --data-dir (\`rookery restore\`), or join the mesh again with a new one: the other members still have the documents. A copy made in another way would write what they take for forgeries.`,
     )
   })
 

@@ -81,7 +81,7 @@ it.each(['log', 'table'])('never starts without a task it has acknowledged when 
   // Alone: nobody brings back what it has lost.
   const again = await scratch.start('beta', { dataDir: b.dataDir, args: ['--http', '127.0.0.1:0'] }).catch(String)
   if (typeof again === 'string') {
-    expect(again).toMatch(/store .* is damaged. Restore it from a backup/)
+    expect(again).toMatch(/store .* is damaged. Restore a backup into/)
     expect(again).not.toContain('    at ')
     return
   }

@@ -11,6 +11,8 @@ export type MemoryStore = FeedStore & {
   release(): void
   /** What a restarted process would find: everything synced and nothing else. The old store stops working. */
   crash(): MemoryStore
+  /** The disk as it is now, as a backup has it; this store goes on. */
+  copy(): MemoryStore
   readonly appends: readonly (readonly StoredEnvelope[])[]
 }
 
@@ -64,6 +66,7 @@ export function createMemoryStore(
       dead = true
       return createMemoryStore(structuredClone(disk))
     },
+    copy: () => createMemoryStore(structuredClone(disk)),
     async append(envelopes) {
       const batch = envelopes.map((envelope) => ({ ...envelope, bytes: envelope.bytes.slice() }))
       await turn()

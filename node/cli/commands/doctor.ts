@@ -6,6 +6,7 @@ import { command, controlSocket, print, type CommonOptions } from '../command.ts
 import { loadConfig, type Config } from '../config.ts'
 import { callNode } from '../control-client.ts'
 import { checkGovernance } from '../doctor-governance.ts'
+import { checkStorage } from '../doctor-storage.ts'
 import { EXIT } from '../exit.ts'
 import { bad, type Finding, good, warn } from '../finding.ts'
 
@@ -42,6 +43,7 @@ export async function examine(dataDir: string): Promise<readonly Finding[]> {
     ...(await checkDataDirectory(dataDir)),
     running ? good('node', 'running') : warn('node', 'not running', 'Start it with `rookery up`.'),
     ...(running ? await checkGovernance(dataDir) : []),
+    ...(running ? await checkStorage(dataDir) : []),
     ...(isLoaded && !running ? [await checkPort((config as { config: Config }).config)] : []),
     checkClock(),
     ...(await checkAgents()),

@@ -13,6 +13,7 @@ import { createLoader, isSnapshotDue, takeSnapshot, type Loader } from './loadin
 import { headsOf, isKnown, missing, vectorsOf } from './missing.ts'
 import { createOwnWrites, type OwnWrites } from './own-writes.ts'
 import { readOne } from './places.ts'
+import { loadRestoration, type Restoration } from './restoration.ts'
 import {
   announce,
   createReplica,
@@ -22,6 +23,7 @@ import {
   type LiveDoc,
   type Replica,
   type ReplicaDeps,
+  type Weight,
 } from './replica.ts'
 import { createWaitingRoom, type WaitingRoom } from './waiting-room.ts'
 
@@ -39,6 +41,8 @@ export type DocumentInfo = {
   /** Received envelopes that wait for others. */
   readonly waiting: number
   readonly loaded: boolean
+  /** As it is, or was when it left memory; undefined while it has not been needed since the start. */
+  readonly weight: Weight | undefined
 }
 
 export type DocumentsService = Documents &
@@ -48,6 +52,10 @@ export type DocumentsService = Documents &
     readonly onFrozen: (listener: FrozenListener) => () => void
     /** The proof against a frozen author; empty for any other. */
     readonly evidence: (author: PeerId) => Promise<readonly Uint8Array[]>
+    /** Whether, and why, this node writes nothing for now. */
+    readonly restoration: Restoration
+    /** Envelopes of the author that wait for others are of no use any more: it starts from what is accepted. */
+    forgetWaiting(author: PeerId): void
     /** Makes everything durable and saves snapshots. The store stays open: whoever opened it closes it. */
     close(): Promise<void>
   }
@@ -60,6 +68,7 @@ type Parts = {
   readonly generations: Generations
   readonly loader: Loader
   readonly ownWrites: OwnWrites
+  readonly restoration: Restoration
   /** Pins the document and brings it into memory. */
   readonly hold: (feed: Feed) => Promise<() => void>
 }
@@ -73,11 +82,14 @@ export async function createDocuments(deps: ReplicaDeps): Promise<DocumentsServi
   const room = createWaitingRoom()
   const generations = createGenerations(replica, room)
   const loader = createLoader(replica, frozen)
-  const ownWrites = createOwnWrites({ replica, loader, frozen, generations })
+  const restoration = await loadRestoration(replica)
+  const ownWrites = createOwnWrites({ replica, loader, frozen, generations, restoration })
   const hold = createHold(replica, loader, ownWrites)
   const forks = createForks({ replica, room, loader, ownWrites })
-  const parts: Parts = { replica, frozen, forks, room, generations, loader, ownWrites, hold }
+  const parts: Parts = { replica, frozen, forks, room, generations, loader, ownWrites, restoration, hold }
   await replica.exclusive(() => catchUpCuts(parts))
+  // A mesh of one has nobody to wait for.
+  await restoration.look()
   const cancelSweep = every(replica.clock, SWEEP_MS, () => void replica.exclusive(() => sweep(parts)))
   return {
     ...createDocumentApi(parts),
@@ -85,6 +97,8 @@ export async function createDocuments(deps: ReplicaDeps): Promise<DocumentsServi
     info: () => [...replica.feeds.values()].filter(isKnown).map((feed) => describe(feed, room)),
     onFrozen: frozen.onFrozen,
     evidence: frozen.evidence,
+    restoration,
+    forgetWaiting: (author) => room.dropAuthor(author),
     async close() {
       cancelSweep()
       await replica.exclusive(async () => {
@@ -121,7 +135,15 @@ const describe = (feed: Feed, room: WaitingRoom): DocumentInfo => ({
   envelopes: [...feed.heads.values()].reduce((sum, { seq }) => sum + seq, 0),
   waiting: room.count(feed.doc),
   loaded: feed.live !== undefined,
+  weight: weightOf(feed),
 })
+
+function weightOf({ live, weight }: Feed): Weight | undefined {
+  if (!live) return weight
+  let structs = 0
+  for (const ofClient of live.state.store.clients.values()) structs += ofClient.length
+  return { bytes: live.snapshotBytes + live.tailBytes, structs }
+}
 
 const usable = (feed: Feed): LiveDoc | undefined => (feed.dirty ? undefined : feed.live)
 
@@ -231,7 +253,7 @@ async function reached(
 }
 
 function createExchange(parts: Parts): FeedExchange {
-  const { replica, frozen, forks, ownWrites, hold } = parts
+  const { replica, frozen, forks, ownWrites, restoration, hold } = parts
   return {
     vectors: () => vectorsOf(replica),
     missing: (theirs, bytesMax, refused = new Set()) => missing(replica, { theirs, refused }, bytesMax),
@@ -255,7 +277,10 @@ function createExchange(parts: Parts): FeedExchange {
       }
     },
     rebuild: (doc) => rebuild(parts, feedOf(replica, doc)),
-    membershipChanged: () => replica.exclusive(() => applyCuts(parts)),
+    async membershipChanged() {
+      await replica.exclusive(() => applyCuts(parts))
+      await restoration.look()
+    },
   }
 }
 
@@ -286,6 +311,7 @@ async function sweep(parts: Parts): Promise<void> {
   for (const feed of [...replica.feeds.values()].filter(isIdle)) {
     await snapshotBeforeUnload(parts, feed)
     if (!isIdle(feed)) continue
+    feed.weight = weightOf(feed)
     feed.live?.state.destroy()
     feed.live = undefined
     if (!isKnown(feed) && feed.forks.size === 0 && feed.waiters.size === 0 && !feed.loading)

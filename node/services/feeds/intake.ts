@@ -1,12 +1,7 @@
 import { isVolatile, type DocId } from '../../../crdt/ids.ts'
 import { equalBytes, toHex } from '../../../protocols/codec.ts'
 import { checkOrigin, standingOf } from '../../../protocols/feed/check.ts'
-import {
-  hasValidSignature,
-  parseKeptEnvelope,
-  tryParseEnvelope,
-  type Envelope,
-} from '../../../protocols/feed/envelope.ts'
+import { hasValidSignature, parseKeptEnvelope, type Envelope } from '../../../protocols/feed/envelope.ts'
 import { StorageError } from './documents.ts'
 import { NOT_READABLE, NOT_WRITTEN, type ReceiveOutcome, type RefusedEnvelope } from './feed-exchange.ts'
 import type { Frozen } from './frozen.ts'
@@ -14,9 +9,10 @@ import type { ForkProof, Forks } from './forks.ts'
 import type { Generations } from './generations.ts'
 import { applyUpdates, isSnapshotDue, noteEnvelope, takeSnapshot, type Loader } from './loading.ts'
 import type { OwnWrites } from './own-writes.ts'
+import { readAhead, type Arrival } from './read-ahead.ts'
+import type { Restoration } from './restoration.ts'
 import { noteHash, readOne } from './places.ts'
 import { announce, DOCUMENTS_MAX, feedOf, guarded, remember, type Feed, type Replica } from './replica.ts'
-import { slices } from './slices.ts'
 import { isInQuestion, takeTurns, type Turned, type Verdict } from './turns.ts'
 import type { WaitingRoom } from './waiting-room.ts'
 
@@ -28,6 +24,7 @@ export type IntakeDeps = {
   readonly generations: Generations
   readonly room: WaitingRoom
   readonly ownWrites: OwnWrites
+  readonly restoration: Restoration
   /** Pins the document and brings it into memory. Returns the unpin. */
   readonly hold: (feed: Feed) => Promise<() => void>
 }
@@ -43,7 +40,7 @@ type Outcome = {
 /** Envelopes from others (or our own, lost and found): check, make durable, apply, tell. */
 export async function receiveEnvelopes(deps: IntakeDeps, envelopes: readonly Uint8Array[]): Promise<ReceiveOutcome> {
   const outcome: Outcome = { applied: 0, waiting: 0, refused: [], forks: [] }
-  for (const slice of slices(envelopes)) {
+  for await (const slice of readAhead(deps.replica, envelopes)) {
     await receiveSlice(deps, slice, outcome)
     await learnForks(deps, outcome)
   }
@@ -51,10 +48,10 @@ export async function receiveEnvelopes(deps: IntakeDeps, envelopes: readonly Uin
   return { applied, waiting, refused }
 }
 
-async function receiveSlice(deps: IntakeDeps, slice: readonly Uint8Array[], outcome: Outcome): Promise<void> {
+async function receiveSlice(deps: IntakeDeps, slice: readonly Arrival[], outcome: Outcome): Promise<void> {
   const genuine: Envelope[] = []
-  for (const bytes of slice) {
-    const envelope = await screen(deps, bytes, outcome)
+  for (const arrival of slice) {
+    const envelope = await screen(deps, arrival, outcome)
     if (envelope) genuine.push(envelope)
   }
   const unpins: (() => void)[] = []
@@ -102,9 +99,9 @@ async function tryHold({ replica, hold }: IntakeDeps, doc: DocId): Promise<(() =
 }
 
 /** Everything that can be decided without loading a document. */
-async function screen(deps: IntakeDeps, bytes: Uint8Array, outcome: Outcome): Promise<Envelope | undefined> {
+async function screen(deps: IntakeDeps, arrival: Arrival, outcome: Outcome): Promise<Envelope | undefined> {
   const { replica, frozen, generations } = deps
-  const envelope = tryParseEnvelope(bytes, replica.crypto)
+  const { envelope } = arrival
   if (typeof envelope === 'string') {
     outcome.refused.push({ reason: envelope })
     return undefined
@@ -122,6 +119,7 @@ async function screen(deps: IntakeDeps, bytes: Uint8Array, outcome: Outcome): Pr
     membership: replica.membership(),
     view: { head: (peer) => feed?.heads.get(peer) },
     isFrozen: (peer, seq) => isInQuestion(frozen, feed, { author: peer, seq }),
+    isGenuine: () => arrival.isGenuine(),
   })
   if (!decision) return envelope
   if (decision.kind === 'refuse') outcome.refused.push({ author, reason: decision.reason })
@@ -226,7 +224,7 @@ function refuseAll({ feed, envelopes }: Turned, outcome: Outcome): void {
 }
 
 async function apply(deps: IntakeDeps, { feed, envelopes, updates }: Turned, outcome: Outcome): Promise<void> {
-  const { replica, loader, generations, ownWrites, room } = deps
+  const { replica, loader, generations, ownWrites, room, restoration } = deps
   const { live } = feed
   // A newer generation has come since it was screened: kept now, it would be kept for ever.
   if (generations.isSuperseded(feed.doc)) return room.dropDocument(feed.doc)
@@ -250,6 +248,7 @@ async function apply(deps: IntakeDeps, { feed, envelopes, updates }: Turned, out
   generations.note(feed.doc)
   if (isNew && feed.heads.size > 0)
     for (const listener of replica.documentListeners) guarded(replica, () => listener(feed.doc))
+  if (!isVolatile(feed.doc)) await restoration.gotOwn(envelopes.filter(({ author }) => author === replica.self))
   announce(replica, feed, new Set(envelopes.map(({ author }) => author)))
   const due = feed.live && feed.pending.length === 0 && isSnapshotDue(feed, feed.live, false)
   if (feed.live && due) await loader.saveSnapshot(feed, takeSnapshot(feed.live, feed.heads))

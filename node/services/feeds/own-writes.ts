@@ -9,6 +9,7 @@ import type { Generations } from './generations.ts'
 import type { Loader } from './loading.ts'
 import { composeBatch, type Batch } from './own-batch.ts'
 import { runChange } from './own-change.ts'
+import type { Restoration } from './restoration.ts'
 import { announce, guarded, remember, type Feed, type LiveDoc, type Replica } from './replica.ts'
 
 /** Local writes waiting for the disk; beyond it the disk is hopelessly behind and new ones are refused. */
@@ -36,6 +37,7 @@ export type OwnWritesDeps = {
   readonly loader: Loader
   readonly frozen: Frozen
   readonly generations: Generations
+  readonly restoration: Restoration
 }
 
 type Queue = {
@@ -106,6 +108,7 @@ async function commitPending(deps: OwnWritesDeps, queue: Queue): Promise<void> {
   const { replica, loader } = deps
   queue.scheduled = false
   queue.pendingBytes = 0
+  await refuseAll(deps, queue)
   const batches = [...queue.touched]
     .filter((feed) => feed.pending.length > 0)
     .map((feed) => composeBatch(replica, feed))
@@ -119,6 +122,15 @@ async function commitPending(deps: OwnWritesDeps, queue: Queue): Promise<void> {
   for (const { feed } of failed) feed.dirty = true
   if (failure) for (const batch of failed) await failBatch(deps, batch, failure)
   for (const { feed, snapshot } of accepted) if (snapshot) await loader.saveSnapshot(feed, snapshot)
+}
+
+/** What was written before this node found out that it may not write: its place in the feed may be taken. */
+async function refuseAll(deps: OwnWritesDeps, { touched }: Queue): Promise<void> {
+  const refusal = deps.restoration.refusal()
+  if (refusal === undefined) return
+  for (const feed of touched)
+    if (feed.pending.length > 0 && !isVolatile(feed.doc))
+      await failBatch(deps, { feed, writes: [] }, new NotWritableError(refusal))
 }
 
 function tell(replica: Replica, { listeners }: Queue, batches: readonly Batch[]): void {
@@ -138,8 +150,10 @@ async function appendAll(replica: Replica, batches: readonly Batch[]): Promise<S
   }
 }
 
-function assertWritable({ replica, frozen, generations }: OwnWritesDeps, doc: DocId): void {
+function assertWritable({ replica, frozen, generations, restoration }: OwnWritesDeps, doc: DocId): void {
   if (generations.isSuperseded(doc)) throw new Error(`${doc} has been replaced by a newer generation`)
+  const refusal = isVolatile(doc) ? undefined : restoration.refusal()
+  if (refusal !== undefined) throw new NotWritableError(refusal)
   const place = { doc, author: replica.self, seq: Infinity, hash: new Uint8Array() }
   const standing = standingOf(place, replica.membership(), frozen.has(replica.self))
   if (standing.kind !== 'good') throw new NotWritableError(`This node may not write ${doc}: ${standing.reason}.`)
@@ -169,7 +183,11 @@ function acceptBatch({ replica, generations }: OwnWritesDeps, { feed, writes, en
 }
 
 /** Nothing of the batch is durable, nor of what was written on top of it since: all of it goes. */
-async function failBatch(deps: OwnWritesDeps, { feed, writes }: Batch, failure: StorageError): Promise<void> {
+async function failBatch(
+  deps: OwnWritesDeps,
+  { feed, writes }: Pick<Batch, 'feed' | 'writes'>,
+  failure: StorageError | NotWritableError,
+): Promise<void> {
   const doomed = [...writes.map(({ write }) => write), ...feed.pending]
   feed.pending = []
   await rebuild(deps, feed)

@@ -39,6 +39,8 @@ export type Feed = {
   /** Hashes of accepted envelopes, as far as they have been of use lately. */
   readonly hashes: Map<PeerId, Map<number, Uint8Array>>
   live: LiveDoc | undefined
+  /** What it took when it left memory. */
+  weight: Weight | undefined
   loading: Promise<void> | undefined
   /** The live state holds something that did not become part of the feeds: it must be rebuilt before it is used. */
   dirty: boolean
@@ -51,6 +53,14 @@ export type Feed = {
   pending: PendingWrite[]
   readonly listeners: Set<(change: DocumentChange, state: Y.Doc) => void>
   readonly waiters: Set<{ readonly author: PeerId; readonly seq: number; readonly resolve: () => void }>
+}
+
+/** How large a document has become. */
+export type Weight = {
+  /** Of its state as bytes, about. */
+  readonly bytes: number
+  /** Pieces that Yjs keeps, deleted ones included: what loading and memory grow with. */
+  readonly structs: number
 }
 
 /** A forked feed, with two envelopes of its author that cannot both be part of one feed. */
@@ -127,6 +137,7 @@ export function feedOf(replica: Replica, doc: DocId): Feed {
     forks: new Map(),
     hashes: new Map(),
     live: undefined,
+    weight: undefined,
     loading: undefined,
     dirty: false,
     own: undefined,

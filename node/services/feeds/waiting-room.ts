@@ -18,6 +18,7 @@ export type WaitingRoom = {
   /** Forgets what waits for places that are not open (any more). */
   drop(doc: DocId, author: PeerId, isClosed: (seq: number) => boolean): void
   dropDocument(doc: DocId): void
+  dropAuthor(author: PeerId): void
   count(doc: DocId): number
 }
 
@@ -38,6 +39,9 @@ export function createWaitingRoom(): WaitingRoom {
     if (!account?.waiting.delete(envelope)) return
     account.bytes -= envelope.bytes.byteLength
     if (account.waiting.size === 0) authors.delete(author)
+  }
+  const removeAll = (envelopes: Iterable<Envelope>): void => {
+    for (const envelope of envelopes) remove(envelope)
   }
   const shrink = (author: PeerId): void => {
     for (const oldest of authors.get(author)?.waiting ?? []) {
@@ -72,13 +76,8 @@ export function createWaitingRoom(): WaitingRoom {
     drop(doc, author, isClosed) {
       for (const [seq, envelope] of docs.get(doc)?.get(author) ?? []) if (isClosed(seq)) remove(envelope)
     },
-    dropDocument(doc) {
-      for (const envelope of of(doc)) remove(envelope)
-    },
-    count(doc) {
-      let sum = 0
-      for (const bySeq of docs.get(doc)?.values() ?? []) sum += bySeq.size
-      return sum
-    },
+    dropDocument: (doc) => removeAll(of(doc)),
+    dropAuthor: (author) => removeAll(authors.get(author)?.waiting ?? []),
+    count: (doc) => [...(docs.get(doc)?.values() ?? [])].reduce((sum, bySeq) => sum + bySeq.size, 0),
   }
 }

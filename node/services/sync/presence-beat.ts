@@ -6,7 +6,8 @@ import type { Cancel } from '../../ports/clock.ts'
 import type { FeedStore } from '../../ports/feed-store.ts'
 import type { PresenceDeps } from './presence-service.ts'
 
-const BOOT_FACT = 'presence.boot'
+/** The fact that counts them. */
+export const BOOT_FACT = 'presence.boot'
 const BOOT_FACT_BYTES_MAX = 16
 /** Sent heartbeats whose echo is still welcome. */
 const ECHOES_MAX = 8
@@ -25,6 +26,11 @@ export class Heart {
   constructor(deps: PresenceDeps, periodMs: () => number) {
     this.#deps = deps
     this.#periodMs = periodMs
+  }
+
+  /** 0 before the start. */
+  get boot(): number {
+    return this.#boot
   }
 
   /** The last heartbeat, unless it was a goodbye. */

@@ -62,6 +62,10 @@ export type PresenceService = Presence &
     start(): Promise<void>
     /** Says goodbye: others see this node as away at once. */
     stop(): void
+    /** Which start this is; 0 before it. */
+    boot(): number
+    /** Last heartbeats of a member that were heard a short while ago, of the two of its processes that were last heard. */
+    lately(peer: PeerId): readonly Uint8Array[]
     /** The host is about to be suspended, or has resumed. */
     suspend(): void
     resume(): void
@@ -69,6 +73,7 @@ export type PresenceService = Presence &
 
 type Heard = {
   readonly beat: Heartbeat
+  readonly bytes: Uint8Array
   readonly monoMs: number
   readonly wallMs: number
   readonly leases: Set<string>
@@ -83,6 +88,8 @@ class Observer implements PresenceService {
   readonly #deps: PresenceDeps
   readonly #heart: Heart
   readonly #heard = new Map<PeerId, Heard>()
+  /** Of members that were heard as two processes in turn: the one that does not count. */
+  readonly #others = new Map<PeerId, Heard>()
   readonly #rtts = new Map<PeerId, number>()
   readonly #told = new Map<PeerId, PresenceState>()
   readonly #listeners = new Set<(peer: PeerId) => void>()
@@ -110,6 +117,17 @@ class Observer implements PresenceService {
   stop(): void {
     this.#heart.rest('bye')
     for (const cancel of this.#cancels.splice(0)) cancel()
+  }
+
+  boot(): number {
+    return this.#heart.boot
+  }
+
+  lately(peer: PeerId): readonly Uint8Array[] {
+    const heardAfter = this.#deps.clock.monoMs() - STALE_PERIODS * this.#periodMs()
+    return [this.#heard.get(peer), this.#others.get(peer)].flatMap((heard) =>
+      heard?.beat.kind === 'beat' && heard.monoMs >= heardAfter ? [heard.bytes] : [],
+    )
   }
 
   suspend(): void {
@@ -159,14 +177,20 @@ class Observer implements PresenceService {
   }
 
   receive(bytes: Uint8Array, from: PeerId): { boot: number; counter: number } | undefined {
-    const { mesh, crypto, clock, members } = this.#deps
+    const { mesh, crypto, members } = this.#deps
     const beat = decodeHeartbeat(bytes)
     if (beat.peer !== from || beat.mesh !== mesh) throw new MalformedError('a heartbeat of somebody else')
-    if (!isNewer(beat, this.#heard.get(from)?.beat)) return undefined
+    const known = this.#heard.get(from)
+    if (!isNewer(beat, known?.beat)) {
+      // Not verified: it came from its author, and whoever is told of it looks at the signature.
+      if (known && beat.boot < known.beat.boot && isNewer(beat, this.#others.get(from)?.beat))
+        this.#others.set(from, this.#hear(beat, bytes))
+      return undefined
+    }
     if (!verifyHeartbeat(crypto, beat)) throw new MalformedError('a heartbeat with a bad signature')
     if (!members().has(from)) return undefined
-    const leases = new Set(beat.kind === 'beat' ? beat.leases : [])
-    this.#heard.set(from, { beat, monoMs: clock.monoMs(), wallMs: clock.wallMs(), leases })
+    if (known && known.beat.boot < beat.boot) this.#others.set(from, known)
+    this.#heard.set(from, this.#hear(beat, bytes))
     this.#tell(from)
     return { boot: beat.boot, counter: beat.counter }
   }
@@ -175,6 +199,12 @@ class Observer implements PresenceService {
     const sentMs = this.#heart.sentMs(echo)
     if (sentMs === undefined || !this.#deps.members().has(from)) return
     this.#rtts.set(from, this.#deps.clock.monoMs() - sentMs)
+  }
+
+  #hear(beat: Heartbeat, bytes: Uint8Array): Heard {
+    const { clock } = this.#deps
+    const leases = new Set(beat.kind === 'beat' ? beat.leases : [])
+    return { beat, bytes, monoMs: clock.monoMs(), wallMs: clock.wallMs(), leases }
   }
 
   #periodMs(): number {
@@ -192,6 +222,7 @@ class Observer implements PresenceService {
     if (now === 'gone') {
       this.#told.delete(peer)
       this.#heard.delete(peer)
+      this.#others.delete(peer)
       this.#rtts.delete(peer)
     } else this.#told.set(peer, now)
     for (const listener of this.#listeners) listener(peer)

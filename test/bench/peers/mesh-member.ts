@@ -45,6 +45,16 @@ async function takeLease(key: string, owner: string, waitMs: number): Promise<()
   return async () => await leases().release(lease.value.leaseId)
 }
 
+async function timed(count: number, task: () => Promise<Result<unknown>>): Promise<number[]> {
+  const took: number[] = []
+  for (let i = 0; i < count; i++) {
+    const began = nowMicros()
+    must(await task())
+    took.push(nowMicros() - began)
+  }
+  return took
+}
+
 async function takeAndGiveBack(): Promise<void> {
   const giveBack = await takeLease(freshKey(), 'bench', 0)
   await giveBack()
@@ -79,6 +89,18 @@ const calls = {
     const page = await services().tasks.list(project, {}, { page: 1, perPage: 1 })
     return page.ok ? page.value.total : 0
   },
+  /** Microseconds that each of so many updates of one task takes until it is durable. */
+  async timeUpdates({ project, count }: { project: string; count: number }) {
+    const page = must(await services().tasks.list(project, {}, { page: 1, perPage: 1 }))
+    const [task] = page.items
+    return await timed(count, () => services().tasks.update(actor(), task?.id ?? '', { description: stampedText() }))
+  },
+  /** The same of a page from the middle of the list. */
+  async timePages({ project, count }: { project: string; count: number }) {
+    const { total } = must(await services().tasks.list(project, {}, { page: 1, perPage: 1 }))
+    return await timed(count, () => services().tasks.list(project, {}, { page: Math.ceil(total / 100), perPage: 50 }))
+  },
+  memoryBytes: () => process.memoryUsage.rss(),
   /** Joins and resolves, with the microseconds it took, when so many tasks of some project are listed. */
   async joinAndList({ ticket, count }: { ticket: string; count: number }) {
     const began = nowMicros()

@@ -28,7 +28,13 @@ async function serve(deps: Partial<ControlServerDeps> = {}): Promise<{ path: str
   const context = (): never => {
     throw new Error('the node is moving to another mesh')
   }
-  const server = await serveControl(path, { context, attach: async () => undefined, log: createRecordedLog(), ...deps })
+  const server = await serveControl(path, {
+    context,
+    attach: async () => undefined,
+    backup: async () => undefined,
+    log: createRecordedLog(),
+    ...deps,
+  })
   servers.push(server)
   return { path, server }
 }

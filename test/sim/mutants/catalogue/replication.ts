@@ -35,7 +35,7 @@ const cuts: readonly ReplicationCut[] = [
     name: 'signatures of envelopes are not checked',
     rule: 'M11',
     file: CHECK,
-    from: "return hasValidSignature(envelope, context.crypto) ? undefined : refuse('the signature is not valid')",
+    from: "return isGenuine ? undefined : refuse('the signature is not valid')",
     to: 'return undefined',
     why: 'anybody writes in the name of anybody',
     expects: ['M11', 'M12'],

@@ -62,6 +62,27 @@ async function createPair(lab = createLab(2)) {
 }
 
 describe('presence', () => {
+  it('[M14] remembers for a while both of two processes that speak with one key, until they say goodbye', async () => {
+    const lab = createLab(2)
+    const { far, near, a, sent, clock, mute } = await createPair(lab)
+    const boots = (): number[] => far.lately(a).map((beat) => decodeHeartbeat(beat).boot)
+    expect(boots()).toEqual([1])
+    const store = createMemoryStore()
+    await store.putFact('presence.boot', encodeCanonical(40))
+    const other = create(lab, 0, store)
+    other.onBeat((beat) => void far.receive(beat, a))
+    await other.start()
+    await clock.advance(20_000)
+    expect(boots()).toEqual([41, 1])
+    expect(far.boot()).toBe(1)
+    mute()
+    await clock.advance(20_000)
+    expect([boots(), sent.length > 5]).toEqual([[41], true])
+    other.stop()
+    near.stop()
+    expect(boots()).toEqual([])
+  })
+
   it('says what the node is doing, signed, every period', async () => {
     const lab = createLab(2)
     lab.leases.push(LEASE)

@@ -1,0 +1,146 @@
+import { createReadStream } from 'node:fs'
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { decodeBackup, type BackupRecord } from '../adapters/backup-records.ts'
+import { writeNewFile } from '../adapters/data-directory.ts'
+import { StoreUnusableError } from '../adapters/level-db.ts'
+import type { Row } from '../adapters/level-rows.ts'
+import { createLevelStore, openLevelStore } from '../adapters/level-store.ts'
+import { createSigner } from '../adapters/node-crypto.ts'
+import { SealedStreamError, unseal } from '../adapters/sealed-stream.ts'
+import { markRestored } from '../services/feeds/restoration.ts'
+import { BACKUP_FILES, BackupHead } from './backup-source.ts'
+import { CommandFailure, EXIT } from './exit.ts'
+import { storeDir } from './mesh-files.ts'
+import { raiseBoots } from './remembered.ts'
+
+export type Restored = BackupHead & { readonly rows: number }
+
+/**
+ * Makes a data directory of a backup. Everything is read, checked and durable in a folder beside it before it gets its
+ * name: whatever goes wrong, the directory is as it was.
+ * @throws CommandFailure when the directory holds something, or the backup cannot be used
+ */
+export async function restoreBackup(
+  file: string,
+  dataDir: string,
+  askPassphrase: () => Promise<string>,
+): Promise<Restored> {
+  await refuseUnlessEmpty(dataDir)
+  const passphrase = await askPassphrase()
+  const folder = join(dirname(dataDir), `.${basename(dataDir)}.restoring-${crypto.randomUUID()}`)
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  try {
+    const restored = await fill(folder, decodeBackup(unseal(passphrase, createReadStream(file))))
+    await rename(folder, dataDir)
+    await syncFolder(dirname(dataDir))
+    return restored
+  } catch (error) {
+    throw explain(error, file, dataDir)
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+async function refuseUnlessEmpty(dataDir: string): Promise<void> {
+  const present = await readdir(dataDir).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return []
+    throw error
+  })
+  if (present.length > 0)
+    throw new CommandFailure(
+      `${dataDir} is not empty. A backup is restored into a directory of its own: name one with --data-dir, or move what is there away.`,
+      EXIT.refused,
+      { code: 'not_empty' },
+    )
+}
+
+async function fill(folder: string, records: AsyncGenerator<BackupRecord>): Promise<Restored> {
+  const head = await readHead(records)
+  for (const name of ['keys', 'meshes', 'sessions']) await mkdir(join(folder, name), { mode: 0o700 })
+  const mesh = join(folder, 'meshes', head.mesh)
+  await mkdir(mesh, { mode: 0o700 })
+  const count = { rows: 0 }
+  await createLevelStore(storeDir(mesh), rowsOf(folder, records, count))
+  await checkKey(folder, head)
+  await makeHarmless(storeDir(mesh), head)
+  await writeNewFile(join(folder, 'mesh'), Buffer.from(`${head.mesh}\n`))
+  for (const path of [mesh, join(folder, 'meshes'), join(folder, 'keys'), folder]) await syncFolder(path)
+  return { ...head, ...count }
+}
+
+async function readHead(records: AsyncGenerator<BackupRecord>): Promise<BackupHead> {
+  const first = await records.next()
+  if (first.done === true || first.value.kind !== 'head') throw new SealedStreamError('The backup is not complete.')
+  const head = BackupHead.safeParse(JSON.parse(Buffer.from(first.value.content).toString('utf8')))
+  if (!head.success)
+    throw new SealedStreamError('The backup says of itself what this release does not understand. Upgrade Rookery.')
+  return head.data
+}
+
+/** The rows; files among them are written on the way. */
+async function* rowsOf(
+  folder: string,
+  records: AsyncGenerator<BackupRecord>,
+  count: { rows: number },
+): AsyncGenerator<Row> {
+  for await (const { kind, name, content } of records) {
+    const path = Buffer.from(name).toString('utf8')
+    if (kind === 'row') {
+      count.rows++
+      yield { key: name, value: content }
+    } else if (kind === 'file' && BACKUP_FILES.includes(path)) await writeNewFile(join(folder, path), content)
+  }
+}
+
+async function checkKey(folder: string, { peer }: BackupHead): Promise<void> {
+  const seed = await readSeed(join(folder, 'keys', 'node.key'))
+  if (createSigner(seed).peer !== peer) throw new SealedStreamError('The key in the backup is of another node.')
+}
+
+async function readSeed(path: string): Promise<Uint8Array> {
+  const file = await open(path, 'r')
+  try {
+    return new Uint8Array(await file.readFile())
+  } finally {
+    await file.close()
+  }
+}
+
+/**
+ * What the node signed after the backup is unknown to it now. It must not use those numbers again: starts are counted
+ * from above any it can have had, and documents wait until the others have said what they have.
+ */
+async function makeHarmless(dir: string, { createdAt }: BackupHead): Promise<void> {
+  const store = await openLevelStore(dir)
+  try {
+    if ((await store.readRecords()).length === 0) throw new SealedStreamError('The backup has no membership log.')
+    const nowMs = Date.now()
+    await raiseBoots(store, nowMs)
+    await markRestored(store, { nowMs, asOf: Date.parse(createdAt) })
+  } finally {
+    await store.close()
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r')
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
+}
+
+function explain(error: unknown, file: string, dataDir: string): unknown {
+  if (error instanceof SealedStreamError || error instanceof StoreUnusableError)
+    return new CommandFailure(`${error.message} Nothing was restored.`, EXIT.refused, { code: 'backup_unusable' })
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  if (code === 'ENOENT') return new CommandFailure(`There is no file ${file}.`, EXIT.refused)
+  if (code === 'EBUSY' || code === 'EXDEV')
+    return new CommandFailure(
+      `${dataDir} is a file system of its own: restore into a directory within it.`,
+      EXIT.refused,
+    )
+  return error
+}

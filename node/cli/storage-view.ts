@@ -1,0 +1,105 @@
+import { readdir } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { DocId, PeerId } from '../../crdt/ids.ts'
+import type { DataDirectory } from '../adapters/data-directory.ts'
+import { fileSize, folderSize } from '../adapters/folder-size.ts'
+import type { FeedSize, StoreSizes } from '../adapters/level-sizes.ts'
+import { BACKUP_FILES } from './backup-source.ts'
+import type { MeshCore } from './mesh-core.ts'
+import { journalFile, storeDir } from './mesh-files.ts'
+
+export type AuthorStorage = {
+  readonly peer: PeerId
+  readonly name: string
+  readonly envelopes: number
+  readonly bytes: number
+  readonly bytesPerDay: number
+}
+
+export type DocumentStorage = Omit<AuthorStorage, 'peer' | 'name'> & {
+  readonly id: DocId
+  readonly snapshotBytes: number
+  readonly loaded: boolean
+  readonly structs: number | null
+  readonly authors: readonly AuthorStorage[]
+}
+
+export type StorageView = {
+  /** Largest first. */
+  readonly documents: readonly DocumentStorage[]
+  readonly membership: { readonly count: number; readonly bytes: number }
+  readonly facts: { readonly count: number; readonly bytes: number }
+  readonly voterJournalBytes: number
+  readonly sessions: readonly { readonly id: string; readonly bytes: number }[]
+  readonly auditBytes: number
+  /** Of the store as LevelDB keeps it: compressed, and with what it has not cleared away yet. */
+  readonly storeBytesOnDisk: number
+  readonly bytesPerDay: number
+}
+
+const DAY_MS = 86_400_000
+/** Growth is that of the last days, so that an import long ago does not count, and a quiet Sunday does not mislead. */
+const WINDOW_DAYS = 7
+
+/** What takes how much space. Growth goes by the times that authors wrote into their envelopes. */
+export async function storageView(data: DataDirectory, core: MeshCore): Promise<StorageView> {
+  const { store, mesh, means } = core
+  const now = means.clock.wallMs()
+  const sizes = await store.sizes(now - WINDOW_DAYS * DAY_MS)
+  const folder = data.meshDir(mesh)
+  const documents = documentsOf(core, sizes, now)
+  const audit = BACKUP_FILES.filter((path) => path.startsWith('audit.log'))
+  return {
+    documents,
+    membership: sizes.records,
+    facts: sizes.facts,
+    voterJournalBytes: await folderSize(dirname(journalFile(folder))),
+    sessions: await sessionsOf(data.sessionsDir),
+    auditBytes: (await Promise.all(audit.map((path) => fileSize(join(data.path, path))))).reduce((a, b) => a + b, 0),
+    storeBytesOnDisk: await folderSize(storeDir(folder)),
+    bytesPerDay: documents.reduce((sum, { bytesPerDay }) => sum + bytesPerDay, 0),
+  }
+}
+
+function documentsOf(
+  { documents, nameOf }: MeshCore,
+  { feeds, snapshots }: StoreSizes,
+  now: number,
+): DocumentStorage[] {
+  const known = new Map(documents.info().map((info) => [info.doc, info]))
+  return [...Map.groupBy(feeds, ({ doc }) => doc)]
+    .map(([id, ofDoc]) => {
+      const info = known.get(id)
+      const days = daysOf(ofDoc, now)
+      return {
+        id,
+        ...sumOf(ofDoc, days),
+        snapshotBytes: snapshots.get(id) ?? 0,
+        loaded: info?.loaded ?? false,
+        structs: info?.weight?.structs ?? null,
+        authors: ofDoc
+          .map((feed) => ({ peer: feed.author, name: nameOf(feed.author), ...sumOf([feed], days) }))
+          .toSorted((a, b) => b.bytes - a.bytes),
+      }
+    })
+    .toSorted((a, b) => b.bytes + b.snapshotBytes - a.bytes - a.snapshotBytes)
+}
+
+/** A document younger than the window has grown in fewer days; what is younger than a day, in one. */
+const daysOf = (feeds: readonly FeedSize[], now: number): number =>
+  Math.max(1, Math.min(WINDOW_DAYS, (now - Math.min(...feeds.map(({ firstAt }) => firstAt))) / DAY_MS))
+
+function sumOf(feeds: readonly FeedSize[], days: number): Omit<AuthorStorage, 'peer' | 'name'> {
+  const sum = (pick: (feed: FeedSize) => number): number => feeds.reduce((total, feed) => total + pick(feed), 0)
+  return {
+    envelopes: sum(({ envelopes }) => envelopes),
+    bytes: sum(({ bytes }) => bytes),
+    bytesPerDay: Math.round(sum(({ lateBytes }) => lateBytes) / days),
+  }
+}
+
+async function sessionsOf(dir: string): Promise<StorageView['sessions']> {
+  const ids = await readdir(dir)
+  const sessions = await Promise.all(ids.map(async (id) => ({ id, bytes: await folderSize(join(dir, id)) })))
+  return sessions.toSorted((a, b) => b.bytes - a.bytes)
+}
