@@ -9,12 +9,14 @@ import { err, ok, type Result } from '../../crdt/result.ts'
 import { PTY_COLS, PTY_ROWS, SESSION_MODES } from '../../crdt/session.ts'
 import { PRIORITIES, TASK_STATUSES, TaskInput } from '../../crdt/task.ts'
 import { ForceReason, PARENTS_MAX } from '../../protocols/membership/records.ts'
+import type { MetricsPage } from '../ports/metrics.ts'
 import type { Services } from '../services/services.ts'
 
 /** What the command line may ask of the running node, over its 0600 socket. */
 export type ControlContext = {
   readonly services: Services
   readonly self: PeerId
+  readonly metrics: MetricsPage
   readonly join: (ticket: string, name?: string) => Promise<Result<{ mesh_id: string; peer_id: string }>>
   readonly leave: () => Promise<Result<null>>
   readonly shutDown: (options: { killSessions: boolean }) => Promise<Result<null>>
@@ -111,6 +113,9 @@ export const CONTROL_METHODS = {
   'recovery.use': method(
     z.strictObject({ recoveryKey: hex(32), parents: z.array(hex(32)).max(PARENTS_MAX), proof: hex(64) }),
     ({ services }, proof) => services.recovery.use(proof),
+  ),
+  'node.metrics': method(z.strictObject({}), async ({ metrics }) =>
+    ok({ contentType: metrics.contentType, text: await metrics.text() }),
   ),
   'node.down': method(z.strictObject({ killSessions: z.boolean() }), ({ shutDown }, options) => shutDown(options)),
 

@@ -3,6 +3,7 @@ import { ConfigError } from './config.ts'
 import { configCommand } from './commands/config.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { meshCommands } from './commands/mesh.ts'
+import { metricsCommand } from './commands/metrics.ts'
 import { recoveryCommand } from './commands/recovery.ts'
 import { sessionCommand } from './commands/session.ts'
 import { upCommand } from './commands/up.ts'
@@ -35,6 +36,7 @@ for (const command of [
   votersCommand(),
   recoveryCommand(),
   doctorCommand(),
+  metricsCommand(),
   configCommand(),
 ])
   program.addCommand(command)

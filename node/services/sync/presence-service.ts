@@ -15,6 +15,7 @@ import { DEFAULT_TIMINGS } from '../../../protocols/lease/timings.ts'
 import type { Log } from '../../ports/log.ts'
 import type { PeerNetwork } from '../../ports/peer-network.ts'
 import { Heart } from './presence-beat.ts'
+import { createSkews } from './presence-skew.ts'
 import type { Presence, PresenceState } from './presence.ts'
 
 /** A member counts as online for this many periods after its last heartbeat, then as stale, then as away. */
@@ -65,6 +66,8 @@ export type PresenceService = Presence &
     /** The host is about to be suspended, or has resumed. */
     suspend(): void
     resume(): void
+    /** How far the member's wall clock is ahead of ours (negative: behind), as far as its heartbeats tell. */
+    skewMs(peer: PeerId): number | undefined
   }
 
 type Heard = {
@@ -84,6 +87,7 @@ class Observer implements PresenceService {
   readonly #heart: Heart
   readonly #heard = new Map<PeerId, Heard>()
   readonly #rtts = new Map<PeerId, number>()
+  readonly #skews = createSkews()
   readonly #told = new Map<PeerId, PresenceState>()
   readonly #listeners = new Set<(peer: PeerId) => void>()
   readonly #cancels: Cancel[] = []
@@ -140,6 +144,10 @@ class Observer implements PresenceService {
     return this.#rtts.get(peer)
   }
 
+  skewMs(peer: PeerId): number | undefined {
+    return this.#skews.of(peer, this.#rtts.get(peer))
+  }
+
   lastRenewedMonoMs(peer: PeerId, leaseId: string): number | undefined {
     const last = this.#heard.get(peer)
     return last?.leases.has(leaseId) === true ? last.monoMs : undefined
@@ -167,6 +175,7 @@ class Observer implements PresenceService {
     if (!members().has(from)) return undefined
     const leases = new Set(beat.kind === 'beat' ? beat.leases : [])
     this.#heard.set(from, { beat, monoMs: clock.monoMs(), wallMs: clock.wallMs(), leases })
+    this.#skews.heard(from, beat.at - clock.wallMs())
     this.#tell(from)
     return { boot: beat.boot, counter: beat.counter }
   }
@@ -193,6 +202,7 @@ class Observer implements PresenceService {
       this.#told.delete(peer)
       this.#heard.delete(peer)
       this.#rtts.delete(peer)
+      this.#skews.forget(peer)
     } else this.#told.set(peer, now)
     for (const listener of this.#listeners) listener(peer)
   }
