@@ -9,6 +9,7 @@ import { err, ok, type Result } from '../../crdt/result.ts'
 import { PTY_COLS, PTY_ROWS, SESSION_MODES } from '../../crdt/session.ts'
 import { PRIORITIES, TASK_STATUSES, TaskInput } from '../../crdt/task.ts'
 import { ForceReason, PARENTS_MAX } from '../../protocols/membership/records.ts'
+import type { HealthView } from './health-view.ts'
 import type { MetricsPage } from '../ports/metrics.ts'
 import type { Services } from '../services/services.ts'
 
@@ -17,6 +18,7 @@ export type ControlContext = {
   readonly services: Services
   readonly self: PeerId
   readonly metrics: MetricsPage
+  readonly health: () => Promise<HealthView>
   readonly join: (ticket: string, name?: string) => Promise<Result<{ mesh_id: string; peer_id: string }>>
   readonly leave: () => Promise<Result<null>>
   readonly shutDown: (options: { killSessions: boolean }) => Promise<Result<null>>
@@ -117,6 +119,7 @@ export const CONTROL_METHODS = {
   'node.metrics': method(z.strictObject({}), async ({ metrics }) =>
     ok({ contentType: metrics.contentType, text: await metrics.text() }),
   ),
+  'node.health': method(z.strictObject({}), async ({ health }) => ok(await health())),
   'node.down': method(z.strictObject({ killSessions: z.boolean() }), ({ shutDown }, options) => shutDown(options)),
 
   'user.list': method(z.strictObject({}), ({ services }) => services.accounts.listUsers()),

@@ -18,6 +18,7 @@ import { serveControl } from './control-server.ts'
 import { identityOf, type Identity } from './identity.ts'
 import { joinWithTicket } from './joining.ts'
 import type { MeshNodeDeps } from './mesh-core.ts'
+import { healthOf } from './mesh-health.ts'
 import { foundMesh } from './mesh-files.ts'
 import { openMeshNode, type MeshNode } from './mesh-node.ts'
 import { meterProcess } from './process-metrics.ts'
@@ -184,11 +185,13 @@ class Supervisor {
   }
 
   #controlContext(): ControlContext {
-    const { services } = this.#running()
+    const node = this.#running()
+    const { services } = node
     return {
       services,
       self: this.#identity.signer.peer,
       metrics: this.#metrics,
+      health: () => healthOf(node, { config: this.#config, eventLoop: this.#eventLoop.delay() }),
       join: (ticket, name) => this.#exclusively(() => this.#join(ticket, name)),
       leave: () => this.#exclusively(() => this.#leave()),
       shutDown: async ({ killSessions }) => {

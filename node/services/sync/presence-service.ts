@@ -68,6 +68,8 @@ export type PresenceService = Presence &
     resume(): void
     /** How far the member's wall clock is ahead of ours (negative: behind), as far as its heartbeats tell. */
     skewMs(peer: PeerId): number | undefined
+    /** How the member took its leave, if it did: it was stopped, or suspended. */
+    farewell(peer: PeerId): 'bye' | 'sleep' | undefined
   }
 
 type Heard = {
@@ -142,6 +144,11 @@ class Observer implements PresenceService {
 
   rttMs(peer: PeerId): number | undefined {
     return this.#rtts.get(peer)
+  }
+
+  farewell(peer: PeerId): 'bye' | 'sleep' | undefined {
+    const kind = this.#heard.get(peer)?.beat.kind
+    return kind === 'beat' ? undefined : kind
   }
 
   skewMs(peer: PeerId): number | undefined {
