@@ -5,6 +5,7 @@ import { doctorCommand } from './commands/doctor.ts'
 import { meshCommands } from './commands/mesh.ts'
 import { metricsCommand } from './commands/metrics.ts'
 import { recoveryCommand } from './commands/recovery.ts'
+import { serviceCommand } from './commands/service.ts'
 import { sessionCommand } from './commands/session.ts'
 import { upCommand } from './commands/up.ts'
 import { userCommand } from './commands/user.ts'
@@ -37,6 +38,7 @@ for (const command of [
   recoveryCommand(),
   doctorCommand(),
   metricsCommand(),
+  serviceCommand(),
   configCommand(),
 ])
   program.addCommand(command)
