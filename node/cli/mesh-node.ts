@@ -24,6 +24,7 @@ import { watchAvailability } from '../services/voters/availability-watch.ts'
 import { createElectorateService } from '../services/voters/electorate-service.ts'
 import { hostName } from './config.ts'
 import { meterMesh } from './mesh-metrics.ts'
+import { logMembers } from './member-log.ts'
 import { openMeshCore, type Cleanup, type MeshCore, type MeshNodeDeps } from './mesh-core.ts'
 import { rememberPort } from './remembered.ts'
 import { rookeryVersion } from './version.ts'
@@ -48,7 +49,7 @@ export async function openMeshNode(deps: MeshNodeDeps, meshName: string): Promis
   try {
     const core = await openMeshCore(deps, meshName, cleanup)
     const { services, accounts } = await openServices(deps, core, cleanup)
-    cleanup.push(meterMesh(deps, core, meshName))
+    cleanup.push(meterMesh(deps, core, meshName), logMembers(core))
     await goOnline(core, cleanup)
     return {
       core,
