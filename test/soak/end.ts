@@ -38,6 +38,9 @@ export async function endState(
   })
   const [board = []] = latest.boards.values()
   ledger.violations.push(...lost(board, ledger))
+  await within(ledger, 'sessions could not be ended', async () =>
+    (await Promise.all(members.map(endSessions))).every((left) => left === 0) ? true : undefined,
+  )
   const spare = (name: string): number => (handlesBefore.get(name) ?? 0) + HANDLES_SPARE
   const after = (): [string, number][] => members.map(({ name, node }) => [name, handlesOf(node.process.pid ?? 0)])
   await within(ledger, 'handles were not given back', () =>
@@ -52,6 +55,16 @@ export async function endState(
     ),
     leakedHandles: after().reduce((sum, [name, count]) => sum + Math.max(0, count - spare(name)), 0),
   }
+}
+
+/** Ends the sessions of this machine whose end was asked for and not heard of. Returns how many there were. */
+async function endSessions({ name, endpoint }: SoakMember): Promise<number> {
+  const machines = await request(endpoint, 'GET', '/api/machines?per_page=100')
+  const own = machines.data?.find((machine: Json) => machine.name === name)
+  const sessions = await request(endpoint, 'GET', `/api/machines/${own?.id}/sessions?per_page=100`)
+  const running = sessions.data?.filter(({ status }: Json) => status === 'running')
+  for (const { id } of running ?? []) await request(endpoint, 'DELETE', `/api/sessions/${id}`)
+  return running?.length ?? 1
 }
 
 async function within(
