@@ -3,6 +3,7 @@ import type { Dice } from '../chaos/dice.ts'
 import { request } from '../chaos/gateway-client.ts'
 import { eventually } from '../support/nodes.ts'
 import type { SoakMember, SoakMesh } from './mesh.ts'
+import { endSessions, sessionsOf } from './sessions.ts'
 
 /** What agents do, once a second or so each. */
 const REST_MS = [300, 1500] as const
@@ -75,17 +76,15 @@ async function onFiles({ mesh: { project }, ledger, dice }: Means, member: SoakM
   if (taken.outcome === 'done') await request(member.endpoint, 'POST', `${locks}/release`, body)
 }
 
-/** A terminal on this machine that says something and is ended. */
+/** A terminal on this machine that says something and is ended, with any whose start was not answered in time. */
 async function inSession({ ledger }: Means, member: SoakMember): Promise<void> {
-  const machines = await request(member.endpoint, 'GET', '/api/machines?per_page=100')
-  const own = (machines.data ?? []).find(({ name }: { name: string }) => name === member.name)
-  if (own === undefined) return
-  const sessions = `/api/machines/${own.id}/sessions`
-  const started = await request(member.endpoint, 'POST', sessions, { agent: 'shell' })
+  const path = await sessionsOf(member)
+  if (path === undefined) return
+  const started = await request(member.endpoint, 'POST', path, { agent: 'shell' })
   note(ledger, `session ${started.outcome}`)
-  if (started.outcome !== 'done') return
-  await request(member.endpoint, 'POST', `/api/sessions/${started.data.id}/input`, { data: 'echo hello\n' })
-  await request(member.endpoint, 'DELETE', `/api/sessions/${started.data.id}`)
+  if (started.outcome === 'done')
+    await request(member.endpoint, 'POST', `/api/sessions/${started.data.id}/input`, { data: 'echo hello\n' })
+  await endSessions(member)
 }
 
 async function trouble(means: Means): Promise<void> {

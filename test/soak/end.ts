@@ -4,6 +4,7 @@ import { eventually, seesOnline, type Json } from '../support/nodes.ts'
 import type { Ledger } from './churn.ts'
 import type { SoakMember, SoakMesh } from './mesh.ts'
 import { handlesOf } from './samples.ts'
+import { endSessions } from './sessions.ts'
 
 /** Guards against a hang: members redial with pauses of up to five minutes, claims last a minute. */
 const WITHIN_MS = 420_000
@@ -55,16 +56,6 @@ export async function endState(
     ),
     leakedHandles: after().reduce((sum, [name, count]) => sum + Math.max(0, count - spare(name)), 0),
   }
-}
-
-/** Ends the sessions of this machine whose end was asked for and not heard of. Returns how many there were. */
-async function endSessions({ name, endpoint }: SoakMember): Promise<number> {
-  const machines = await request(endpoint, 'GET', '/api/machines?per_page=100')
-  const own = machines.data?.find((machine: Json) => machine.name === name)
-  const sessions = await request(endpoint, 'GET', `/api/machines/${own?.id}/sessions?per_page=100`)
-  const running = sessions.data?.filter(({ status }: Json) => status === 'running')
-  for (const { id } of running ?? []) await request(endpoint, 'DELETE', `/api/sessions/${id}`)
-  return running?.length ?? 1
 }
 
 async function within(

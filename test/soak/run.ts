@@ -16,6 +16,9 @@ const SLOPE_MAX_MB_PER_HOUR = 30
 
 export type SoakOptions = { readonly nodes: number; readonly minutes: number; readonly seed: number }
 
+/** A report is one line; whoever wants all of the log keeps the nodes. */
+const MESSAGES_MAX = 10
+
 type NodeReport = {
   readonly steady: boolean
   /** Minutes of its last process after the warm-up: what the slopes are made of. */
@@ -28,6 +31,8 @@ type NodeReport = {
   readonly loopDelayMaxMs: number
   /** Lines at the level warn and above, of all its processes. */
   readonly logLines: number
+  /** What they say, each message once. */
+  readonly logged: readonly string[]
 }
 
 export type SoakReport = SoakOptions &
@@ -113,6 +118,10 @@ function reportOf(
     const perHour = slopePerHour(life, value)
     return Number.isFinite(perHour) ? round(perHour) : null
   }
+  const messages = log
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => /"msg":"([^"]*)"/.exec(line)?.[1] ?? line)
   return {
     steady: isSteady,
     minutes: first && last ? round((last.atMs - first.atMs) / 60_000) : 0,
@@ -122,7 +131,8 @@ function reportOf(
     heapSlopeMbPerHour: slope(({ heapMb }) => heapMb),
     storeMb: round(last?.storeMb ?? 0),
     loopDelayMaxMs: round(Math.max(0, ...samples.map(({ loopDelayMaxMs }) => loopDelayMaxMs))),
-    logLines: log.split('\n').filter((line) => line !== '').length,
+    logLines: messages.length,
+    logged: [...new Set(messages)].slice(0, MESSAGES_MAX),
   }
 }
 
