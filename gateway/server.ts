@@ -1,7 +1,7 @@
 import type { FastifyError, FastifyInstance } from 'fastify'
-import { Registry } from 'prom-client'
 import type { Clock } from '../node/ports/clock.ts'
 import type { Log } from '../node/ports/log.ts'
+import type { Metrics, MetricsPage } from '../node/ports/metrics.ts'
 import type { Services } from '../node/services/services.ts'
 import { WIRE_ERRORS } from './dialects/claudenest/errors.ts'
 import { translate } from './dialects/claudenest/events.ts'
@@ -13,7 +13,7 @@ import type { GatewayConfig } from './http/config.ts'
 import { mountDocs } from './http/docs.ts'
 import { mountFirstPage } from './http/first-page.ts'
 import { createGate } from './http/gate.ts'
-import { gaugeSockets, mountMetrics } from './http/metrics.ts'
+import { mountMetrics } from './http/metrics.ts'
 import { methodsAt, mountDialect, refusalOf, refuse } from './http/mount.ts'
 import { openApi } from './http/openapi.ts'
 import { httpError } from './http/refusal.ts'
@@ -29,8 +29,8 @@ export type GatewayDeps = {
   readonly config: GatewayConfig
   readonly clock: Clock
   readonly log: Log
-  /** The node's own metrics can be registered here; `/metrics` shows them all. */
-  readonly metrics?: Registry
+  /** Of the whole node: `/metrics` shows them all. */
+  readonly metrics: Metrics & MetricsPage
 }
 
 export type Gateway = {
@@ -90,12 +90,11 @@ function mountAll(
   app: FastifyInstance,
   { deps, tickets, pusher }: { deps: GatewayDeps; tickets: TicketBook; pusher: PusherServer },
 ): void {
-  const { services, config, clock, log, metrics = new Registry() } = deps
+  const { services, config, clock, log, metrics } = deps
   const { version } = config
   const speak = claudenest.failure
   const rookery = rookeryDialect(claudenest)
-  mountMetrics(app, metrics, { speak })
-  gaugeSockets(metrics, pusher.size)
+  mountMetrics(app, metrics, { speak, sockets: pusher.size })
   for (const prefix of ['', '/claudenest']) {
     mountDialect(app, claudenest, { services, tickets, version }, { clock, log, prefix })
   }

@@ -10,11 +10,17 @@ export class NodeNotRunningError extends Error {
   override readonly name = 'NodeNotRunningError'
 }
 
-/** Asks the node that runs on this socket. @throws NodeNotRunningError */
-export async function callNode(socketPath: string, method: ControlMethodName, input: object): Promise<Result<unknown>> {
+/** Asks the node that runs on this socket. @throws NodeNotRunningError, and the reason of an aborted signal */
+export async function callNode(
+  socketPath: string,
+  method: ControlMethodName,
+  input: object,
+  signal?: AbortSignal,
+): Promise<Result<unknown>> {
   const body = JSON.stringify(input)
   return await new Promise((resolve, reject) => {
-    const call = request({ socketPath: reachable(socketPath), path: `/${method}`, method: 'POST' }, (response) => {
+    const options = { socketPath: reachable(socketPath), path: `/${method}`, method: 'POST', ...(signal && { signal }) }
+    const call = request(options, (response) => {
       const chunks: Buffer[] = []
       response.on('data', (chunk: Buffer) => chunks.push(chunk))
       response.on('error', reject)

@@ -10,6 +10,8 @@ import { PTY_COLS, PTY_ROWS, SESSION_MODES } from '../../crdt/session.ts'
 import { PRIORITIES, TASK_STATUSES, TaskInput } from '../../crdt/task.ts'
 import { ForceReason, PARENTS_MAX } from '../../protocols/membership/records.ts'
 import type { Restoration } from '../services/feeds/restoration.ts'
+import type { HealthView } from './health-view.ts'
+import type { MetricsPage } from '../ports/metrics.ts'
 import type { Services } from '../services/services.ts'
 import { goOnWithout, restoredView } from './restored-view.ts'
 import type { StorageView } from './storage-view.ts'
@@ -20,6 +22,8 @@ export type ControlContext = {
   readonly restoration: Restoration
   readonly storage: { view(): Promise<StorageView>; budget(): readonly string[] }
   readonly self: PeerId
+  readonly metrics: MetricsPage
+  readonly health: () => Promise<HealthView>
   readonly join: (ticket: string, name?: string) => Promise<Result<{ mesh_id: string; peer_id: string }>>
   readonly leave: () => Promise<Result<null>>
   readonly shutDown: (options: { killSessions: boolean }) => Promise<Result<null>>
@@ -123,6 +127,10 @@ export const CONTROL_METHODS = {
   ),
   'storage.view': method(z.strictObject({}), async ({ storage }) => ok(await storage.view())),
   'storage.budget': method(z.strictObject({}), async ({ storage }) => ok(storage.budget())),
+  'node.metrics': method(z.strictObject({}), async ({ metrics }) =>
+    ok({ contentType: metrics.contentType, text: await metrics.text() }),
+  ),
+  'node.health': method(z.strictObject({}), async ({ health }) => ok(await health())),
   'node.down': method(z.strictObject({ killSessions: z.boolean() }), ({ shutDown }, options) => shutDown(options)),
 
   'user.list': method(z.strictObject({}), ({ services }) => services.accounts.listUsers()),

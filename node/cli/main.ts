@@ -4,7 +4,9 @@ import { backupCommands } from './commands/backup.ts'
 import { configCommand } from './commands/config.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { meshCommands } from './commands/mesh.ts'
+import { metricsCommand } from './commands/metrics.ts'
 import { recoveryCommand } from './commands/recovery.ts'
+import { serviceCommand } from './commands/service.ts'
 import { sessionCommand } from './commands/session.ts'
 import { storageCommand } from './commands/storage.ts'
 import { upCommand } from './commands/up.ts'
@@ -39,6 +41,8 @@ for (const command of [
   ...backupCommands(),
   storageCommand(),
   doctorCommand(),
+  metricsCommand(),
+  serviceCommand(),
   configCommand(),
 ])
   program.addCommand(command)

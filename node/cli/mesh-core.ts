@@ -14,8 +14,11 @@ import type { Audit } from '../ports/audit.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { FeedStore } from '../ports/feed-store.ts'
 import type { Log } from '../ports/log.ts'
+import type { Metrics } from '../ports/metrics.ts'
 import type { Random } from '../ports/random.ts'
 import type { SessionHosts } from '../ports/session-host.ts'
+import { meterLeases } from '../services/claims/lease-meter.ts'
+import { meterFeeds } from '../services/feeds/feed-meter.ts'
 import { createDocuments, type DocumentsService } from '../services/feeds/documents-service.ts'
 import { createLeaseService, type RunningLeaseService } from '../services/leases/lease-holder.ts'
 import { openLeaseVoter, type LeaseVoter } from '../services/leases/lease-voter.ts'
@@ -38,6 +41,7 @@ export type MeshNodeDeps = {
   readonly config: Config
   readonly log: Log
   readonly audit: Audit
+  readonly metrics: Metrics
   /** Base address of the gateway, once there is one. */
   readonly http: () => string | null
   /** This node may write again: what it left out meanwhile is done by starting anew. */
@@ -102,7 +106,7 @@ export async function openMeshCore(deps: MeshNodeDeps, meshName: string, cleanup
   const voter = await openOwnVoter({ ...deps, means, folder, membership, network }, cleanup)
   const names: MeshCore['names'] = { ask: () => undefined }
   const nameOf = (peer: PeerId): string => names.ask(peer) ?? membership.current().members.get(peer)?.name ?? peer
-  const leases = createLeaseService({
+  const running = createLeaseService({
     ...means,
     network,
     membership: () => membership.current(),
@@ -114,7 +118,8 @@ export async function openMeshCore(deps: MeshNodeDeps, meshName: string, cleanup
     reached: (position, signal) => documents.reached(position, signal),
     voter,
   })
-  cleanup.push(() => leases.close())
+  cleanup.push(() => running.close())
+  const leases = meterLeases(running, { metrics: deps.metrics, clock: systemClock })
   const hosts = createSessionHosts({ dataDir: deps.data.path, log, environment: process.env })
   cleanup.push(() => hosts.close())
   const presence = createPresence({
@@ -137,7 +142,7 @@ export async function openMeshCore(deps: MeshNodeDeps, meshName: string, cleanup
 
 /** What keeps this node the same as the others, and knows how long it has not been compared with them. */
 async function openSync(
-  { config }: MeshNodeDeps,
+  { config, metrics }: MeshNodeDeps,
   core: Omit<MeshCore, 'contacts' | 'sync'>,
   cleanup: Cleanup,
 ): Promise<Pick<MeshCore, 'contacts' | 'sync'>> {
@@ -154,7 +159,8 @@ async function openSync(
   const sync = createSync({
     ...means,
     ...core,
-    feeds: documents,
+    feeds: meterFeeds(documents, metrics),
+    metrics,
     addresses: network,
     onHeard: (peer) => contacts.heard(peer),
     onMisconduct: complaints.complain,

@@ -5,6 +5,7 @@ import { hasCapability } from '../../protocols/membership/membership.ts'
 import { createArgon2Hasher } from '../adapters/argon2-hasher.ts'
 import { createMachineProbe } from '../adapters/machine-probe.ts'
 import { createSigner } from '../adapters/node-crypto.ts'
+import type { Metrics } from '../ports/metrics.ts'
 import { createAccountService, type Accounts } from '../services/accounts/account-service.ts'
 import { createEventHub, type EventHub } from '../services/event-hub.ts'
 import { budgetProblems } from '../services/feeds/budget.ts'
@@ -23,6 +24,8 @@ import { createTaskService } from '../services/tasks/task-composition.ts'
 import { watchAvailability } from '../services/voters/availability-watch.ts'
 import { createElectorateService } from '../services/voters/electorate-service.ts'
 import { hostName } from './config.ts'
+import { meterMesh } from './mesh-metrics.ts'
+import { logMembers } from './member-log.ts'
 import { openMeshCore, type Cleanup, type MeshCore, type MeshNodeDeps } from './mesh-core.ts'
 import { rememberPort } from './remembered.ts'
 import { rookeryVersion } from './version.ts'
@@ -47,6 +50,7 @@ export async function openMeshNode(deps: MeshNodeDeps, meshName: string): Promis
   try {
     const core = await openMeshCore(deps, meshName, cleanup)
     const { services, accounts } = await openServices(deps, core, cleanup)
+    cleanup.push(meterMesh(deps, core, meshName), logMembers(core))
     await goOnline(core, cleanup)
     return {
       core,
@@ -93,7 +97,7 @@ type Opened = { readonly services: Services; readonly accounts: Accounts }
 
 async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup): Promise<Opened> {
   const { means, self, membership, documents, network, hosts } = core
-  const { config, audit } = deps
+  const { config, audit, metrics } = deps
   const may = (peer: PeerId, capability: Capability): boolean => hasCapability(membership.current(), peer, capability)
   const events = createEventHub(means.log)
   const rpc = createRpc({
@@ -126,7 +130,7 @@ async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup
   })
   cleanup.push(() => sessions.stop())
   // After the sessions: whether an agent of the last run is still there decides about what it held.
-  const work = await openWork({ core, rpc, projects, events, ttlMs: config.lease.ttlMs }, cleanup)
+  const work = await openWork({ core, rpc, projects, events, ttlMs: config.lease.ttlMs, metrics }, cleanup)
   followMembership(core, { events, tasks: work.tasks })
   serveJoins({ ...means, network, membership, addressOf: (peer) => hostOf(network.connectionOf(peer)?.address) })
   const governance = await openGovernance(core, machines, cleanup)
@@ -223,16 +227,17 @@ type WorkDeps = Pick<Services, 'projects' | 'events'> & {
   readonly core: MeshCore
   readonly rpc: Rpc
   readonly ttlMs: number
+  readonly metrics: Metrics
 }
 
-async function openWork({ core, rpc, projects, events, ttlMs }: WorkDeps, cleanup: Cleanup): Promise<Work> {
+async function openWork({ core, rpc, projects, events, ttlMs, metrics }: WorkDeps, cleanup: Cleanup): Promise<Work> {
   const { means, self, store, membership, documents, leases, presence, boot, nameOf } = core
   const hasEnded = (instance: string): boolean => hasSessionEnded(core, instance)
   const shared = { ...means, self, documents, leases, presence, events, rpc, projects, nameOf, ttlMs, hasEnded }
   const tasks = createTaskService(shared)
   cleanup.push(() => tasks.stop())
   const isMember = (peer: PeerId): boolean => membership.current().members.has(peer)
-  const locks = createLockService({ ...shared, store, boot, isMember })
+  const locks = createLockService({ ...shared, store, boot, isMember, metrics })
   cleanup.push(() => locks.stop())
   await tasks.start()
   await locks.start()

@@ -4,10 +4,13 @@ import { err, ok, type Result } from '../../crdt/result.ts'
 import type { Gateway } from '../../gateway/server.ts'
 import { openAuditFile } from '../adapters/audit-file.ts'
 import { DataDirectoryError, openDataDirectory, type DataDirectory } from '../adapters/data-directory.ts'
+import { watchEventLoop } from '../adapters/event-loop-watch.ts'
+import { createPrometheusMetrics } from '../adapters/prometheus-metrics.ts'
 import { systemClock } from '../adapters/system-clock.ts'
 import type { Audit } from '../ports/audit.ts'
 import type { Log } from '../ports/log.ts'
 import { budgetProblems } from '../services/feeds/budget.ts'
+import type { Metrics, MetricsPage } from '../ports/metrics.ts'
 import { serveAttach } from './attach-server.ts'
 import { serveBackup } from './backup-server.ts'
 import { hostName, type Config } from './config.ts'
@@ -17,9 +20,11 @@ import { serveControl } from './control-server.ts'
 import { identityOf, type Identity } from './identity.ts'
 import { joinWithTicket } from './joining.ts'
 import type { MeshNodeDeps } from './mesh-core.ts'
+import { healthOf } from './mesh-health.ts'
 import { foundMesh } from './mesh-files.ts'
 import { openMeshNode, type MeshNode } from './mesh-node.ts'
 import { storageView } from './storage-view.ts'
+import { meterProcess } from './process-metrics.ts'
 import { rookeryVersion } from './version.ts'
 
 export type Joined = Result<{ mesh_id: string; peer_id: string }>
@@ -68,6 +73,8 @@ class Supervisor {
   #gateway: Gateway | undefined
   #audit: Audit | undefined
   #http: string | null = null
+  readonly #metrics: Metrics & MetricsPage
+  readonly #eventLoop = watchEventLoop(systemClock)
   /** Joining, leaving and stopping, one at a time. */
   #moving: Promise<unknown> = Promise.resolve()
   #stopping: Promise<void> | undefined
@@ -79,6 +86,8 @@ class Supervisor {
     this.#config = config
     this.#log = log
     this.#identity = identityOf(data)
+    this.#metrics = createPrometheusMetrics(log)
+    meterProcess(this.#metrics, this.#eventLoop)
   }
 
   async start(): Promise<RunningNode> {
@@ -97,11 +106,13 @@ class Supervisor {
         await control.close()
         await this.#close()
         await audit.close()
+        this.#eventLoop.stop()
         stopped.resolve()
       }
     } catch (error) {
       await this.#close()
       await audit.close()
+      this.#eventLoop.stop()
       throw error
     }
     return {
@@ -128,6 +139,7 @@ class Supervisor {
       config: this.#config,
       log: this.#log,
       audit: this.#audit,
+      metrics: this.#metrics,
       http: () => this.#http,
       onRestored: () => {
         this.#exclusively(() => this.#move(async () => undefined)).catch((error: unknown) =>
@@ -163,7 +175,7 @@ class Supervisor {
     const { createGateway } = await import('../../gateway/server.ts')
     const { port, origins, ...http } = this.#config.http
     const config = { ...http, port: portOf(this.#http) ?? port, corsOrigins: origins, version: rookeryVersion() }
-    this.#gateway = createGateway({ services, config, clock: systemClock, log: this.#log })
+    this.#gateway = createGateway({ services, config, clock: systemClock, log: this.#log, metrics: this.#metrics })
     this.#http = await this.#gateway.listen()
   }
 
@@ -182,7 +194,8 @@ class Supervisor {
   }
 
   #controlContext(): ControlContext {
-    const { services, core } = this.#running()
+    const node = this.#running()
+    const { services, core } = node
     return {
       services,
       restoration: core.documents.restoration,
@@ -191,6 +204,8 @@ class Supervisor {
         budget: () => budgetProblems(core.documents.info()),
       },
       self: this.#identity.signer.peer,
+      metrics: this.#metrics,
+      health: () => healthOf(node, { config: this.#config, eventLoop: this.#eventLoop.delay() }),
       join: (ticket, name) => this.#exclusively(() => this.#join(ticket, name)),
       leave: () => this.#exclusively(() => this.#leave()),
       shutDown: async ({ killSessions }) => {

@@ -1,5 +1,7 @@
+import { foldRepeats } from '../adapters/folded-log.ts'
 import { createPinoLog } from '../adapters/pino-log.ts'
 import { StoreUnusableError } from '../adapters/level-db.ts'
+import { systemClock } from '../adapters/system-clock.ts'
 import { StorageError } from '../services/feeds/documents.ts'
 import type { RecoveryStatus } from '../services/membership/recovery-service.ts'
 import type { Config } from './config.ts'
@@ -11,7 +13,7 @@ const STOP_DEADLINE_MS = 1900
 
 /** `rookery up`: runs until SIGINT, SIGTERM or `rookery down`, then ends with 0. */
 export async function runUp(dataDir: string, config: Config, output: { json: boolean }): Promise<void> {
-  const log = createPinoLog(config.log.level)
+  const log = foldRepeats(createPinoLog(config.log.level), systemClock)
   const node = await runNode(dataDir, config, log).catch((error: unknown) => {
     throw explain(error, config, dataDir)
   })

@@ -4,6 +4,7 @@ import { connect } from 'node:net'
 import { WebSocket, type ClientOptions } from 'ws'
 import { createGateway, type Gateway } from '../../gateway/server.ts'
 import type { GatewayConfig } from '../../gateway/http/config.ts'
+import { createPrometheusMetrics } from '../../node/adapters/prometheus-metrics.ts'
 import { systemClock } from '../../node/adapters/system-clock.ts'
 import type { Services } from '../../node/services/services.ts'
 import type { RecordedLog } from './log.ts'
@@ -60,6 +61,7 @@ export async function startGatewayLab(
     services,
     clock: systemClock,
     log,
+    metrics: createPrometheusMetrics(log),
     config: { host: '127.0.0.1', port: 0, version: '0.1.0', rateLimits: GENEROUS, ...config },
   })
   const url = await gateway.listen()

@@ -105,7 +105,11 @@ async function missingAt({ documents }: TestReplica, to: TestReplica): Promise<U
     },
   }
   const theirs = to.documents.vectors()
-  await answerStanding(documents, { theirs, frozen: [...to.documents.frozen().keys()] }, link)
+  await answerStanding(
+    documents,
+    { theirs, frozen: [...to.documents.frozen().keys()] },
+    { link, onSent: () => undefined },
+  )
   return envelopes
 }
 

@@ -2,13 +2,17 @@ import { access, constants, readFile, stat } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { delimiter, join, resolve } from 'node:path'
 import type { Command } from 'commander'
-import { command, controlSocket, print, type CommonOptions } from '../command.ts'
+import { ask, command, controlSocket, print, type CommonOptions } from '../command.ts'
 import { loadConfig, type Config } from '../config.ts'
-import { callNode } from '../control-client.ts'
+import { callNode, NodeNotRunningError } from '../control-client.ts'
+import { checkDisk } from '../doctor-disk.ts'
 import { checkGovernance } from '../doctor-governance.ts'
 import { checkStorage } from '../doctor-storage.ts'
-import { EXIT } from '../exit.ts'
+import { meshFindings } from '../doctor-mesh.ts'
+import { processFindings } from '../doctor-process.ts'
+import { CommandFailure, EXIT } from '../exit.ts'
 import { bad, type Finding, good, warn } from '../finding.ts'
+import type { HealthView } from '../health-view.ts'
 
 export function doctorCommand(): Command {
   return command('doctor', 'examine this machine and say what to mend').action(async (options: CommonOptions) => {
@@ -35,16 +39,16 @@ export async function examine(dataDir: string): Promise<readonly Finding[]> {
         config instanceof Error ? config.message : String(config),
         'Mend the file or the flag it names.',
       )
-  const running = await isRunning(dataDir)
+  const state = await nodeState(dataDir)
   return [
     checkNode(),
     ...(await checkNativeModules()),
     configuration,
     ...(await checkDataDirectory(dataDir)),
-    running ? good('node', 'running') : warn('node', 'not running', 'Start it with `rookery up`.'),
-    ...(running ? await checkGovernance(dataDir) : []),
-    ...(running ? await checkStorage(dataDir) : []),
-    ...(isLoaded && !running ? [await checkPort((config as { config: Config }).config)] : []),
+    ...(await checkDisk(dataDir)),
+    NODE_STATES[state],
+    ...(state === 'running' ? await checkRunning(dataDir) : []),
+    ...(isLoaded && state === 'stopped' ? [await checkPort((config as { config: Config }).config)] : []),
     checkClock(),
     ...(await checkAgents()),
     ...(await checkInotify()),
@@ -108,11 +112,37 @@ async function checkDataDirectory(dataDir: string): Promise<Finding[]> {
     : [modeFinding, bad('data directory', 'not writable', `Make ${dataDir} writable for this user.`)]
 }
 
-const isRunning = (dataDir: string): Promise<boolean> =>
-  callNode(controlSocket({ dataDir }), 'mesh.status', {}).then(
-    () => true,
-    () => false,
-  )
+/** A node under load answers in milliseconds, on a very slow machine in a second or two. */
+const ANSWER_MS = 10_000
+
+const NODE_STATES = {
+  running: good('node', 'running'),
+  stopped: warn('node', 'not running', 'Start it with `rookery up`.'),
+  silent: bad(
+    'node',
+    `running, but it has not answered for ${ANSWER_MS / 1000} s: its event loop is blocked, or the process is stopped`,
+    'Look at the machine (`top`: CPU, memory, disk). If it does not come back, end the process and start it again; sessions go on.',
+  ),
+}
+
+async function nodeState(dataDir: string): Promise<keyof typeof NODE_STATES> {
+  try {
+    await callNode(controlSocket({ dataDir }), 'voters.view', {}, AbortSignal.timeout(ANSWER_MS))
+    return 'running'
+  } catch (error) {
+    return error instanceof NodeNotRunningError ? 'stopped' : 'silent'
+  }
+}
+
+async function checkRunning(dataDir: string): Promise<Finding[]> {
+  const health = await ask<HealthView>({ dataDir }, 'node.health').catch((error: unknown) => {
+    if (error instanceof CommandFailure) return error
+    throw error
+  })
+  if (health instanceof CommandFailure) return [warn('node', health.message, 'Restart it, then look again.')]
+  const [governance, storage] = [await checkGovernance(dataDir), await checkStorage(dataDir)]
+  return [...processFindings(health), ...meshFindings(health, Date.now()), ...governance, ...storage]
+}
 
 async function checkPort({ http: { host, port }, gateway }: Config): Promise<Finding> {
   if (!gateway || port === 0) return good('gateway port', gateway ? 'chosen at start' : 'no gateway')

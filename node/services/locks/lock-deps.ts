@@ -1,6 +1,7 @@
 import type { InstanceId, PeerId } from '../../../crdt/ids.ts'
 import type { Crypto } from '../../../protocols/crypto.ts'
 import type { FeedStore } from '../../ports/feed-store.ts'
+import type { Metrics } from '../../ports/metrics.ts'
 import type { Random } from '../../ports/random.ts'
 import type { Resuming } from '../claims/claim-resuming.ts'
 import type { Turns } from '../claims/claim-turns.ts'
@@ -27,6 +28,7 @@ export type LockServiceDeps = Omit<LockBoardsDeps, 'certifies' | 'leases' | 'pre
   store: Pick<FeedStore, 'getFact' | 'putFact'>
   /** Whether the agent is known to have ended; most agents cannot be asked. */
   hasEnded: (instance: InstanceId) => boolean
+  metrics?: Metrics
 }
 
 export type LockDeps = LockServiceDeps & {

@@ -55,7 +55,9 @@ export async function takeLeaseOrClaim(
   }
   const claim = begun.value
   if (!outcome.ok && outcome.error.why === 'no_quorum') {
-    return await deps.claims.settle(claim, outcome.error.missing.map(deps.nameOf))
+    const settled = await deps.claims.settle(claim, outcome.error.missing.map(deps.nameOf))
+    if (settled.ok) deps.metrics?.count('rookery_leases_total', { purpose: 'lock', outcome: 'provisional' })
+    return settled
   }
   const certified = outcome.ok
     ? await deps.claims.certify(claim, { lease: outcome.value, targets: claim.targets })

@@ -15,6 +15,7 @@ import { DEFAULT_TIMINGS } from '../../../protocols/lease/timings.ts'
 import type { Log } from '../../ports/log.ts'
 import type { PeerNetwork } from '../../ports/peer-network.ts'
 import { Heart } from './presence-beat.ts'
+import { createSkews } from './presence-skew.ts'
 import type { Presence, PresenceState } from './presence.ts'
 
 /** A member counts as online for this many periods after its last heartbeat, then as stale, then as away. */
@@ -69,6 +70,10 @@ export type PresenceService = Presence &
     /** The host is about to be suspended, or has resumed. */
     suspend(): void
     resume(): void
+    /** How far the member's wall clock is ahead of ours (negative: behind), as far as its heartbeats tell. */
+    skewMs(peer: PeerId): number | undefined
+    /** How the member took its leave, if it did: it was stopped, or suspended. */
+    farewell(peer: PeerId): 'bye' | 'sleep' | undefined
   }
 
 type Heard = {
@@ -91,6 +96,7 @@ class Observer implements PresenceService {
   /** Of members that were heard as two processes in turn: the one that does not count. */
   readonly #others = new Map<PeerId, Heard>()
   readonly #rtts = new Map<PeerId, number>()
+  readonly #skews = createSkews()
   readonly #told = new Map<PeerId, PresenceState>()
   readonly #listeners = new Set<(peer: PeerId) => void>()
   readonly #cancels: Cancel[] = []
@@ -158,6 +164,15 @@ class Observer implements PresenceService {
     return this.#rtts.get(peer)
   }
 
+  farewell(peer: PeerId): 'bye' | 'sleep' | undefined {
+    const kind = this.#heard.get(peer)?.beat.kind
+    return kind === 'beat' ? undefined : kind
+  }
+
+  skewMs(peer: PeerId): number | undefined {
+    return this.#skews.of(peer, this.#rtts.get(peer))
+  }
+
   lastRenewedMonoMs(peer: PeerId, leaseId: string): number | undefined {
     const last = this.#heard.get(peer)
     return last?.leases.has(leaseId) === true ? last.monoMs : undefined
@@ -190,7 +205,9 @@ class Observer implements PresenceService {
     if (!verifyHeartbeat(crypto, beat)) throw new MalformedError('a heartbeat with a bad signature')
     if (!members().has(from)) return undefined
     if (known && known.beat.boot < beat.boot) this.#others.set(from, known)
-    this.#heard.set(from, this.#hear(beat, bytes))
+    const heard = this.#hear(beat, bytes)
+    this.#heard.set(from, heard)
+    this.#skews.heard(from, beat.at - heard.wallMs)
     this.#tell(from)
     return { boot: beat.boot, counter: beat.counter }
   }
@@ -224,6 +241,7 @@ class Observer implements PresenceService {
       this.#heard.delete(peer)
       this.#others.delete(peer)
       this.#rtts.delete(peer)
+      this.#skews.forget(peer)
     } else this.#told.set(peer, now)
     for (const listener of this.#listeners) listener(peer)
   }

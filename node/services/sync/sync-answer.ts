@@ -18,14 +18,21 @@ export type Standing = { readonly theirs: Vectors; readonly frozen: readonly Pee
 
 type Feeds = Pick<FeedExchange, 'missing' | 'frozen' | 'forks'> & Pick<Evidence, 'evidence'>
 
+type Addressee = {
+  readonly link: Pick<SyncLink, 'send'>
+  /** Told how many missing envelopes have left. */
+  readonly onSent: (count: number) => void
+}
+
 /** Sends what the other side lacks: first the proofs against authors and feeds that it still trusts. */
-export async function answerStanding(feeds: Feeds, standing: Standing, link: Pick<SyncLink, 'send'>): Promise<void> {
+export async function answerStanding(feeds: Feeds, standing: Standing, addressee: Addressee): Promise<void> {
+  const { link } = addressee
   const { theirs, frozen } = standing
   for (const author of feeds.frozen().keys())
     if (!frozen.includes(author) && !(await sendProof(await feeds.evidence(author), link))) return
   for (const { doc, author, seq, proof } of feeds.forks())
     if ((theirs.get(doc)?.get(author)?.seq ?? 0) >= seq && !(await sendProof(proof, link))) return
-  await sendMissing(feeds, standing, link)
+  await sendMissing(feeds, standing, addressee)
 }
 
 async function sendProof(proof: readonly Uint8Array[], link: Pick<SyncLink, 'send'>): Promise<boolean> {
@@ -41,7 +48,7 @@ async function sendProof(proof: readonly Uint8Array[], link: Pick<SyncLink, 'sen
 async function sendMissing(
   feeds: Pick<FeedExchange, 'missing'>,
   { theirs, frozen }: Standing,
-  link: Pick<SyncLink, 'send'>,
+  { link, onSent }: Addressee,
 ): Promise<void> {
   let batch: Uint8Array[] = []
   let batchBytes = 0
@@ -49,6 +56,7 @@ async function sendMissing(
   for await (const envelope of feeds.missing(theirs, ROUND_BYTES_MAX, new Set(frozen))) {
     if (batch.length > 0 && batchBytes + envelope.byteLength > BATCH_BYTES) {
       if (!(await link.send({ t: 'envelopes', envelopes: batch, more: false }))) return
+      onSent(batch.length)
       batch = []
       batchBytes = 0
     }
@@ -59,7 +67,7 @@ async function sendMissing(
   if (batch.length === 0) return
   // A round may end one envelope short of its limit.
   const more = roundBytes > ROUND_BYTES_MAX - BATCH_BYTES
-  await link.send({ t: 'envelopes', envelopes: batch, more })
+  if (await link.send({ t: 'envelopes', envelopes: batch, more })) onSent(batch.length)
 }
 
 /** Sends the membership records that are not behind these heads, and an end mark even when there are none. */

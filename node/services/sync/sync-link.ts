@@ -18,6 +18,8 @@ export type SyncLinkDeps = {
   readonly onOpen: () => void
   /** What was dropped because the peer was too slow can be made good now. */
   readonly onCaughtUp: () => void
+  /** A frame was not sent because the peer is too slow. */
+  readonly onDrop: () => void
 }
 
 /** The channel on which this node speaks to one connected member; opened again whenever it ends. */
@@ -39,6 +41,10 @@ export class SyncLink {
     this.peer = peer
   }
 
+  get waitingBytes(): number {
+    return this.#waitingBytes
+  }
+
   get isOpen(): boolean {
     return this.#channel !== undefined
   }
@@ -51,11 +57,9 @@ export class SyncLink {
   /** Queues a frame, or drops it when the peer is too slow; then `onCaughtUp` is called once it has drained. */
   post(frame: Uint8Array): void {
     const channel = this.#channel
-    if (channel === undefined || this.#isLagging) return
-    if (this.#waitingBytes + frame.byteLength > WAITING_BYTES_MAX) {
-      this.#isLagging = true
-      return
-    }
+    if (channel === undefined) return
+    this.#isLagging ||= this.#waitingBytes + frame.byteLength > WAITING_BYTES_MAX
+    if (this.#isLagging) return this.#deps.onDrop()
     this.#waitingBytes += frame.byteLength
     channel.send(frame).then(
       () => this.#taken(frame.byteLength, channel),

@@ -14,6 +14,7 @@ import {
 import type { Cancel, Clock } from '../../ports/clock.ts'
 import { every } from '../../ports/clock.ts'
 import type { Log } from '../../ports/log.ts'
+import { NO_METRICS, type Metrics } from '../../ports/metrics.ts'
 import type { Channel, PeerNetwork } from '../../ports/peer-network.ts'
 import { randomFraction, type Random } from '../../ports/random.ts'
 import { NOT_READABLE, NOT_WRITTEN, type FeedExchange } from '../feeds/feed-exchange.ts'
@@ -21,6 +22,7 @@ import type { PresenceLink } from './presence-service.ts'
 import { answerStanding, latestOnly, sendRecords, type Evidence, type Standing } from './sync-answer.ts'
 import { createSyncBudget, type SyncBudget } from './sync-budget.ts'
 import { createContentCheck, type ContentCheck } from './sync-content.ts'
+import { createSyncLag, type SyncLag } from './sync-lag.ts'
 import { SyncLink } from './sync-link.ts'
 
 /** How often one random connected member is asked what it has and lacks. */
@@ -62,6 +64,7 @@ export type SyncDeps = {
   readonly onMisconduct?: (peer: PeerId, what: string) => void
   /** Two replicas that have applied the same envelopes differ. */
   readonly onMismatch?: (doc: DocId, peer: PeerId) => void
+  readonly metrics?: Metrics
 }
 
 export type SyncService = {
@@ -70,6 +73,9 @@ export type SyncService = {
   stop(): Promise<void>
   /** Why a connected member cannot be synchronised with (another protocol version), for `rookery status`. */
   problems(): ReadonlyMap<PeerId, string>
+  readonly lag: Pick<SyncLag, 'members' | 'documents'>
+  /** Bytes that wait for each connected member. */
+  outboxes(): ReadonlyMap<PeerId, number>
 }
 
 /** What is known about a member while it is connected, and no longer. */
@@ -102,7 +108,9 @@ export function createSync(deps: SyncDeps): SyncService {
 }
 
 class Sync implements SyncService {
+  readonly lag: SyncLag
   readonly #deps: SyncDeps
+  readonly #metrics: Metrics
   readonly #peers = new Map<PeerId, Peer>()
   readonly #problems = new Map<PeerId, string>()
   readonly #cancels: Cancel[] = []
@@ -114,6 +122,8 @@ class Sync implements SyncService {
 
   constructor(deps: SyncDeps) {
     this.#deps = deps
+    this.#metrics = deps.metrics ?? NO_METRICS
+    this.lag = createSyncLag(deps)
     this.#contents = createContentCheck(deps)
     const { clock, onMisconduct } = deps
     this.#budget = createSyncBudget({
@@ -155,6 +165,10 @@ class Sync implements SyncService {
     return this.#problems
   }
 
+  outboxes(): ReadonlyMap<PeerId, number> {
+    return new Map([...this.#peers].map(([id, { link }]) => [id, link.waitingBytes]))
+  }
+
   async serve(channel: Channel): Promise<void> {
     this.#peers.get(channel.peer)?.link.hurry()
     for await (const frame of channel.frames) {
@@ -168,11 +182,12 @@ class Sync implements SyncService {
 
   #connected(id: PeerId): void {
     if (this.#peers.has(id)) return
-    const link = new SyncLink(
-      { ...this.#deps, onOpen: () => this.#greet(id), onCaughtUp: () => this.#beginRound(id, true) },
-      id,
-    )
+    const onDrop = (): void => this.#metrics.count('rookery_sync_dropped_frames_total', {})
+    const onCaughtUp = (): void => this.#beginRound(id, true)
+    const link = new SyncLink({ ...this.#deps, onOpen: () => this.#greet(id), onCaughtUp, onDrop }, id)
     const { feeds, membership, log } = this.#deps
+    const onSent = (count: number): void =>
+      this.#metrics.count('rookery_envelopes_sent_total', { why: 'answer' }, count)
     this.#peers.set(id, {
       link,
       reader: new VectorsReader(),
@@ -180,7 +195,7 @@ class Sync implements SyncService {
       hasCompared: false,
       hasProgressed: false,
       answerHeads: latestOnly((heads) => sendRecords(membership, heads, link), log),
-      answerVectors: latestOnly((standing) => answerStanding(feeds, standing, link), log),
+      answerVectors: latestOnly((standing) => answerStanding(feeds, standing, { link, onSent }), log),
     })
     link.hurry()
     this.#cancelTelling ??= this.#deps.clock.after(TELL_PEERS_AFTER_MS, () => {
@@ -194,6 +209,7 @@ class Sync implements SyncService {
     this.#peers.delete(id)
     this.#problems.delete(id)
     this.#budget.forget(id)
+    this.lag.forget(id)
     if (peer !== undefined) void peer.link.close()
   }
 
@@ -244,6 +260,7 @@ class Sync implements SyncService {
       case 'vectors': {
         const theirs = peer.reader.push(message)
         if (theirs === undefined) return
+        this.lag.heard(from, theirs, message.frozen)
         if (message.ask) this.#sendVectors(peer, false)
         peer.answerVectors({ theirs, frozen: message.frozen })
         return await this.#offerHash(peer, theirs)
@@ -304,6 +321,7 @@ class Sync implements SyncService {
   }
 
   #pushNow(): void {
+    this.#metrics.count('rookery_envelopes_sent_total', { why: 'push' }, this.#unpushed.length * this.#peers.size)
     for (const batch of batches(this.#unpushed))
       this.#broadcast(encodeSync({ t: 'envelopes', envelopes: batch, more: false }))
     this.#unpushed = []
