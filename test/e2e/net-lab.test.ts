@@ -1,0 +1,48 @@
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { promisify } from 'node:util'
+import { expect, it } from 'vitest'
+import { eventually } from '../support/nodes.ts'
+
+const LAB = resolve(import.meta.dirname, '../net/main.ts')
+
+/** The scenario of the network laboratory that takes seconds; the others are for `npm run test:net`. */
+const SHORT = ['two-hosts']
+
+it('runs hosts of their own on a LAN of their own, or says why this machine cannot', async () => {
+  const { stdout } = await promisify(execFile)(process.execPath, [LAB, ...SHORT], { encoding: 'utf8' })
+  const last = stdout.trim().split('\n').at(-1)
+  expect(last).toMatch(/^1 passed, 0 failed$|^skipped: .{10,}/)
+  // Seen in the log of a continuous integration, where nobody asks.
+  console.log(`network laboratory: ${last}`)
+})
+
+it.runIf(process.platform === 'linux')('leaves nothing behind when it is interrupted', async () => {
+  const mark = `mark-${process.pid}-${Date.now()}`
+  const env = { ...process.env, ROOKERY_LAB_MARK: mark }
+  const lab = spawn(process.execPath, [LAB, ...SHORT], { stdio: 'ignore', env })
+  const ended = once(lab, 'exit')
+  const hasNodes = (): boolean => commandsMarked(mark).some((command) => command.includes('cli/main.ts up'))
+  // Where it cannot be built it ends by itself.
+  await eventually(() => (hasNodes() || lab.exitCode !== null ? true : undefined), 60_000)
+  lab.kill('SIGINT')
+  await ended
+  await eventually(() => (commandsMarked(mark).length === 0 ? true : undefined))
+  expect(readdirSync('/run')).not.toContain('lab')
+})
+
+/** The command lines of all processes that have this in their environment. */
+function commandsMarked(mark: string): string[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((id) => {
+      try {
+        if (!readFileSync(`/proc/${id}/environ`, 'utf8').includes(mark)) return []
+        return [readFileSync(`/proc/${id}/cmdline`, 'utf8').replaceAll('\0', ' ')]
+      } catch {
+        return [] // it has ended, or is somebody else's
+      }
+    })
+}
