@@ -30,7 +30,7 @@ if (why !== undefined) {
 const vitest = resolve(import.meta.dirname, '../../node_modules/vitest/vitest.mjs')
 const config = resolve(import.meta.dirname, 'vitest.config.ts')
 const chosen = [...program.args, ...(test === undefined ? [] : ['-t', test])]
-const child = enclose([process.execPath, vitest, 'run', '--config', config, ...chosen])
+const child = enclose([process.execPath, vitest, 'run', '--configLoader', 'native', '--config', config, ...chosen])
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
   process.once(signal, () => {
     child.kill('SIGKILL')
