@@ -95,7 +95,6 @@ export async function createWorld(): Promise<World> {
     lab,
     machine: (name, segment) => new Machine(lab.host(name, segment), scratch),
     async dispose() {
-      // One that was stopped by a signal answers nobody, not even who wants to end it.
       await scratch.dispose()
       lab.dispose()
     },

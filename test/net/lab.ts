@@ -92,7 +92,7 @@ export type Router = { readonly name: string; readonly legs: ReadonlyMap<Segment
 export class Lab {
   readonly segments: Segment[] = []
   readonly #hosts: Host[] = []
-  readonly #routers: Router[] = []
+  readonly routers: Router[] = []
   readonly #cuts = new Set<string>()
 
   segment(name: string, prefix = `${PRIVATE}.${this.segments.length + 1}`): Segment {
@@ -118,7 +118,7 @@ export class Lab {
   router(name: string, segments: readonly Segment[], options: { hide?: boolean } = {}): Router {
     // The first router of a LAN is what its hosts take for the way out.
     const number = (segment: Segment): number =>
-      1 + this.#routers.filter(({ legs: others }) => others.has(segment)).length
+      1 + this.routers.filter(({ legs: others }) => others.has(segment)).length
     const legs = new Map(segments.map((segment, i) => [segment, { plug: `v-${name}-${i}` }]))
     run('ip', 'netns', 'add', name)
     for (const [i, [segment, { plug }]] of [...legs].entries()) {
@@ -129,7 +129,7 @@ export class Lab {
     }
     run('ip', 'netns', 'exec', name, 'sysctl', '-qw', 'net.ipv4.ip_forward=1')
     if (options.hide) nft(NAT, ['ip', 'netns', 'exec', name])
-    this.#routers.push({ name, legs })
+    this.routers.push({ name, legs })
     return { name, legs }
   }
 
@@ -158,12 +158,12 @@ export class Lab {
     this.heal()
     // A namespace may linger for a while, and its cables with it: they are pulled first.
     for (const plug of this.#plugs()) run('ip', 'link', 'delete', plug)
-    for (const { name } of [...this.#hosts, ...this.#routers]) run('ip', 'netns', 'delete', name)
+    for (const { name } of [...this.#hosts, ...this.routers]) run('ip', 'netns', 'delete', name)
     for (const segment of this.segments) run('ip', 'link', 'delete', bridgeOf(segment))
   }
 
   #plugs(): string[] {
-    const legs = this.#routers.flatMap((router) => [...router.legs.values()])
+    const legs = this.routers.flatMap((router) => [...router.legs.values()])
     return [...this.#hosts, ...legs].map(({ plug }) => plug)
   }
 
