@@ -11,7 +11,7 @@ export default defineConfig({
     fileParallelism: false,
     // A deadline here only guards against a hang; what has a goal is measured.
     testTimeout: 300_000,
-    hookTimeout: 120_000,
+    hookTimeout: 300_000,
     // What is measured is printed as it is, in the order in which it was.
     disableConsoleIntercept: true,
     reporters: ['default', new ClosingLineReporter()],
