@@ -19,6 +19,12 @@ export const DOMAIN_ERRORS = {
   token_not_found: { message: 'No token has this id.', retry: 'never' },
   machine_not_found: { message: 'No machine has this id.', retry: 'never' },
   machine_offline: { message: 'The machine is offline.', retry: 'backoff' },
+  machine_awake: { message: 'The machine is awake already.', retry: 'never' },
+  wake_unsupported: {
+    message: 'The machine cannot be woken: none of its network cards is known to the mesh.',
+    retry: 'never',
+  },
+  wake_unreachable: { message: 'No member of the mesh is awake on a network of the machine.', retry: 'backoff' },
   machine_refused: { message: "The machine's own policy refuses this.", retry: 'never' },
   session_not_found: { message: 'No session has this id.', retry: 'never' },
   session_ended: { message: 'The session has ended.', retry: 'never' },

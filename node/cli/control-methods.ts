@@ -157,6 +157,10 @@ export const CONTROL_METHODS = {
   'machine.list': method(z.strictObject({}), async ({ services }) =>
     ok((await services.machines.list({}, PAGE)).items),
   ),
+  'machine.wake': method(z.strictObject({ machine: z.string() }), async ({ services, self }, { machine }) => {
+    const target = await findMachine(services, machine)
+    return target.ok ? await services.wake.wake(localActor(self), target.value) : target
+  }),
 
   'project.list': method(z.strictObject({}), async ({ services }) => ok(await services.projects.all())),
   'project.add': method(

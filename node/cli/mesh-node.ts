@@ -3,6 +3,7 @@ import { SessionId, type PeerId } from '../../crdt/ids.ts'
 import type { MachineProbe } from '../ports/machine-probe.ts'
 import { hasCapability } from '../../protocols/membership/membership.ts'
 import { createArgon2Hasher } from '../adapters/argon2-hasher.ts'
+import { createLan } from '../adapters/lan.ts'
 import { createMachineProbe } from '../adapters/machine-probe.ts'
 import { createSigner } from '../adapters/node-crypto.ts'
 import type { Metrics } from '../ports/metrics.ts'
@@ -12,6 +13,7 @@ import { budgetProblems } from '../services/feeds/budget.ts'
 import { serveJoins } from '../services/membership/join-service.ts'
 import { createLockService } from '../services/locks/lock-composition.ts'
 import { createMachineService, type Machines } from '../services/machines/machine-service.ts'
+import { createWakeService } from '../services/machines/wake-service.ts'
 import { createMeshService, isEmptyMesh } from '../services/membership/mesh-service.ts'
 import { createRecoveryService } from '../services/membership/recovery-service.ts'
 import type { MeshService } from '../services/membership/mesh-service.ts'
@@ -110,6 +112,8 @@ async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup
   })
   const probe = createMachineProbe(process.env)
   const { accounts, machines, mesh } = await openDirectory(deps, core, { rpc, probe, events, cleanup })
+  const wake = await createWakeService({ ...means, self, documents, machines, rpc, lan: createLan() })
+  cleanup.push(() => wake.stop())
   const projects = await createProjectService({ ...means, documents, machines, rpc, probe, events })
   cleanup.push(() => projects.stop())
   core.names.ask = (peer) => machines.nameOf(peer)
@@ -134,7 +138,7 @@ async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup
   followMembership(core, { events, tasks: work.tasks })
   serveJoins({ ...means, network, membership, addressOf: (peer) => hostOf(network.connectionOf(peer)?.address) })
   const governance = await openGovernance(core, machines, cleanup)
-  return { services: { accounts, machines, projects, ...work, sessions, mesh, ...governance, events }, accounts }
+  return { services: { accounts, machines, wake, projects, ...work, sessions, mesh, ...governance, events }, accounts }
 }
 
 type Governance = Pick<Services, 'recovery' | 'voters' | 'electorate'>

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto'
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
-import type { ConnectionGater, Libp2p, PeerInfo } from '@libp2p/interface'
-import { mdns } from '@libp2p/mdns'
+import type { ConnectionGater, Libp2p } from '@libp2p/interface'
 import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
 import type { MeshId } from '../../crdt/ids.ts'
+import { LanDiscovery } from './lan-discovery.ts'
+import type { LanPeer } from './lan-packets.ts'
 import { quietNoise } from './quiet-noise.ts'
 
 const STREAM_WINDOW_FIRST_BYTES = 256 * 1024
@@ -23,7 +24,6 @@ const KEEP_ALIVE_MS = 15_000
 const CONNECTIONS_MAX = 2048
 const INBOUND_PER_SECOND_MAX = 1_000_000
 const PENDING_MAX = 2048
-const MDNS_QUERY_MS = 10_000
 
 export type Libp2pNodeOptions = {
   readonly seed: Uint8Array
@@ -32,7 +32,7 @@ export type Libp2pNodeOptions = {
   readonly agent: string
   readonly gater: ConnectionGater
   /** Told of every node of this mesh that answers on the LAN; undefined switches multicast off. */
-  readonly onLanPeer: ((peer: PeerInfo) => void) | undefined
+  readonly onLanPeer: ((peer: LanPeer) => void) | undefined
 }
 
 /**
@@ -75,16 +75,20 @@ export async function createLibp2pNode(options: Libp2pNodeOptions): Promise<Libp
       pingTimeout: { minTimeout: KEEP_ALIVE_MS },
       protocolPrefix: 'rookery',
     },
-    peerDiscovery:
+    services:
       onLanPeer === undefined
-        ? []
-        : [
-            (components) => {
-              const discovery = mdns({ serviceTag: serviceTag(options.mesh), interval: MDNS_QUERY_MS })(components)
-              discovery.addEventListener('peer', (event) => onLanPeer(event.detail))
-              return discovery
+        ? {}
+        : {
+            lan: ({ addressManager, logger }) => {
+              const log = logger.forComponent('rookery:lan')
+              return new LanDiscovery({
+                tag: serviceTag(options.mesh),
+                addresses: () => addressManager.getAddresses(),
+                onPeer: onLanPeer,
+                onProblem: (error) => log.error('%e', error),
+              })
             },
-          ],
+          },
   })
 }
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { Libp2p, PeerInfo } from '@libp2p/interface'
+import type { Libp2p } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import type { MeshId } from '../../crdt/ids.ts'
 import { PeerId } from '../../crdt/ids.ts'
@@ -15,6 +15,7 @@ import { createConnectionGate } from './connection-gate.ts'
 import { ConnectionTable } from './connection-table.ts'
 import { Dialer } from './dialer.ts'
 import { encodeIntroduction, INTRODUCTION_OPTIONS, INTRODUCTION_PROTOCOL, readIntroduction } from './introduction.ts'
+import type { LanPeer } from './lan-packets.ts'
 import { createLibp2pNode } from './libp2p-node.ts'
 import { ProtocolHost } from './protocol-host.ts'
 
@@ -225,8 +226,8 @@ class Network implements Libp2pNetwork {
   }
 
   /** Multicast reaches this link only, so link-local is fine; loopback is, when the answer came from this host. */
-  onLanPeer(found: PeerInfo): void {
-    const peer = PeerId.safeParse(found.id.toString())
+  onLanPeer(found: LanPeer): void {
+    const peer = PeerId.safeParse(found.id)
     if (!peer.success || peer.data === this.self || !this.#options.isMember(peer.data)) return
     const hosts = found.multiaddrs.map((address) => hostOf(address)).filter((host) => host !== undefined)
     const onThisHost = hosts.some((host) => scopeOf(host) === 'elsewhere' && isThisHost(host))

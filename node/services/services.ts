@@ -3,6 +3,7 @@ import type { EventHub } from './event-hub.ts'
 import type { VoterService } from './leases/voter-service.ts'
 import type { LockService } from './locks/lock-service.ts'
 import type { MachineService } from './machines/machine-service.ts'
+import type { WakeService } from './machines/wake-service.ts'
 import type { MeshService } from './membership/mesh-service.ts'
 import type { RecoveryService } from './membership/recovery-service.ts'
 import type { ProjectService } from './projects/project-service.ts'
@@ -14,6 +15,7 @@ import type { ElectorateService } from './voters/electorate-service.ts'
 export type Services = {
   readonly accounts: AccountService
   readonly machines: MachineService
+  readonly wake: WakeService
   readonly projects: ProjectService
   readonly tasks: TaskService
   readonly locks: LockService

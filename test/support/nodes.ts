@@ -8,14 +8,24 @@ import { createInterface } from 'node:readline'
 
 const PROGRAM = resolve(import.meta.dirname, '../../scripts/rookery')
 
+/** The program, where it runs behind another one that leads it to a host of its own. */
+function commandLine(args: readonly string[], within: readonly string[] = []): [string, string[]] {
+  const [file = PROGRAM, ...rest] = [...within, PROGRAM, ...args]
+  return [file, rest]
+}
+
 /** Whatever JSON holds: the assertions are what looks at it. */
 export type Json = ReturnType<typeof JSON.parse>
 
 export type Cli = { readonly code: number; readonly stdout: string; readonly stderr: string; readonly json: Json }
 
 /** Runs the real program and returns what it printed; `json` is the last line of standard output. */
-export async function rookery(args: readonly string[], options: { input?: string; cwd?: string } = {}): Promise<Cli> {
-  const child = spawn(PROGRAM, args, { stdio: ['pipe', 'pipe', 'pipe'], cwd: options.cwd ?? process.cwd() })
+export async function rookery(
+  args: readonly string[],
+  options: { input?: string; cwd?: string; within?: readonly string[] } = {},
+): Promise<Cli> {
+  const [file, argv] = commandLine(args, options.within)
+  const child = spawn(file, argv, { stdio: ['pipe', 'pipe', 'pipe'], cwd: options.cwd ?? process.cwd() })
   let stdout = ''
   let stderr = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
@@ -40,6 +50,10 @@ export type NodeOptions = {
   readonly args?: readonly string[]
   /** Beside what the tests run with themselves. */
   readonly env?: Readonly<Record<string, string>>
+  /** Look for members by multicast; tests on loopback would find each other's. */
+  readonly mdns?: boolean
+  /** A command that runs the rest of its line on another host. */
+  readonly within?: readonly string[]
 }
 
 /** The races send more than the documented 1000 requests a minute; the limits have tests of their own. */
@@ -78,11 +92,12 @@ export class RunningNode {
     await mkdir(options.dataDir, { recursive: true, mode: 0o700 })
     const config = { ...options.config, http: { rateLimits: UNLIMITED } }
     await writeFile(join(options.dataDir, 'config.json'), JSON.stringify(config), { mode: 0o600 })
-    const args = ['up', '--json', '--data-dir', options.dataDir, ...named, '--no-mdns']
+    const args = ['up', '--json', '--data-dir', options.dataDir, ...named, ...(options.mdns ? [] : ['--no-mdns'])]
     const listen = options.args ?? ['--http', '127.0.0.1:0', '--p2p', '/ip4/127.0.0.1/tcp/0']
     // A shell that reads no start-up files: those of whoever runs the tests are no part of what is tested.
     const env = { ...process.env, SHELL: '/bin/sh', HOME: await homeFor(options.dataDir), ...options.env }
-    const child = spawn(PROGRAM, [...args, ...listen], { stdio: ['ignore', 'pipe', 'pipe'], env })
+    const [file, argv] = commandLine([...args, ...listen], options.within)
+    const child = spawn(file, argv, { stdio: ['ignore', 'pipe', 'pipe'], env })
     let stderr = ''
     child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
     const ready = await new Promise((resolve, reject) => {

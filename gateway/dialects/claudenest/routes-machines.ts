@@ -128,4 +128,15 @@ export const machineRoutes = [
     run: ({ services }, { params }) => services.machines.environment(params.id),
     toWire: (facts) => ({ data: wireEnvironment(facts) }),
   }),
+  route({
+    doc: '4.8 Wake-on-LAN',
+    method: 'POST',
+    path: '/api/machines/:id/wake',
+    policy: { ability: 'machine:write' },
+    ...byId,
+    body: none.body,
+    reply: z.strictObject({ message: z.string(), machine: WireMachine }),
+    run: ({ services }, { actor, params }) => services.wake.wake(actor, params.id),
+    toWire: ({ machine }) => ({ data: { message: 'Wake-on-LAN signal sent', machine: wireMachine(machine) } }),
+  }),
 ]

@@ -7,9 +7,10 @@ import { callNode, NodeNotRunningError } from '../control-client.ts'
 import { controlSocket } from '../command.ts'
 import { CommandFailure, EXIT, failureOf } from '../exit.ts'
 import type { ElectorateView } from '../../services/voters/electorate-service.ts'
+import type { Woken } from '../../services/machines/wake-service.ts'
 import { forcedWords, quorumWords } from '../voters-words.ts'
 
-export const meshCommands = (): Command[] => [invite(), join(), members(), remove(), leave(), status(), down()]
+export const meshCommands = (): Command[] => [invite(), join(), members(), wake(), remove(), leave(), status(), down()]
 
 function invite(): Command {
   return command('invite', 'print a single-use ticket that lets one machine join this mesh')
@@ -99,6 +100,17 @@ function remove(): Command {
         `${removed.name} (${removed.peerId}) is removed. Its connections are closed and what it signs from now on is refused.`,
         'A member that is cut off from this one learns of it when it is back. What the removed one could read:',
         ...couldRead.map(({ what, remedy }) => `  ${what}\n    → ${remedy}`),
+      ])
+    })
+}
+
+function wake(): Command {
+  return command('wake', 'wake a sleeping machine, through members that are awake on its network')
+    .argument('<machine>', 'name, machine id or peer id')
+    .action(async (machine: string, options: CommonOptions) => {
+      const { machine: woken, by } = await ask<Woken>(options, 'machine.wake', { machine })
+      print(options, { machine_id: woken.id, name: woken.name, sent_by: by }, () => [
+        `${by.join(', ')} sent the packet that wakes ${woken.name}. It is online in a moment, if it lets itself be woken.`,
       ])
     })
 }

@@ -63,6 +63,8 @@ export type MachineServiceDeps = {
 }
 
 export type Machines = MachineService & {
+  /** Every machine of the mesh as this node knows it. */
+  all(): readonly Machine[]
   /** A fresh token for a bridged machine; the earlier one ends. @errors machine_not_found, forbidden */
   regenerateToken(actor: Actor, id: string): Promise<Result<{ token: string }>>
   /** What a member's machine calls itself, once it has said so. */
@@ -81,6 +83,7 @@ export async function createMachineService(deps: MachineServiceDeps): Promise<Ma
   const context = { deps, directory }
   return {
     self: machineIdOf(deps.self),
+    all: () => directory.all(),
     list: async (filter, page) => paginate(select(directory.all(), filter), page),
     get: async (id) => found(directory.find(id)),
     register: (actor, input) => register(context, actor, input),

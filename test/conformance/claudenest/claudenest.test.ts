@@ -24,6 +24,7 @@ GET /api/machines/:id
 PATCH /api/machines/:id
 DELETE /api/machines/:id
 GET /api/machines/:id/environment
+POST /api/machines/:id/wake
 GET /api/machines/:machine/sessions
 POST /api/machines/:machine/sessions
 GET /api/sessions/:id

@@ -68,4 +68,13 @@ export function machineRequirements(): void {
     const { machine } = await register(fresh('away'))
     expect(await refusal('GET', `/api/machines/${machine.id}/environment`)).toEqual([400, 'MCH_002'])
   })
+  // What it answers on success needs a machine that sleeps: the network laboratory has one (test/net/wake.test.ts).
+  const wake = 'POST /api/machines/:id/wake'
+  meets(wake, 'answers 400 MCH_004 for a machine that is online', async () => {
+    expect(await refusal('POST', `/api/machines/${self()}/wake`)).toEqual([400, 'MCH_004'])
+  })
+  meets(wake, 'answers 400 MCH_003 for one that cannot be woken', async () => {
+    const { machine } = await register(fresh('cardless'))
+    expect(await refusal('POST', `/api/machines/${machine.id}/wake`)).toEqual([400, 'MCH_003'])
+  })
 }

@@ -41,6 +41,10 @@ export const REQUIREMENTS: readonly Requirement[] = [
     'answers the facts of a machine that is online',
     'answers 400 MCH_002 for one that is not',
   ]),
+  ...rows('4.8', 'POST', '/api/machines/:id/wake', [
+    'answers 400 MCH_004 for a machine that is online',
+    'answers 400 MCH_003 for one that cannot be woken',
+  ]),
   ...rows('5.1', 'GET', '/api/machines/:machine/sessions', ['lists the sessions of a machine', 'filters by status']),
   ...rows('5.2', 'POST', '/api/machines/:machine/sessions', [
     'answers 201 with the session and a ws_ ticket',

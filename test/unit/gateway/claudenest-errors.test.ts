@@ -7,6 +7,8 @@ const DOCUMENTED = {
   invalid_credentials: { code: 'AUTH_002', status: 401 },
   machine_not_found: { code: 'MCH_001', status: 404 },
   machine_offline: { code: 'MCH_002', status: 400 },
+  wake_unsupported: { code: 'MCH_003', status: 400 },
+  machine_awake: { code: 'MCH_004', status: 400 },
   session_not_found: { code: 'SES_001', status: 404 },
   session_ended: { code: 'SES_002', status: 400 },
   project_not_found: { code: 'PRJ_001', status: 404 },
