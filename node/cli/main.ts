@@ -3,6 +3,7 @@ import { ConfigError } from './config.ts'
 import { configCommand } from './commands/config.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { meshCommands } from './commands/mesh.ts'
+import { peersCommand } from './commands/peers.ts'
 import { recoveryCommand } from './commands/recovery.ts'
 import { sessionCommand } from './commands/session.ts'
 import { upCommand } from './commands/up.ts'
@@ -32,6 +33,7 @@ for (const command of [
   userCommand(),
   ...workCommands(),
   sessionCommand(),
+  peersCommand(),
   votersCommand(),
   recoveryCommand(),
   doctorCommand(),

@@ -11,6 +11,7 @@ import { serveJoins } from '../services/membership/join-service.ts'
 import { createLockService } from '../services/locks/lock-composition.ts'
 import { createMachineService, type Machines } from '../services/machines/machine-service.ts'
 import { createMeshService, isEmptyMesh } from '../services/membership/mesh-service.ts'
+import { createPeersService } from '../services/membership/peers-service.ts'
 import { createRecoveryService } from '../services/membership/recovery-service.ts'
 import type { MeshService } from '../services/membership/mesh-service.ts'
 import { createProjectService } from '../services/projects/project-service.ts'
@@ -125,7 +126,16 @@ async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup
   followMembership(core, { events, tasks: work.tasks })
   serveJoins({ ...means, network, membership, addressOf: (peer) => hostOf(network.connectionOf(peer)?.address) })
   const governance = await openGovernance(core, machines, cleanup)
-  return { services: { accounts, machines, projects, ...work, sessions, mesh, ...governance, events }, accounts }
+  const { presence, nameOf } = core
+  const peers = createPeersService({
+    ...means,
+    self,
+    membership: () => membership.current(),
+    presence,
+    ways: network,
+    nameOf,
+  })
+  return { services: { accounts, machines, projects, ...work, sessions, mesh, peers, ...governance, events }, accounts }
 }
 
 type Governance = Pick<Services, 'recovery' | 'voters' | 'electorate'>
