@@ -23,6 +23,7 @@ export type IntroductionDeps = {
 export class Introductions {
   readonly #deps: IntroductionDeps
   #news = new Map<PeerId, readonly string[]>()
+  #isChanged = false
   #cancelAnnouncing: Cancel | undefined
 
   constructor(deps: IntroductionDeps) {
@@ -63,17 +64,24 @@ export class Introductions {
 
   /** Something about this node has changed: every connected member is told, soon. */
   announce(): void {
-    this.#cancelAnnouncing ??= this.#deps.clock.after(ANNOUNCE_AFTER_MS, () => {
-      this.#cancelAnnouncing = undefined
-      const news = [...this.#news]
-      this.#news.clear()
-      for (const peer of this.#deps.connected()) void this.introduce(peer, news)
-    })
+    this.#isChanged = true
+    this.#tellSoon()
   }
 
   /** A member is found somewhere else than before: every other connected one is told, soon. */
   passOn(peer: PeerId, addresses: readonly string[]): void {
     this.#news.set(peer, addresses)
-    this.announce()
+    this.#tellSoon()
+  }
+
+  #tellSoon(): void {
+    this.#cancelAnnouncing ??= this.#deps.clock.after(ANNOUNCE_AFTER_MS, () => {
+      const [news, isChanged] = [[...this.#news], this.#isChanged]
+      this.#cancelAnnouncing = undefined
+      this.#news.clear()
+      this.#isChanged = false
+      for (const peer of this.#deps.connected())
+        if (isChanged || news.some(([about]) => about !== peer)) void this.introduce(peer, news)
+    })
   }
 }

@@ -82,7 +82,7 @@ export class Reach {
           .map(normaliseAddress)
           .filter((address) => address !== undefined),
       dialBack: (peer, addresses) => this.#dialBack(peer, addresses),
-      onChange: () => void this.#reachable(),
+      onChange: () => void this.#reachable().then(() => this.#introductions.announce()),
     })
     this.#upgrade = new DirectUpgrade({
       clock,
@@ -224,7 +224,6 @@ export class Reach {
     } catch (error) {
       log.warn({ err: error }, 'this node could not begin, or end, to relay for others')
     }
-    this.#introductions.announce()
   }
 
   async #open(peer: PeerId, protocol: string, signal: AbortSignal): Promise<Channel> {
