@@ -47,6 +47,11 @@ export const Config = z.strictObject({
         .default([])
         .describe('Multiaddrs to listen on; default: all addresses, a port chosen at the first start and kept.'),
       mdns: z.boolean().default(true).describe('Find members on the local network.'),
+      relay: z
+        .enum(['auto', 'on', 'off'])
+        .default('auto')
+        .describe('Carry connections between members that cannot reach each other; auto: when publicly reachable.'),
+      dht: z.boolean().default(true).describe('Look up members that moved among the others, and answer them.'),
     })
     .prefault({}),
   registration: z.enum(['closed', 'open']).default('closed').describe('Who may register once there is a first user.'),

@@ -104,6 +104,7 @@ export const CONTROL_METHODS = {
   'mesh.remove': method(z.strictObject({ member: z.string() }), ({ services }, { member }) =>
     services.mesh.remove(member),
   ),
+  'mesh.peers': method(z.strictObject({}), async ({ services }) => ok(services.peers.list())),
   'voters.view': method(z.strictObject({}), async ({ services }) => ok(services.electorate.view())),
   'voters.set': method(
     z.strictObject({

@@ -5,6 +5,7 @@ import { configCommand } from './commands/config.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { meshCommands } from './commands/mesh.ts'
 import { metricsCommand } from './commands/metrics.ts'
+import { peersCommand } from './commands/peers.ts'
 import { recoveryCommand } from './commands/recovery.ts'
 import { serviceCommand } from './commands/service.ts'
 import { sessionCommand } from './commands/session.ts'
@@ -36,6 +37,7 @@ for (const command of [
   userCommand(),
   ...workCommands(),
   sessionCommand(),
+  peersCommand(),
   votersCommand(),
   recoveryCommand(),
   ...backupCommands(),

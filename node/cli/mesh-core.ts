@@ -182,6 +182,8 @@ async function openNetwork(
     mesh: membership.mesh,
     listen: await freeListenAddresses(config.p2p.listen, await rememberedPort(store), log),
     mdns: config.p2p.mdns,
+    relay: config.p2p.relay,
+    dht: config.p2p.dht,
     isMember: (peer) => membership.current().members.has(peer),
     isRemoved: (peer) => membership.current().removed.has(peer),
     mayOpen: (peer, policy) =>

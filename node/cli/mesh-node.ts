@@ -15,6 +15,7 @@ import { createLockService } from '../services/locks/lock-composition.ts'
 import { createMachineService, type Machines } from '../services/machines/machine-service.ts'
 import { createWakeService } from '../services/machines/wake-service.ts'
 import { createMeshService, isEmptyMesh } from '../services/membership/mesh-service.ts'
+import { createPeersService } from '../services/membership/peers-service.ts'
 import { createRecoveryService } from '../services/membership/recovery-service.ts'
 import type { MeshService } from '../services/membership/mesh-service.ts'
 import { createProjectService } from '../services/projects/project-service.ts'
@@ -138,7 +139,19 @@ async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup
   followMembership(core, { events, tasks: work.tasks })
   serveJoins({ ...means, network, membership, addressOf: (peer) => hostOf(network.connectionOf(peer)?.address) })
   const governance = await openGovernance(core, machines, cleanup)
-  return { services: { accounts, machines, wake, projects, ...work, sessions, mesh, ...governance, events }, accounts }
+  const { presence, nameOf } = core
+  const peers = createPeersService({
+    ...means,
+    self,
+    membership: () => membership.current(),
+    presence,
+    ways: network,
+    nameOf,
+  })
+  return {
+    services: { accounts, machines, wake, projects, ...work, sessions, mesh, peers, ...governance, events },
+    accounts,
+  }
 }
 
 type Governance = Pick<Services, 'recovery' | 'voters' | 'electorate'>

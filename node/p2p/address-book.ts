@@ -24,6 +24,8 @@ export type AddressBook = {
   confirm(peer: PeerId, address: string): void
   /** Addresses worth trying, already checked by the caller. Tells whether any of them is new. */
   hint(peer: PeerId, addresses: readonly string[]): boolean
+  /** What the peer itself says, over a live connection: tried before what was known. Tells whether any of it is new. */
+  told(peer: PeerId, addresses: readonly string[]): boolean
   forget(peer: PeerId): void
   load(): Promise<void>
   /** Writes what is not yet written. */
@@ -65,6 +67,13 @@ export function createAddressBook(deps: { store: KnownAddresses; clock: Clock; l
       // The best one stays; the new ones push the oldest out.
       if (fresh.length > 0) set(peer, [...known.slice(0, 1), ...fresh, ...known.slice(1)])
       return fresh.length > 0
+    },
+    told(peer, addresses) {
+      const known = book.get(peer) ?? []
+      const theirs = normalised(addresses).slice(0, ADDRESSES_PER_PEER_MAX)
+      const best = known.slice(0, 1).filter((address) => theirs.includes(address))
+      set(peer, [...best, ...theirs, ...known])
+      return theirs.some((address) => !known.includes(address))
     },
     forget(peer) {
       if (book.delete(peer)) cancelSave ??= clock.after(SAVE_AFTER_MS, write)

@@ -1,6 +1,6 @@
 import type { ConnectionGater, MultiaddrConnection } from '@libp2p/interface'
 import { PeerId } from '../../crdt/ids.ts'
-import { hostOf } from './addresses.ts'
+import { hostOf, isRelayed } from './addresses.ts'
 import { coalesceWrites } from './coalesce-writes.ts'
 
 /** Inbound connections that have not proved an identity yet: an honest handshake takes milliseconds. */
@@ -44,7 +44,15 @@ export function createConnectionGate({ isMember, isRemoved }: Standing): Connect
     }
   }
 
+  const isNoMember = (peer: { toString(): string }): boolean => {
+    const parsed = PeerId.safeParse(peer.toString())
+    return !parsed.success || !isMember(parsed.data)
+  }
+
   return {
+    denyInboundRelayReservation: isNoMember,
+    denyOutboundRelayedConnection: (source, destination) => isNoMember(source) || isNoMember(destination),
+    denyInboundRelayedConnection: (relay, source) => isNoMember(relay) || isNoMember(source),
     denyInboundConnection(maConn) {
       const host = hostOf(maConn.remoteAddr)
       if (host === undefined) return true
@@ -60,6 +68,8 @@ export function createConnectionGate({ isMember, isRemoved }: Standing): Connect
       const peer = PeerId.safeParse(peerId.toString())
       const connection = inbound.get(maConn)
       if (!peer.success || connection === undefined || isRemoved(peer.data)) return true
+      // Who wants to join comes by itself: a relay carries members only.
+      if (isRelayed(maConn.remoteAddr) && !isMember(peer.data)) return true
       if (isMember(peer.data)) {
         if (count((c) => c.peer === peer.data) >= INBOUND_PER_MEMBER_MAX) return true
       } else {

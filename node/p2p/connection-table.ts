@@ -1,6 +1,7 @@
 import type { Connection } from '@libp2p/interface'
 import { PeerId } from '../../crdt/ids.ts'
 import type { Cancel, Clock } from '../ports/clock.ts'
+import { isRelayed } from './addresses.ts'
 
 /** Joining takes seconds; who is still no member then has no business here. */
 const STRANGER_MS = 15_000
@@ -16,6 +17,7 @@ export class ConnectionTable {
   readonly #announced = new Map<PeerId, number>()
   readonly #memberListeners = new Set<(peer: PeerId) => void>()
   readonly #lostListeners = new Set<(peer: PeerId, lastedMs: number) => void>()
+  readonly #furtherListeners = new Set<(peer: PeerId, connection: Connection) => void>()
 
   constructor(isMember: (peer: PeerId) => boolean, clock: Clock) {
     this.#isMember = isMember
@@ -32,6 +34,12 @@ export class ConnectionTable {
     return () => this.#lostListeners.delete(listener)
   }
 
+  /** Told of every connection to a member that was connected already. */
+  onFurther(listener: (peer: PeerId, connection: Connection) => void): Cancel {
+    this.#furtherListeners.add(listener)
+    return () => this.#furtherListeners.delete(listener)
+  }
+
   members(): PeerId[] {
     return [...this.#announced.keys()]
   }
@@ -44,11 +52,22 @@ export class ConnectionTable {
     return this.connectionTo(peer) !== undefined
   }
 
-  /** The oldest open one, so that both sides tend to use the same. */
+  /** The oldest open one, so that both sides tend to use the same, and one without a relay if there is any. */
   connectionTo(peer: PeerId): Connection | undefined {
-    for (const entry of this.#entries.values())
-      if (entry.peer === peer && entry.connection.status === 'open') return entry.connection
-    return undefined
+    const open = this.connectionsTo(peer)
+    return open.find(({ remoteAddr }) => !isRelayed(remoteAddr)) ?? open[0]
+  }
+
+  /** Oldest first. */
+  connectionsTo(peer: PeerId): Connection[] {
+    return [...this.#entries.values()].flatMap((entry) =>
+      entry.peer === peer && entry.connection.status === 'open' ? [entry.connection] : [],
+    )
+  }
+
+  /** The one without a relay, if any. */
+  directTo(peer: PeerId): Connection | undefined {
+    return this.connectionsTo(peer).find(({ remoteAddr }) => !isRelayed(remoteAddr))
   }
 
   add(connection: Connection): void {
@@ -62,7 +81,9 @@ export class ConnectionTable {
     }
     const cancel = this.#isMember(peer.data) ? () => undefined : this.#clock.after(STRANGER_MS, hangUp)
     this.#entries.set(connection.id, { connection, peer: peer.data, openedMs: this.#clock.monoMs(), cancel })
+    const isFurther = this.#announced.has(peer.data)
     this.#announce(peer.data)
+    if (isFurther) for (const listener of this.#furtherListeners) listener(peer.data, connection)
   }
 
   remove(connection: Connection): void {

@@ -1,25 +1,23 @@
 import type { PeerId } from '../../crdt/ids.ts'
 import type { Cancel, Clock } from '../ports/clock.ts'
-import { every } from '../ports/clock.ts'
 import { randomFraction } from '../ports/random.ts'
 import type { Random } from '../ports/random.ts'
-import { ownHosts } from './addresses.ts'
 
 const BACKOFF_FIRST_MS = 5000
 const BACKOFF_MAX_MS = 5 * 60_000
+/** A member that was connected within the last hour is probably just cut off: it is found again within half a minute. */
+const RECENT_MS = 60 * 60_000
+const BACKOFF_RECENT_MAX_MS = 20_000
 /** Shorter connections count as failures, so that a peer that accepts and hangs up is not dialled in a loop. */
 const STABLE_AFTER_MS = 30_000
 /** After a lost connection both sides dial; the spread makes one of them first. */
 const REDIAL_SPREAD_MS = 500
 /** New hints about a peer bring its next dial forward, at most this often. */
 const HURRY_EVERY_MS = 5000
-const WATCH_EVERY_MS = 5000
 /** A member that is reached and hangs up within this time, … */
 const HANG_UP_MS = 5000
 /** … so many times in a row, does not want us: one time may be a restart, two a coincidence. */
 const HANG_UPS_MIN = 3
-/** A host whose boot clock ran this much further than its monotonic clock was suspended. */
-const SUSPENDED_MS = 2000
 
 export type DialerDeps = {
   readonly clock: Clock
@@ -35,19 +33,25 @@ type Target = {
   failures: number
   hangUps: number
   lastTryMs: number
+  lastConnectedMs: number
   isDialling: boolean
+  /** Something new came while it was dialled: what failed now says nothing. */
+  isStale: boolean
+  nextTryMs: number | undefined
   cancel: Cancel | undefined
 }
 
+/** What is done about a member that is not connected. */
+export type DialState = { readonly isDialling: boolean; readonly failures: number; readonly nextTryInMs: number | null }
+
 /**
- * Keeps trying to be connected to every member, for ever: a member is never given up by a timer. Starts over at once
- * when the host resumes from suspension or its network changes.
+ * Keeps trying to be connected to every member, for ever: a member is never given up by a timer. Starts over when it is
+ * told that there is something new.
  */
 export class Dialer {
   readonly #deps: DialerDeps
   readonly #states = new Map<PeerId, Target>()
   #running: AbortController | undefined
-  #cancelWatch: Cancel = () => undefined
 
   constructor(deps: DialerDeps) {
     this.#deps = deps
@@ -55,14 +59,12 @@ export class Dialer {
 
   start(): void {
     this.#running = new AbortController()
-    this.#cancelWatch = watchHost(this.#deps.clock, () => this.dialAll())
     this.dialAll()
   }
 
   stop(): void {
     this.#running?.abort(new Error('the node stops'))
     this.#running = undefined
-    this.#cancelWatch()
     for (const state of this.#states.values()) disarm(state)
     this.#states.clear()
   }
@@ -72,22 +74,47 @@ export class Dialer {
     for (const peer of this.#deps.targets()) this.#tryNow(peer)
   }
 
-  /** There is something new to try for this peer. */
+  /** Everything is new: as at the start, whatever failed before. */
+  startOver(): void {
+    for (const state of this.#states.values()) {
+      state.failures = 0
+      state.isStale = true
+    }
+    this.dialAll()
+  }
+
+  /** There is something new to try for this peer: at once, or as soon as the last try is some seconds ago. */
   hurry(peer: PeerId): void {
-    if (this.#deps.clock.monoMs() - this.#stateOf(peer).lastTryMs >= HURRY_EVERY_MS) this.#tryNow(peer)
+    if (this.#running === undefined || this.#deps.isConnected(peer)) return
+    const state = this.#stateOf(peer)
+    state.isStale = true
+    if (state.isDialling) return
+    const nowMs = this.#deps.clock.monoMs()
+    const dueMs = state.lastTryMs + HURRY_EVERY_MS
+    if (dueMs <= nowMs) this.#tryNow(peer)
+    else if (state.nextTryMs === undefined || state.nextTryMs > dueMs) this.#arm(peer, dueMs - nowMs)
   }
 
   connected(peer: PeerId): void {
-    disarm(this.#stateOf(peer))
+    const state = this.#stateOf(peer)
+    disarm(state)
+    state.lastConnectedMs = this.#deps.clock.monoMs()
+  }
+
+  stateOf(peer: PeerId): DialState {
+    const { isDialling = false, failures = 0, nextTryMs } = this.#states.get(peer) ?? {}
+    const nextTryInMs = nextTryMs === undefined ? null : Math.max(0, nextTryMs - this.#deps.clock.monoMs())
+    return { isDialling, failures, nextTryInMs }
   }
 
   disconnected(peer: PeerId, lastedMs: number): void {
     if (this.#running === undefined) return
     const state = this.#stateOf(peer)
+    state.lastConnectedMs = this.#deps.clock.monoMs()
     state.failures = lastedMs >= STABLE_AFTER_MS ? 0 : state.failures + 1
     state.hangUps = lastedMs >= HANG_UP_MS ? 0 : state.hangUps + 1
     const soon = REDIAL_SPREAD_MS * randomFraction(this.#deps.random)
-    this.#arm(peer, state.failures <= 1 ? soon : this.#backoffMs(state.failures - 1))
+    this.#arm(peer, state.failures <= 1 ? soon : this.#backoffMs(state.failures - 1, BACKOFF_MAX_MS))
   }
 
   /** Peers that answer and hang up at once, again and again: that is how a removed member is treated. */
@@ -107,6 +134,7 @@ export class Dialer {
     if (isConnected(peer)) return
     disarm(state)
     state.isDialling = true
+    state.isStale = false
     state.lastTryMs = clock.monoMs()
     void this.#dial(peer, state, this.#running.signal)
   }
@@ -116,20 +144,23 @@ export class Dialer {
     state.isDialling = false
     if (signal.aborted || reached || this.#deps.isConnected(peer)) return
     state.failures++
-    this.#arm(peer, this.#backoffMs(state.failures))
+    const isRecent = this.#deps.clock.monoMs() - state.lastConnectedMs < RECENT_MS
+    const delayMs = this.#backoffMs(state.failures, isRecent ? BACKOFF_RECENT_MAX_MS : BACKOFF_MAX_MS)
+    this.#arm(peer, state.isStale ? Math.min(HURRY_EVERY_MS, delayMs) : delayMs)
   }
 
   #arm(peer: PeerId, delayMs: number): void {
     const state = this.#stateOf(peer)
     disarm(state)
+    state.nextTryMs = this.#deps.clock.monoMs() + delayMs
     state.cancel = this.#deps.clock.after(delayMs, () => {
-      state.cancel = undefined
+      disarm(state)
       this.#tryNow(peer)
     })
   }
 
-  #backoffMs(failures: number): number {
-    const base = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** Math.min(failures - 1, 16))
+  #backoffMs(failures: number, mostMs: number): number {
+    const base = Math.min(mostMs, BACKOFF_FIRST_MS * 2 ** Math.min(failures - 1, 16))
     return base * (0.75 + randomFraction(this.#deps.random) / 2)
   }
 
@@ -138,7 +169,10 @@ export class Dialer {
       failures: 0,
       hangUps: 0,
       lastTryMs: -Infinity,
+      lastConnectedMs: -Infinity,
       isDialling: false,
+      isStale: false,
+      nextTryMs: undefined,
       cancel: undefined,
     }
     this.#states.set(peer, state)
@@ -149,17 +183,5 @@ export class Dialer {
 function disarm(state: Target): void {
   state.cancel?.()
   state.cancel = undefined
-}
-
-function watchHost(clock: Clock, onChange: () => void): Cancel {
-  const drift = (): number => clock.bootMs() - clock.monoMs()
-  let lastDrift = drift()
-  let lastHosts = ownHosts().join()
-  return every(clock, WATCH_EVERY_MS, () => {
-    const resumed = drift() - lastDrift > SUSPENDED_MS
-    const hosts = ownHosts().join()
-    if (resumed || hosts !== lastHosts) onChange()
-    lastDrift = drift()
-    lastHosts = hosts
-  })
+  state.nextTryMs = undefined
 }

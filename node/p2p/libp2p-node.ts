@@ -1,12 +1,14 @@
 import { createHash } from 'node:crypto'
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
-import type { ConnectionGater, Libp2p } from '@libp2p/interface'
+import { circuitRelayTransport, type CircuitRelayTransportComponents } from '@libp2p/circuit-relay-v2'
+import { serviceDependencies, type ConnectionGater, type Libp2p, type Transport } from '@libp2p/interface'
 import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
-import { createLibp2p } from 'libp2p'
+import { createLibp2p, type Libp2pOptions } from 'libp2p'
 import type { MeshId } from '../../crdt/ids.ts'
 import { LanDiscovery } from './lan-discovery.ts'
 import type { LanPeer } from './lan-packets.ts'
+import { memberComponents, type MemberComponents, type MemberView, type RealComponents } from './member-components.ts'
 import { quietNoise } from './quiet-noise.ts'
 
 const STREAM_WINDOW_FIRST_BYTES = 256 * 1024
@@ -24,6 +26,8 @@ const KEEP_ALIVE_MS = 15_000
 const CONNECTIONS_MAX = 2048
 const INBOUND_PER_SECOND_MAX = 1_000_000
 const PENDING_MAX = 2048
+/** Members that come in through one relay at the same time. */
+const RELAYED_PER_RELAY_MAX = 64
 
 export type Libp2pNodeOptions = {
   readonly seed: Uint8Array
@@ -31,22 +35,59 @@ export type Libp2pNodeOptions = {
   readonly listen: readonly string[]
   readonly agent: string
   readonly gater: ConnectionGater
+  /** What packages of libp2p get to see of the mesh. */
+  readonly view: MemberView
   /** Told of every node of this mesh that answers on the LAN; undefined switches multicast off. */
   readonly onLanPeer: ((peer: LanPeer) => void) | undefined
+}
+
+export type Libp2pNode = {
+  readonly node: Libp2p
+  /** libp2p itself. */
+  readonly components: RealComponents
+  /** What its packages are given. */
+  readonly members: MemberComponents
+  readonly relayTransport: Transport
+  readonly policies: MemberView['policies']
 }
 
 /**
  * A libp2p host that only nodes of the same mesh can shake hands with: the mesh id is the Noise prologue. Made, not
  * started.
  */
-export async function createLibp2pNode(options: Libp2pNodeOptions): Promise<Libp2p> {
+export async function createLibp2pNode(options: Libp2pNodeOptions): Promise<Libp2pNode> {
+  const parts: Partial<Libp2pNode> = {}
+  const node = await createLibp2p({
+    ...(await fixedOptions(options)),
+    transports: [
+      tcp({ dialOpts: { noDelay: true }, listenOpts: { noDelay: true } }),
+      (inner) => {
+        const real = inner as RealComponents
+        const members = memberComponents(real, options.view)
+        const relayTransport = relayTransportOf(members.components)
+        Object.assign(parts, { components: real, members, relayTransport })
+        return relayTransport
+      },
+    ],
+  })
+  const { components, members, relayTransport } = parts
+  if (!components || !members || !relayTransport) throw new Error('libp2p did not make its transports')
+  return { node, components, members, relayTransport, policies: options.view.policies }
+}
+
+/** It asks for `identify` to find relays with. Ours are chosen from the members that introduced themselves. */
+function relayTransportOf(components: CircuitRelayTransportComponents): Transport {
+  const transport = circuitRelayTransport({ maxInboundStopStreams: RELAYED_PER_RELAY_MAX })(components)
+  return Object.defineProperty(transport, serviceDependencies, { value: [] })
+}
+
+async function fixedOptions(options: Libp2pNodeOptions) {
   const { onLanPeer } = options
-  return await createLibp2p({
+  return {
     start: false,
     privateKey: await generateKeyPairFromSeed('Ed25519', options.seed),
     nodeInfo: { name: 'rookery', userAgent: options.agent },
     addresses: { listen: [...options.listen] },
-    transports: [tcp({ dialOpts: { noDelay: true }, listenOpts: { noDelay: true } })],
     connectionEncrypters: [quietNoise({ prologueBytes: Buffer.from(options.mesh, 'hex') })],
     streamMuxers: [
       yamux({
@@ -89,7 +130,7 @@ export async function createLibp2pNode(options: Libp2pNodeOptions): Promise<Libp
               })
             },
           },
-  })
+  } satisfies Libp2pOptions
 }
 
 /** Distinguishes meshes on one LAN without telling the mesh id, which is what lets a stranger shake hands. */

@@ -1,23 +1,26 @@
 import { randomBytes } from 'node:crypto'
-import type { Libp2p } from '@libp2p/interface'
-import { multiaddr } from '@multiformats/multiaddr'
 import type { MeshId } from '../../crdt/ids.ts'
 import { PeerId } from '../../crdt/ids.ts'
 import type { Cancel, Clock } from '../ports/clock.ts'
 import type { Log } from '../ports/log.ts'
 import type { Channel, PeerNetwork, ProtocolOptions, ProtocolPolicy } from '../ports/peer-network.ts'
+import type { PeerWays, Way } from '../ports/peer-ways.ts'
 import type { Random } from '../ports/random.ts'
 import { createAddressBook } from './address-book.ts'
 import type { AddressBook, KnownAddresses } from './address-book.ts'
-import { acceptHints, hostOf, isThisHost, normaliseAddress, scopeOf } from './addresses.ts'
+import { hostOf, isThisHost, normaliseAddress, scopeOf } from './addresses.ts'
 import { Conduct } from './conduct.ts'
 import { createConnectionGate } from './connection-gate.ts'
 import { ConnectionTable } from './connection-table.ts'
 import { Dialer } from './dialer.ts'
-import { encodeIntroduction, INTRODUCTION_OPTIONS, INTRODUCTION_PROTOCOL, readIntroduction } from './introduction.ts'
 import type { LanPeer } from './lan-packets.ts'
-import { createLibp2pNode } from './libp2p-node.ts'
+import { createLibp2pNode, type Libp2pNode } from './libp2p-node.ts'
+import { lookupPolicies } from './lookup.ts'
 import { ProtocolHost } from './protocol-host.ts'
+import { Reach } from './reach.ts'
+import { relayPolicies, reservationsOf } from './relay.ts'
+import { wayOf } from './ways.ts'
+import { watchHost } from './watch-host.ts'
 
 export type PeerNetworkOptions = {
   /** 32-byte Ed25519 seed of the node's key. */
@@ -39,32 +42,34 @@ export type PeerNetworkOptions = {
   readonly random?: Random
   /** A peer breaks the rules of a protocol or opens too many channels. */
   readonly onMisconduct?: (peer: PeerId, what: string) => void
+  /** Whether this node carries connections between other members; `auto` (the default): when it can be reached publicly. */
+  readonly relay?: 'auto' | 'on' | 'off'
+  /** Whether members are looked up among the others, and looked up here; the default. */
+  readonly dht?: boolean
 }
-
-/** A member that accepts the stream and says nothing is not waited for. */
-const INTRODUCTION_MS = 5000
 
 /** The peer network on real sockets. Handlers are registered before `start`; `stop` is final. */
-export type Libp2pNetwork = PeerNetwork & {
-  start(): Promise<void>
-  stop(): Promise<void>
-  /** Addresses under which others can dial this node, each ending in `/p2p/<peer id>`. */
-  addresses(): string[]
-  /** Connects to a peer, member or not, under one of these addresses; loopback is fine here. Rejects if none works. */
-  dialAddresses(peer: PeerId, addresses: readonly string[], signal: AbortSignal): Promise<void>
-  /** The oldest connection to the peer, if any. */
-  connectionOf(peer: PeerId): { readonly address: string; readonly since: number } | undefined
-  closePeer(peer: PeerId): void
-  /** Members that hang up on us again and again: we may have been removed. */
-  refusers(): readonly PeerId[]
-  /** To be called after every change of membership: drops what is no longer allowed, dials who is new. */
-  membersChanged(): void
-  /** Addresses of members this node is connected to, for others to try. */
-  knownPeers(): ReadonlyMap<PeerId, readonly string[]>
-  /** Addresses of a member on the word of `teller`: only hints, and only those that make sense from here are kept. */
-  learn(peer: PeerId, addresses: readonly string[], teller: PeerId): void
-  readonly channelCount: number
-}
+export type Libp2pNetwork = PeerNetwork &
+  PeerWays & {
+    start(): Promise<void>
+    stop(): Promise<void>
+    /** Addresses under which others can dial this node, each ending in `/p2p/<peer id>`. */
+    addresses(): string[]
+    /** Connects to a peer, member or not, under one of these addresses; loopback is fine here. Rejects if none works. */
+    dialAddresses(peer: PeerId, addresses: readonly string[], signal: AbortSignal): Promise<void>
+    /** The oldest connection to the peer, if any. */
+    connectionOf(peer: PeerId): { readonly address: string; readonly since: number } | undefined
+    closePeer(peer: PeerId): void
+    /** Members that hang up on us again and again: we may have been removed. */
+    refusers(): readonly PeerId[]
+    /** To be called after every change of membership: drops what is no longer allowed, dials who is new. */
+    membersChanged(): void
+    /** Addresses of members this node is connected to, for others to try. */
+    knownPeers(): ReadonlyMap<PeerId, readonly string[]>
+    /** Addresses of a member on the word of `teller`: only hints, and only those that make sense from here are kept. */
+    learn(peer: PeerId, addresses: readonly string[], teller: PeerId): void
+    readonly channelCount: number
+  }
 
 /**
  * Makes the network of one node. Identity is always the peer id: an address is only a place to try. Peers that are not
@@ -79,22 +84,30 @@ export async function createPeerNetwork(options: PeerNetworkOptions): Promise<Li
     log,
     new Conduct(clock, options.onMisconduct ?? (() => undefined)),
   )
-  const node = await createLibp2pNode({
+  const libp2p = await createLibp2pNode({
     seed: options.seed,
     mesh: options.mesh,
     listen: options.listen,
     agent: options.agent ?? 'rookery',
     gater: createConnectionGate({ isMember, isRemoved: options.isRemoved ?? (() => false) }),
+    view: {
+      isMember,
+      addressesOf: (peer) => book.of(peer),
+      policies: {
+        ...relayPolicies(isMember, (relay) => reservationsOf(libp2p.relayTransport).hasReservation(relay)),
+        ...lookupPolicies(options.mesh, isMember),
+      },
+    },
     onLanPeer: options.mdns ? (peer) => network.onLanPeer(peer) : undefined,
   })
-  const network: Network = new Network({ options, node, book, table, host })
+  const network: Network = new Network({ options, libp2p, book, table, host })
   await book.load()
   return network
 }
 
 type Parts = {
   readonly options: PeerNetworkOptions
-  readonly node: Libp2p
+  readonly libp2p: Libp2pNode
   readonly book: AddressBook
   readonly table: ConnectionTable
   readonly host: ProtocolHost
@@ -103,16 +116,18 @@ type Parts = {
 class Network implements Libp2pNetwork {
   readonly self: PeerId
   readonly #options: PeerNetworkOptions
-  readonly #node: Libp2p
+  readonly #libp2p: Libp2pNode
   readonly #book: AddressBook
   readonly #table: ConnectionTable
   readonly #host: ProtocolHost
   readonly #dialer: Dialer
+  readonly #reach: Reach
+  #cancelWatch: Cancel = () => undefined
 
-  constructor({ options, node, book, table, host }: Parts) {
-    this.self = PeerId.parse(node.peerId.toString())
+  constructor({ options, libp2p, book, table, host }: Parts) {
+    this.self = PeerId.parse(libp2p.node.peerId.toString())
     this.#options = options
-    this.#node = node
+    this.#libp2p = libp2p
     this.#book = book
     this.#table = table
     this.#host = host
@@ -123,8 +138,17 @@ class Network implements Libp2pNetwork {
       isConnected: (peer) => table.isConnected(peer),
       dial: (peer, signal) => this.#dialKnown(peer, signal),
     })
-    table.onMember((peer) => this.#onMemberConnected(peer))
-    table.onMemberLost((peer, lastedMs) => this.#dialer.disconnected(peer, lastedMs))
+    const hurry = (peer: PeerId): void => this.#dialer.hurry(peer)
+    this.#reach = new Reach({ self: this.self, options, libp2p, book, table, host, hurry })
+    table.onMember((peer) => {
+      this.#dialer.connected(peer)
+      this.#reach.connected(peer)
+    })
+    table.onFurther((peer, connection) => this.#reach.connectedAgain(peer, connection))
+    table.onMemberLost((peer, lastedMs) => {
+      this.#reach.lost(peer)
+      this.#dialer.disconnected(peer, lastedMs)
+    })
   }
 
   get channelCount(): number {
@@ -132,28 +156,44 @@ class Network implements Libp2pNetwork {
   }
 
   async start(): Promise<void> {
-    this.#host.handle(INTRODUCTION_PROTOCOL, INTRODUCTION_OPTIONS, (channel) => this.#exchangeIntroductions(channel))
-    await this.#host.start(this.#node)
-    this.#node.addEventListener('connection:open', (event) => {
+    const { node } = this.#libp2p
+    this.#reach.serve()
+    await this.#host.start(node)
+    node.addEventListener('connection:open', (event) => {
       const connection = event.detail
       if (connection.direction === 'outbound') this.#confirm(connection.remotePeer.toString(), connection.remoteAddr)
       this.#table.add(connection)
     })
-    this.#node.addEventListener('connection:close', (event) => this.#table.remove(event.detail))
-    await this.#node.start()
+    node.addEventListener('connection:close', (event) => this.#table.remove(event.detail))
+    await node.start()
+    await this.#reach.start()
+    this.#refuseUndeclared()
     this.#dialer.start()
+    this.#cancelWatch = watchHost(this.#options.clock, () => {
+      this.#reach.hostChanged()
+      this.#dialer.startOver()
+    })
+  }
+
+  /** A package that had found its way around the gate would be an open door. */
+  #refuseUndeclared(): void {
+    const { node, policies } = this.#libp2p
+    const undeclared = node.getProtocols().filter((protocol) => !this.#host.serves(protocol) && !(protocol in policies))
+    if (undeclared.length > 0) throw new Error(`served without a policy: ${undeclared.join(', ')}`)
   }
 
   async stop(): Promise<void> {
+    this.#cancelWatch()
     this.#dialer.stop()
     this.#host.abortAll(new Error('the node stops'))
     this.#table.stop()
-    await this.#node.stop()
+    await this.#reach.stop()
+    await this.#libp2p.node.stop()
     await this.#book.flush()
   }
 
   addresses(): string[] {
-    return this.#node.getMultiaddrs().map((address) => address.toString())
+    return this.#reach.addresses()
   }
 
   connected(): readonly PeerId[] {
@@ -174,7 +214,7 @@ class Network implements Libp2pNetwork {
 
   async open(peer: PeerId, protocol: string, signal: AbortSignal): Promise<Channel> {
     signal.throwIfAborted()
-    if (this.#table.connectionTo(peer) === undefined) await this.dialAddresses(peer, this.#book.of(peer), signal)
+    if (this.#table.connectionTo(peer) === undefined) await this.#reach.connect(peer, signal)
     const connection = this.#table.connectionTo(peer)
     if (connection === undefined) throw new Error(`${peer} hung up`)
     return await this.#host.open(connection, peer, protocol, signal)
@@ -182,16 +222,21 @@ class Network implements Libp2pNetwork {
 
   async dialAddresses(peer: PeerId, addresses: readonly string[], signal: AbortSignal): Promise<void> {
     const usable = addresses.map(normaliseAddress).filter((address) => address !== undefined)
-    if (usable.length === 0) throw new Error(`no address of ${peer} is known`)
-    await this.#node.dial(
-      usable.map((address) => multiaddr(`${address}/p2p/${peer}`)),
-      { signal },
-    )
+    if (this.#table.directTo(peer) === undefined) await this.#reach.connector.connect(peer, usable, signal)
   }
 
   connectionOf(peer: PeerId): { readonly address: string; readonly since: number } | undefined {
     const connection = this.#table.connectionTo(peer)
     return connection && { address: connection.remoteAddr.toString(), since: connection.timeline.open }
+  }
+
+  wayTo(peer: PeerId): Way {
+    return wayOf({
+      connection: this.#table.connectionTo(peer),
+      agent: this.#reach.agentOf(peer),
+      failed: this.#reach.connector.attempts(peer),
+      nextTryInMs: this.#dialer.stateOf(peer).nextTryInMs,
+    })
   }
 
   refusers(): readonly PeerId[] {
@@ -209,6 +254,7 @@ class Network implements Libp2pNetwork {
     for (const peer of this.#table.refresh()) {
       this.closePeer(peer)
       this.#book.forget(peer)
+      this.#reach.removed(peer)
     }
     this.#dialer.dialAll()
   }
@@ -218,11 +264,7 @@ class Network implements Libp2pNetwork {
   }
 
   learn(peer: PeerId, addresses: readonly string[], teller: PeerId): void {
-    const connection = this.#table.connectionTo(teller)
-    const tellerHost = connection && hostOf(connection.remoteAddr)
-    if (peer === this.self || tellerHost === undefined || !this.#options.isMember(peer)) return
-    const usable = acceptHints(addresses, { onThisHost: isThisHost(tellerHost) })
-    if (this.#book.hint(peer, usable)) this.#dialer.hurry(peer)
+    this.#reach.learn(peer, addresses, teller)
   }
 
   /** Multicast reaches this link only, so link-local is fine; loopback is, when the answer came from this host. */
@@ -247,35 +289,9 @@ class Network implements Libp2pNetwork {
     if (peer.success) this.#book.confirm(peer.data, remoteAddr.toString())
   }
 
-  #onMemberConnected(peer: PeerId): void {
-    this.#dialer.connected(peer)
-    void this.#introduce(peer)
-  }
-
-  /**
-   * Both sides tell where they can be dialled when this connection is gone. Each opens such a channel once it takes the
-   * other for a member: the second to do so succeeds, whichever side learnt of the admission first.
-   */
-  async #introduce(peer: PeerId): Promise<void> {
-    try {
-      const channel = await this.open(peer, INTRODUCTION_PROTOCOL, AbortSignal.timeout(INTRODUCTION_MS))
-      await this.#exchangeIntroductions(channel)
-      await channel.close()
-    } catch (error) {
-      this.#options.log.debug({ peer, error: String(error) }, 'member did not introduce itself')
-    }
-  }
-
-  async #exchangeIntroductions(channel: Channel): Promise<void> {
-    const agent = this.#options.agent ?? 'rookery'
-    await channel.send(encodeIntroduction({ agent, addresses: this.addresses() }))
-    const { addresses } = await readIntroduction(channel)
-    this.learn(channel.peer, addresses, channel.peer)
-  }
-
   async #dialKnown(peer: PeerId, signal: AbortSignal): Promise<boolean> {
     try {
-      await this.dialAddresses(peer, this.#book.of(peer), signal)
+      await this.#reach.connect(peer, signal)
       return true
     } catch (error) {
       this.#options.log.debug({ peer, error: String(error) }, 'member could not be reached')

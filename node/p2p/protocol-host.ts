@@ -16,7 +16,12 @@ const OPENED_FRAME_BYTES_MAX = 1024 * 1024
 
 type Served = { readonly options: ProtocolOptions; readonly serve: (channel: Channel) => Promise<void> }
 
-type Tracked = { readonly protocol: string; readonly policy: ProtocolPolicy | undefined; readonly inbound: boolean }
+type Tracked = {
+  readonly protocol: string
+  readonly policy: ProtocolPolicy | undefined
+  readonly inbound: boolean
+  readonly connection: Connection
+}
 
 /** The channels of this node by protocol and peer; nothing is served that the policy does not allow. */
 export class ProtocolHost {
@@ -52,11 +57,15 @@ export class ProtocolHost {
   }
 
   async open(connection: Connection, peer: PeerId, protocol: string, signal: AbortSignal): Promise<Channel> {
-    const stream = await connection.newStream(protocol, { signal, maxOutboundStreams: OUTBOUND_STREAMS_MAX })
+    const stream = await connection.newStream(protocol, {
+      signal,
+      maxOutboundStreams: OUTBOUND_STREAMS_MAX,
+      runOnLimitedConnection: true,
+    })
     const channel = this.#track(stream, peer, {
       role: 'opener',
       frameBytesMax: this.#served.get(protocol)?.options.frameBytesMax ?? OPENED_FRAME_BYTES_MAX,
-      tracked: { protocol, policy: undefined, inbound: false },
+      tracked: { protocol, policy: undefined, inbound: false, connection },
     })
     await channel.accepted(signal)
     return channel
@@ -74,10 +83,24 @@ export class ProtocolHost {
         channel.abort(new Error(`no longer allowed to use ${protocol}`))
   }
 
+  serves(protocol: string): boolean {
+    return this.#served.has(protocol)
+  }
+
+  /** Whether something is going on there that should not be interrupted. */
+  isHeld(connection: Connection): boolean {
+    return [...this.#channels.values()].some(
+      (tracked) =>
+        tracked.connection === connection && this.#served.get(tracked.protocol)?.options.holdsConnection === true,
+    )
+  }
+
   async #register(node: Libp2p, protocol: string, served: Served): Promise<void> {
     await node.handle(protocol, (stream, connection) => this.#onStream(stream, connection, protocol, served), {
       maxInboundStreams: served.options.channelsPerPeerMax + 1,
       maxOutboundStreams: OUTBOUND_STREAMS_MAX,
+      // A relay is a member like any other, and sees ciphertext: everything of ours may run over one.
+      runOnLimitedConnection: true,
     })
   }
 
@@ -93,7 +116,7 @@ export class ProtocolHost {
     const channel = this.#track(stream, peer, {
       role: 'server',
       frameBytesMax: options.frameBytesMax,
-      tracked: { protocol, policy: options.policy, inbound: true },
+      tracked: { protocol, policy: options.policy, inbound: true, connection },
     })
     channel.accept()
     void this.#run(channel, protocol, serve)

@@ -11,6 +11,8 @@ export type ProtocolOptions = {
   readonly frameBytesMax: number
   /** Open channels per remote peer; one more is refused. */
   readonly channelsPerPeerMax: number
+  /** Somebody would notice if it broke: its connection is not given up for a better one while the channel is open. */
+  readonly holdsConnection?: boolean
 }
 
 /** An ordered, reliable, framed duplex stream to one authenticated peer. */

@@ -5,6 +5,7 @@ import type { LockService } from './locks/lock-service.ts'
 import type { MachineService } from './machines/machine-service.ts'
 import type { WakeService } from './machines/wake-service.ts'
 import type { MeshService } from './membership/mesh-service.ts'
+import type { PeersService } from './membership/peers-service.ts'
 import type { RecoveryService } from './membership/recovery-service.ts'
 import type { ProjectService } from './projects/project-service.ts'
 import type { SessionService } from './sessions/session-service.ts'
@@ -21,6 +22,8 @@ export type Services = {
   readonly locks: LockService
   readonly sessions: SessionService
   readonly mesh: MeshService
+  /** How this node reaches the other members. */
+  readonly peers: PeersService
   readonly recovery: RecoveryService
   readonly voters: VoterService
   /** The voters among the machines that could vote, and who should. */

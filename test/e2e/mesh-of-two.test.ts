@@ -51,6 +51,15 @@ describe('a mesh of two machines', () => {
     expect(b.meshId).toBe(a.meshId)
   })
 
+  it('shows on either side how the other machine is reached', async () => {
+    const [left, right] = await Promise.all([a.cli('peers'), b.cli('peers')])
+    const there = { how: 'this machine', via: null, agent: expect.stringMatching(/^rookery\//), failed: [] }
+    expect([left.json, right.json]).toEqual([
+      [expect.objectContaining({ ...there, peer_id: b.peerId, name: 'beta' })],
+      [expect.objectContaining({ ...there, peer_id: a.peerId, name: 'alpha' })],
+    ])
+  })
+
   it('shows a task made on one gateway on the other', async () => {
     const made = await onA.post(`/api/projects/${project}/tasks`, { title: 'Write the README', priority: 'high' })
     expect(made.status).toBe(201)

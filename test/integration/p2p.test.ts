@@ -215,8 +215,11 @@ describe('streams', () => {
 
   it('[D12] leaves nothing behind after 200 reconnects', async () => {
     const members = new Set([peerOf(1), peerOf(2)])
-    const server = await startNode(1, members, { serve: (node) => node.handle('/t/echo', forMembers, echo) })
-    const client = await startNode(2, members, { clock: createManualClock() }) // no redial of its own
+    const server = await startNode(1, members, {
+      serve: (node) => node.handle('/t/echo', forMembers, echo),
+      clock: createManualClock(),
+    })
+    const client = await startNode(2, members, { clock: createManualClock() }) // neither dials by itself
     const counts = { connected: 0, disconnected: 0 }
     server.onConnect(() => counts.connected++)
     server.onDisconnect(() => counts.disconnected++)

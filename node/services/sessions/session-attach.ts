@@ -96,6 +96,7 @@ export function serveTerminals(deps: SessionServiceDeps, target: SessionTarget):
       policy: { who: 'member', capability: 'control' },
       frameBytesMax: STREAM_FRAME_BYTES_MAX,
       channelsPerPeerMax: CHANNELS_PER_PEER_MAX,
+      holdsConnection: true,
     },
     (channel) => serveOne(deps, target, channel),
   )

@@ -36,6 +36,23 @@ describe('address book', () => {
     expect(book.of(peer)).toEqual([at(1), ...Array.from({ length: 11 }, (_, i) => at(99 - i))])
   })
 
+  it('tries what the peer says of itself before what was known, but what worked last first if it still says so', () => {
+    const { book } = create()
+    book.confirm(peer, at(1))
+    book.hint(peer, [at(2)])
+    expect(book.told(peer, [at(3), at(1)])).toBe(true)
+    expect(book.of(peer)).toEqual([at(1), at(3), at(2)])
+    expect(book.told(peer, [at(4), at(3)])).toBe(true)
+    expect(book.of(peer)).toEqual([at(4), at(3), at(1), at(2)])
+    expect(book.told(peer, [at(4), at(3)])).toBe(false)
+  })
+
+  it('does not take for new, again and again, what it has no room for', () => {
+    const { book } = create()
+    const many = Array.from({ length: 30 }, (_, i) => at(i + 1))
+    expect([book.told(peer, many), book.told(peer, many)]).toEqual([true, false])
+  })
+
   it('is written once for many changes, and again when it is closed', async () => {
     const { book, clock, saved } = create()
     book.confirm(peer, at(1))

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { acceptHints, hostOf, isThisHost, normaliseAddress } from '../../../node/p2p/addresses.ts'
+import type { PeerId } from '../../../crdt/ids.ts'
+import { acceptHints, hostOf, isPublic, isThisHost, normaliseAddress } from '../../../node/p2p/addresses.ts'
 import { peerOf } from '../../support/libp2p-nodes.ts'
 
 describe('addresses', () => {
@@ -16,6 +17,10 @@ describe('addresses', () => {
     ['/unix/%2Ftmp%2Fsocket', undefined],
     ['http://10.0.0.1', undefined],
     [`/dns4/${'a'.repeat(300)}/tcp/1`, undefined],
+    [`/p2p/${peerOf(1)}/p2p-circuit`, `/p2p/${peerOf(1)}/p2p-circuit`],
+    [`/ip4/10.0.0.1/tcp/1/p2p/${peerOf(1)}/p2p-circuit/p2p/${peerOf(2)}`, `/p2p/${peerOf(1)}/p2p-circuit`],
+    [`/ip4/10.0.0.1/tcp/1/p2p-circuit/p2p/${peerOf(2)}`, undefined],
+    [`/p2p/${peerOf(1)}/p2p-circuit/p2p/${peerOf(2)}/p2p-circuit`, undefined],
   ])('takes %s for %s', (text, address) => expect(normaliseAddress(text)).toBe(address))
 
   it('knows the host of an address, IPv4-mapped ones as IPv4', () => {
@@ -51,4 +56,31 @@ describe('addresses', () => {
       '/ip4/192.168.1.2/tcp/1',
     ])
   })
+
+  it('[A-M1] takes a way through a relay only if the relay is one we would use', () => {
+    const told = [1, 2].map((n) => `/p2p/${peerOf(n)}/p2p-circuit`)
+    const mayRelay = (relay: PeerId): boolean => relay === peerOf(1)
+    expect(acceptHints(told, { onThisHost: false, mayRelay })).toEqual(told.slice(0, 1))
+    expect(acceptHints(told, { onThisHost: true })).toEqual([])
+  })
+
+  it.each([
+    ['93.184.216.34', true],
+    ['10.1.2.3', false],
+    ['172.16.0.1', false],
+    ['172.32.0.1', true],
+    ['192.168.0.1', false],
+    ['100.64.0.1', false],
+    ['100.128.0.1', true],
+    ['169.254.0.1', false],
+    ['127.0.0.1', false],
+    ['224.0.0.1', false],
+    ['0.0.0.0', false],
+    ['2606:4700::1111', true],
+    ['fd00::1', false],
+    ['fe80::1', false],
+    ['::1', false],
+    ['2001:db8::1', false],
+    ['box.example', false],
+  ])('knows whether %s means the same host everywhere: %s', (host, answer) => expect(isPublic(host)).toBe(answer))
 })

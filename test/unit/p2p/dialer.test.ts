@@ -49,6 +49,21 @@ describe('dialer', () => {
     expect(new Set(pauses.slice(6)).size).toBeGreaterThan(40)
   })
 
+  it('[D13] tries a member that was there within the hour every 20 s or so, later less and less', async () => {
+    const { dialer, dials, clock, targets } = create()
+    const [peer = peerOf(0)] = targets
+    dialer.start()
+    dialer.connected(peer)
+    dialer.disconnected(peer, 60_000)
+    await clock.advance(50 * 60_000)
+    const recent = dials.slice(6).map((at, i) => at - (dials[i + 5] ?? 0))
+    expect(Math.max(...recent)).toBeLessThanOrEqual(25_000)
+    await clock.advance(3600_000)
+    const last = dials.slice(-3)
+    expect((last[2] ?? 0) - (last[1] ?? 0)).toBeGreaterThanOrEqual(225_000)
+    dialer.stop()
+  })
+
   it('[D13] dials a lost member again at once, and one that keeps hanging up less and less', async () => {
     const { dialer, dials, clock, connected, state, targets } = create()
     const [peer] = targets
@@ -74,14 +89,16 @@ describe('dialer', () => {
     dialer.stop()
   })
 
-  it('[D13] dials everybody when the host resumes from suspension', async () => {
+  it('[D13] starts over when the network has changed, even while a dial is under way', async () => {
     const { dialer, dials, clock } = create()
     dialer.start()
     await clock.advance(200_000) // deep in the back-off
     const before = dials.length
-    clock.suspend(3600_000)
-    await clock.advance(5000)
+    dialer.startOver()
+    await clock.advance(0)
     expect(dials.length).toBe(before + 1)
+    await clock.advance(6300)
+    expect(dials.length).toBe(before + 2)
     dialer.stop()
   })
 
@@ -100,6 +117,22 @@ describe('dialer', () => {
     await clock.advance(0)
     dialer.hurry(peer)
     expect(dials).toEqual([0, second, second + 5000])
+    dialer.stop()
+  })
+
+  it('follows a hint that comes right after a failure within 5 s, however long it would have waited', async () => {
+    const { dialer, dials, clock, targets } = create()
+    const [peer = peerOf(0)] = targets
+    dialer.start()
+    await clock.advance(500_000) // deep in the back-off
+    const before = dials.length
+    while (dials.length === before) await clock.advance(1000)
+    const nextMs = dialer.stateOf(peer).nextTryInMs ?? 0
+    expect(nextMs).toBeGreaterThan(100_000)
+    dialer.hurry(peer)
+    expect(dialer.stateOf(peer).nextTryInMs).toBeLessThanOrEqual(5000)
+    await clock.advance(5000)
+    expect(dials.length).toBe(before + 2)
     dialer.stop()
   })
 

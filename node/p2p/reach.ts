@@ -1,0 +1,334 @@
+import type { Connection } from '@libp2p/interface'
+import { multiaddr } from '@multiformats/multiaddr'
+import type { PeerId } from '../../crdt/ids.ts'
+import type { Channel } from '../ports/peer-network.ts'
+import type { AddressBook } from './address-book.ts'
+import { acceptHints, hostOf, isRelayed, isThisHost, normaliseAddress, type Teller } from './addresses.ts'
+import type { ConnectionTable } from './connection-table.ts'
+import { Connector } from './connector.ts'
+import { DirectUpgrade } from './direct-upgrade.ts'
+import { INTRODUCTION_OPTIONS, INTRODUCTION_PROTOCOL, type Introduction, type Own } from './introduction.ts'
+import { Introductions } from './introductions.ts'
+import type { Libp2pNode } from './libp2p-node.ts'
+import { createLookup, type Lookup } from './lookup.ts'
+import type { PeerNetworkOptions } from './network.ts'
+import type { ProtocolHost } from './protocol-host.ts'
+import { DIAL_BACK_OPTIONS, DIAL_BACK_PROTOCOL, Reachability } from './reachability.ts'
+import { Relay, RELAY_PROTOCOL } from './relay.ts'
+
+/** A member that cannot be found is looked up again after this time, at the soonest. */
+const LOOKUP_AGAIN_MS = 60_000
+/** An old connection to a member that has just made a new one is given this long to show that it is alive. */
+const DOUBT_MS = 5000
+/** What runs over a relay when a direct connection comes may end there; what begins goes the direct way. */
+const RETIRE_AFTER_MS = 30_000
+
+export type ReachParts = {
+  readonly self: PeerId
+  readonly options: PeerNetworkOptions
+  readonly libp2p: Libp2pNode
+  readonly book: AddressBook
+  readonly table: ConnectionTable
+  readonly host: ProtocolHost
+  /** There are new addresses to try. */
+  readonly hurry: (peer: PeerId) => void
+}
+
+/** What a connected member has said of itself last. */
+type Known = Pick<Introduction, 'agent' | 'protocols' | 'addresses'>
+
+/** How members are found and connected: directly, through a relay, directly after all. */
+export class Reach {
+  readonly connector: Connector
+  readonly #parts: ReachParts
+  readonly #introductions: Introductions
+  readonly #relay: Relay
+  readonly #lookup: Lookup | undefined
+  readonly #reachability: Reachability
+  readonly #upgrade: DirectUpgrade
+  readonly #known = new Map<PeerId, Known>()
+  readonly #connecting = new Map<PeerId, Promise<void>>()
+  readonly #lookedUpMs = new Map<PeerId, number>()
+  readonly #running = new AbortController()
+
+  constructor(parts: ReachParts) {
+    this.#parts = parts
+    const { options, libp2p, table } = parts
+    const { clock, log, isMember } = options
+    const { transportManager } = libp2p.components
+    const open = (protocol: string) => (peer: PeerId, signal: AbortSignal) => this.#open(peer, protocol, signal)
+    this.#relay = new Relay({ libp2p, isMember, clock, log, onChange: () => this.#introductions.announce() })
+    this.connector = new Connector({
+      self: parts.self,
+      clock,
+      dial: (address, signal) => transportManager.dial(multiaddr(address), { signal }),
+      dialThrough: (peer, relay, signal) => this.#relay.dial(peer, relay, signal),
+      relay: (peer) => (isMember(peer) ? table.directTo(peer) : undefined),
+    })
+    this.#introductions = new Introductions({
+      clock,
+      log,
+      open: open(INTRODUCTION_PROTOCOL),
+      connected: () => table.members(),
+      own: (peer) => this.#own(peer),
+      onIntroduced: (peer, introduction) => this.#introduced(peer, introduction),
+    })
+    this.#reachability = new Reachability({
+      clock,
+      log,
+      open: open(DIAL_BACK_PROTOCOL),
+      listening: () =>
+        this.#listening()
+          .map(normaliseAddress)
+          .filter((address) => address !== undefined),
+      dialBack: (peer, addresses) => this.#dialBack(peer, addresses),
+      onChange: () => void this.#reachable().then(() => this.#introductions.announce()),
+    })
+    this.#upgrade = new DirectUpgrade({
+      clock,
+      isRelayed: (peer) => table.isConnected(peer) && table.directTo(peer) === undefined,
+      tryDirect: (peer) => this.#tryDirect(peer),
+    })
+    this.#lookup = options.dht === false ? undefined : createLookup(options.mesh, libp2p.members, log)
+  }
+
+  /** Before the network starts. */
+  serve(): void {
+    const { host } = this.#parts
+    host.handle(INTRODUCTION_PROTOCOL, INTRODUCTION_OPTIONS, (channel) => this.#introductions.exchange(channel))
+    host.handle(DIAL_BACK_PROTOCOL, DIAL_BACK_OPTIONS, (channel) => this.#reachability.serve(channel))
+  }
+
+  /** Once it has. */
+  async start(): Promise<void> {
+    await this.#lookup?.start()
+    await this.#reachable()
+    this.#relay.seek(() => this.#relays())
+  }
+
+  async stop(): Promise<void> {
+    this.#running.abort(new Error('the node stops'))
+    this.#introductions.stop()
+    this.#upgrade.stop()
+    await this.#relay.stop()
+    await this.#lookup?.stop()
+  }
+
+  /** Where others can dial this node without a relay, public ones first if others have reached it there. */
+  addresses(): string[] {
+    const proven = this.#reachability.proven.map((address) => `${address}/p2p/${this.#parts.self}`)
+    return [...new Set([...proven, ...this.#listening()])]
+  }
+
+  /** What a connected member has said of itself. */
+  agentOf(peer: PeerId): string | undefined {
+    return this.#known.get(peer)?.agent
+  }
+
+  /** Rejects when nothing works. Who asks at the same time waits for the same. */
+  async connect(peer: PeerId, signal: AbortSignal): Promise<void> {
+    const connecting = this.#connecting.get(peer) ?? this.#connect(peer).finally(() => this.#connecting.delete(peer))
+    this.#connecting.set(peer, connecting)
+    await untilAborted(connecting, signal)
+  }
+
+  /** A first connection to the member. */
+  connected(peer: PeerId): void {
+    void this.#introductions.introduce(peer)
+    this.#upgrade.hurry(peer)
+  }
+
+  /** One more. The other side may have lost the older ones without our noticing; a direct one makes relays idle. */
+  connectedAgain(peer: PeerId, connection: Connection): void {
+    if (connection.direction === 'inbound')
+      for (const older of this.#parts.table.connectionsTo(peer)) if (older !== connection) void this.#doubt(peer, older)
+    if (!isRelayed(connection.remoteAddr)) this.#retireRelayed(peer)
+  }
+
+  lost(peer: PeerId): void {
+    this.#known.delete(peer)
+    this.#relay.tend()
+  }
+
+  removed(peer: PeerId): void {
+    this.connector.forget(peer)
+    this.#lookedUpMs.delete(peer)
+    this.#relay.forget(peer)
+  }
+
+  /** The host was asleep, or has other addresses: whoever does not answer now is dialled anew. */
+  hostChanged(): void {
+    this.#reachability.startOver()
+    this.#lookedUpMs.clear()
+    for (const peer of this.#parts.table.members())
+      for (const connection of this.#parts.table.connectionsTo(peer)) void this.#doubt(peer, connection)
+  }
+
+  /** Addresses of a member on the word of `teller`, as far as they make sense from here. Tells whether any is new. */
+  learn(peer: PeerId, addresses: readonly string[], teller: PeerId): boolean {
+    const { self, options, table, book, hurry } = this.#parts
+    const connection = table.connectionTo(teller)
+    if (peer === self || connection === undefined || !options.isMember(peer)) return false
+    // Through ourselves is no way for us, but one to tell others of.
+    const mayRelay = (relay: PeerId): boolean => relay !== peer && (relay === self || options.isMember(relay))
+    const usable = acceptHints(addresses, { ...tellerAt(connection), mayRelay })
+    const isNew = peer === teller ? book.told(peer, usable) : book.hint(peer, usable)
+    if (!isNew) return false
+    hurry(peer)
+    this.#upgrade.hurry(peer)
+    return true
+  }
+
+  #listening(): string[] {
+    return this.#parts.libp2p.node.getMultiaddrs().map((address) => address.toString())
+  }
+
+  #own(peer: PeerId): Own {
+    const seen = this.#parts.table.directTo(peer)
+    return {
+      agent: this.#parts.options.agent ?? 'rookery',
+      addresses: [...this.addresses(), ...this.#relay.addresses()],
+      observed: seen?.remoteAddr.toString(),
+      protocols: [...(this.#relay.serves ? [RELAY_PROTOCOL] : []), ...(this.#lookup ? [this.#lookup.protocol] : [])],
+    }
+  }
+
+  #introduced(peer: PeerId, { agent, addresses, observed, protocols, others }: Introduction): void {
+    const before = this.#known.get(peer)
+    this.#known.set(peer, { agent, protocols, addresses })
+    this.learn(peer, addresses, peer)
+    // Only what the member itself has changed is news: else two could tell each other the same for ever.
+    if (before?.addresses.join() !== addresses.join()) this.#introductions.passOn(peer, this.#parts.book.of(peer))
+    for (const [other, theirs] of others) this.learn(other, theirs, peer)
+    const connection = this.#parts.table.directTo(peer)
+    if (connection !== undefined) {
+      if (this.#lookup && protocols.includes(this.#lookup.protocol)) this.#lookup.introduced(connection)
+      void this.#reachability.seen(peer, observed)
+    }
+    this.#relay.tend()
+  }
+
+  /** Members to be reached through, when this node is not known to be reachable by itself. */
+  #relays(): Connection[] {
+    if (this.#reachability.proven.length > 0 || this.#parts.options.relay === 'on') return []
+    return [...this.#known].flatMap(([peer, { protocols }]) => {
+      const connection = protocols.includes(RELAY_PROTOCOL) ? this.#parts.table.directTo(peer) : undefined
+      return connection === undefined ? [] : [connection]
+    })
+  }
+
+  async #reachable(): Promise<void> {
+    const { relay = 'auto', log } = this.#parts.options
+    try {
+      await this.#relay.serve(relay === 'on' || (relay === 'auto' && this.#reachability.proven.length > 0))
+    } catch (error) {
+      log.warn({ err: error }, 'this node could not begin, or end, to relay for others')
+    }
+  }
+
+  async #open(peer: PeerId, protocol: string, signal: AbortSignal): Promise<Channel> {
+    const connection = this.#parts.table.connectionTo(peer)
+    if (connection === undefined) throw new Error(`${peer} is not connected`)
+    return await this.#parts.host.open(connection, peer, protocol, signal)
+  }
+
+  async #connect(peer: PeerId): Promise<void> {
+    const { book } = this.#parts
+    const { signal } = this.#running
+    try {
+      await this.connector.connect(peer, book.of(peer), signal)
+    } catch (error) {
+      if (!(await this.#lookUp(peer))) throw error
+      await this.connector.connect(peer, book.of(peer), signal)
+    }
+  }
+
+  async #lookUp(peer: PeerId): Promise<boolean> {
+    const { options } = this.#parts
+    const nowMs = options.clock.monoMs()
+    const protocol = this.#lookup?.protocol
+    const isDue = nowMs - (this.#lookedUpMs.get(peer) ?? -Infinity) >= LOOKUP_AGAIN_MS
+    const mayAnswer =
+      protocol !== undefined && [...this.#known.values()].some((known) => known.protocols.includes(protocol))
+    if (!this.#lookup || !isDue || !mayAnswer || !options.isMember(peer)) return false
+    this.#lookedUpMs.set(peer, nowMs)
+    const found = await this.#lookup.find(peer, this.#running.signal)
+    return found.map(({ addresses, teller }) => this.learn(peer, addresses, teller)).includes(true)
+  }
+
+  async #tryDirect(peer: PeerId): Promise<void> {
+    try {
+      await this.connector.direct(peer, this.#parts.book.of(peer), this.#running.signal)
+    } catch (error) {
+      this.#parts.options.log.debug({ peer, error: String(error) }, 'still no way without the relay')
+    }
+  }
+
+  async #dialBack(peer: PeerId, addresses: readonly string[]): Promise<string[]> {
+    const connection = this.#parts.table.connectionTo(peer)
+    if (connection === undefined) return []
+    const reached: string[] = []
+    for (const address of acceptHints(addresses, tellerAt(connection))) {
+      try {
+        const signal = AbortSignal.any([this.#running.signal, AbortSignal.timeout(DOUBT_MS)])
+        const dialled = await this.#parts.libp2p.components.transportManager.dial(multiaddr(`${address}/p2p/${peer}`), {
+          signal,
+        })
+        reached.push(address)
+        await dialled.close()
+      } catch (error) {
+        this.#parts.options.log.debug({ peer, address, error: String(error) }, 'could not be dialled back')
+      }
+    }
+    return reached
+  }
+
+  async #doubt(peer: PeerId, connection: Connection): Promise<void> {
+    const late = new AbortController()
+    const cancel = this.#parts.options.clock.after(DOUBT_MS, () => {
+      late.abort(new Error('no sign of life'))
+      connection.abort(new Error('no sign of life'))
+    })
+    try {
+      const channel = await this.#parts.host.open(connection, peer, INTRODUCTION_PROTOCOL, late.signal)
+      await this.#introductions.exchange(channel)
+      await channel.close()
+    } catch (error) {
+      this.#parts.options.log.debug({ peer, error: String(error) }, 'an old connection is in doubt')
+    } finally {
+      cancel()
+    }
+  }
+
+  #retireRelayed(peer: PeerId): void {
+    const { options, table, host } = this.#parts
+    options.clock.after(RETIRE_AFTER_MS, () => {
+      if (this.#running.signal.aborted || table.directTo(peer) === undefined) return
+      for (const connection of table.connectionsTo(peer)) {
+        if (!isRelayed(connection.remoteAddr)) continue
+        if (host.isHeld(connection)) this.#retireRelayed(peer)
+        else connection.abort(new Error('there is a direct connection'))
+      }
+    })
+  }
+}
+
+/** Behind a relay is somewhere else, even when the relay is on this host. */
+function tellerAt({ remoteAddr }: Connection): Teller {
+  const host = isRelayed(remoteAddr) ? undefined : hostOf(remoteAddr)
+  return { onThisHost: host !== undefined && isThisHost(host) }
+}
+
+async function untilAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const onAbort = (): void => reject(signal.reason)
+  if (signal.aborted) onAbort()
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    await Promise.race([work, promise])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+    promise.catch(() => undefined)
+    work.catch(() => undefined) // who stopped waiting does not care any more
+  }
+}

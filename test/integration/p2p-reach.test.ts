@@ -1,0 +1,324 @@
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { once } from 'node:events'
+import { afterEach, describe, expect, it } from 'vitest'
+import type { PeerId } from '../../crdt/ids.ts'
+import { createLibp2pNode, type Libp2pNode } from '../../node/p2p/libp2p-node.ts'
+import { lookupProtocol } from '../../node/p2p/lookup.ts'
+import type { MemberView } from '../../node/p2p/member-components.ts'
+import type { Libp2pNetwork, PeerNetworkOptions } from '../../node/p2p/network.ts'
+import { relayPolicies, reservationsOf } from '../../node/p2p/relay.ts'
+import type { Channel, ProtocolOptions } from '../../node/ports/peer-network.ts'
+import { multiaddr, type Multiaddr } from '@multiformats/multiaddr'
+import { createManualClock } from '../support/clock.ts'
+import { createTestNode, peerOf, seedOf, soon, testMesh, until } from '../support/libp2p-nodes.ts'
+
+const forMembers: ProtocolOptions = { policy: { who: 'member' }, frameBytesMax: 1024 * 1024, channelsPerPeerMax: 8 }
+const HOP = '/libp2p/circuit/relay/0.2.0/hop'
+const STOP = '/libp2p/circuit/relay/0.2.0/stop'
+const UNREACHABLE = { listen: [] }
+/** What the mesh promises after everything has changed. */
+const WHOLE_MS = 30_000
+
+const running: { stop(): unknown }[] = []
+
+afterEach(async () => {
+  await Promise.all(running.splice(0).map((node) => node.stop()))
+})
+
+async function echo(channel: Channel): Promise<void> {
+  for await (const frame of channel.frames) await channel.send(frame)
+}
+
+async function startNode(
+  n: number,
+  members: ReadonlySet<PeerId>,
+  options: Partial<PeerNetworkOptions> = {},
+): Promise<Libp2pNetwork> {
+  const node = await createTestNode(n, members, options)
+  node.handle('/t/echo', forMembers, echo)
+  node.handle('/t/held', { ...forMembers, holdsConnection: true }, echo)
+  await node.start()
+  running.push(node)
+  return node
+}
+
+async function stopNode(node: Libp2pNetwork): Promise<void> {
+  running.splice(running.indexOf(node), 1)
+  await node.stop()
+}
+
+async function ask(from: Libp2pNetwork, to: Libp2pNetwork, frame: Uint8Array): Promise<Uint8Array | undefined> {
+  const channel = await from.open(to.self, '/t/echo', soon())
+  await channel.send(frame)
+  const { value } = await channel.frames[Symbol.asyncIterator]().next()
+  await channel.close()
+  return value
+}
+
+const isThrough = (from: Libp2pNetwork, to: Libp2pNetwork, relay: Libp2pNetwork): boolean =>
+  from.connectionOf(to.self)?.address.includes(`/p2p/${relay.self}/p2p-circuit`) === true
+
+const isDirect = (from: Libp2pNetwork, to: Libp2pNetwork): boolean =>
+  from.connectionOf(to.self)?.address.includes('/p2p-circuit') === false
+
+/** Handlers wait five or ten seconds for what they are asked; a stream that ends well before has reached none. */
+async function expectRefusal(from: Libp2pNode, address: Multiaddr, protocol: string): Promise<void> {
+  const stream = await from.node.dialProtocol(address, protocol, { signal: soon() }).catch(() => undefined)
+  if (stream !== undefined) await until(() => stream.status !== 'open', 3000)
+}
+
+/** A node that asks whom it likes for what it likes, and thinks everybody a member. */
+async function startRaw(n: number, view: Partial<MemberView> = {}): Promise<Libp2pNode> {
+  const raw: Libp2pNode = await createLibp2pNode({
+    seed: seedOf(n),
+    mesh: testMesh,
+    listen: [],
+    agent: 'raw',
+    gater: {},
+    onLanPeer: undefined,
+    view: {
+      isMember: () => true,
+      addressesOf: () => [],
+      policies: relayPolicies(
+        () => true,
+        (relay) => reservationsOf(raw.relayTransport).hasReservation(relay),
+      ),
+      ...view,
+    },
+  })
+  await raw.node.start()
+  running.push(raw.node)
+  return raw
+}
+
+describe('members that nobody can dial', () => {
+  const members = new Set([1, 2, 3].map(peerOf))
+
+  it('[A-M1] are reached through a member that relays, with everything of ours, by themselves', async () => {
+    const relay = await startNode(1, members, { relay: 'on' })
+    const two = await startNode(2, members, UNREACHABLE)
+    const three = await startNode(3, members, UNREACHABLE)
+    for (const node of [two, three]) await node.dialAddresses(relay.self, relay.addresses(), soon())
+    await until(() => isThrough(two, three, relay) && isThrough(three, two, relay))
+    const large = new Uint8Array(1024 * 1024).fill(7)
+    expect(await ask(two, three, large)).toEqual(large)
+    expect(await ask(three, two, new Uint8Array([1]))).toEqual(new Uint8Array([1]))
+  })
+
+  it('do without the relay as soon as there is a direct way, once nobody would notice', async () => {
+    const clock = createManualClock()
+    // Its clock stands still, so that it does not pass on where three listens.
+    const relay = await startNode(1, members, { relay: 'on', clock: createManualClock() })
+    const three = await startNode(3, members)
+    await three.dialAddresses(relay.self, relay.addresses(), soon())
+    await until(() => relay.knownPeers().get(three.self)?.includes(`/p2p/${relay.self}/p2p-circuit`) === true)
+    const two = await startNode(2, members, { ...UNREACHABLE, clock })
+    await two.dialAddresses(relay.self, relay.addresses(), soon())
+    await two.dialAddresses(three.self, [`/p2p/${relay.self}/p2p-circuit`], soon())
+    await until(() => isThrough(two, three, relay) && isThrough(three, two, relay))
+    const [noticed, unnoticed] = [
+      await two.open(three.self, '/t/held', soon()),
+      await two.open(three.self, '/t/echo', soon()),
+    ]
+    two.learn(three.self, three.addresses(), relay.self)
+    await clock.advance(500)
+    await until(() => isDirect(two, three) && isDirect(three, two))
+    expect(await ask(two, three, new Uint8Array([3]))).toEqual(new Uint8Array([3]))
+    await clock.advance(30_000)
+    await unnoticed.send(new Uint8Array([1]))
+    await noticed.close()
+    await clock.advance(30_000)
+    await expect(unnoticed.send(new Uint8Array([1]))).rejects.toThrow(Error)
+    expect(two.connected().toSorted()).toEqual([relay.self, three.self].toSorted())
+  })
+
+  it('[A-D1] are reached within bounds of time and bytes, and by the same key at both ends', async () => {
+    const relay = await startNode(1, members, { relay: 'on' })
+    const three = await startNode(3, members, UNREACHABLE)
+    await three.dialAddresses(relay.self, relay.addresses(), soon())
+    await until(() => relay.knownPeers().get(three.self)?.length === 1)
+    const raw = await startRaw(2)
+    const there = multiaddr(relay.addresses()[0] ?? '')
+    await raw.node.dial(there, { signal: soon() })
+    const through = (peer: PeerId): Multiaddr => there.encapsulate(`/p2p-circuit/p2p/${peer}`)
+    const connection = await raw.components.transportManager.dial(through(three.self), { signal: soon() })
+    const { bytes = 0n, seconds = 0 } = connection.limits ?? {}
+    expect(connection.remotePeer.toString()).toBe(three.self)
+    expect(bytes > 0n && bytes <= 8n * 1024n ** 3n).toBe(true)
+    expect(seconds).toBeGreaterThan(0)
+    await expect(raw.components.transportManager.dial(through(peerOf(9)), { signal: soon() })).rejects.toThrow(Error)
+  })
+
+  it('[A-M2] lose their place and their way when they are removed', async () => {
+    const current = new Set(members)
+    const removed = new Set<PeerId>()
+    const isRemoved = (peer: PeerId): boolean => removed.has(peer)
+    const relay = await startNode(1, current, { relay: 'on', isRemoved })
+    const two = await startNode(2, current, { ...UNREACHABLE, isRemoved })
+    const three = await startNode(3, members, UNREACHABLE)
+    for (const node of [two, three]) await node.dialAddresses(relay.self, relay.addresses(), soon())
+    await until(() => isThrough(two, three, relay))
+    current.delete(three.self)
+    removed.add(three.self)
+    for (const node of [relay, two]) node.membersChanged()
+    expect([relay.connected(), two.connected()]).toEqual([[two.self], [relay.self]])
+    await until(() => three.connected().length === 0)
+    await expect(ask(three, two, new Uint8Array([1]))).rejects.toThrow(Error)
+    expect(two.connectionOf(three.self)).toBeUndefined()
+  })
+})
+
+describe('what packages of libp2p serve', () => {
+  const members = new Set([1, 2].map(peerOf))
+
+  it('[A-M1] does not start without a policy of its own', async () => {
+    await expect(startRaw(9, { policies: {} })).rejects.toThrow('has no policy')
+  })
+
+  it('[A-M1] [A-M2] is for members: neither a stranger nor a removed member gets a place at a relay or an answer', async () => {
+    const current = new Set(members)
+    const relay = await startNode(1, current, { relay: 'on' })
+    const address = multiaddr(relay.addresses()[0] ?? '')
+    const reserve = async (raw: Libp2pNode): Promise<unknown> => {
+      const { remotePeer } = await raw.node.dial(address, { signal: soon() })
+      return await reservationsOf(raw.relayTransport).addRelay(remotePeer, 'configured')
+    }
+    const [member, stranger] = [await startRaw(2), await startRaw(3)]
+    await expect(reserve(member)).resolves.toBeDefined()
+    await expect(reserve(stranger)).rejects.toThrow(Error)
+    for (const protocol of [HOP, STOP, lookupProtocol(testMesh)]) await expectRefusal(stranger, address, protocol)
+    await expectRefusal(member, address, STOP) // the node has not asked this member to be its relay
+    current.delete(peerOf(2))
+    relay.membersChanged()
+    await until(() => member.node.getConnections().length === 0)
+    await expect(reserve(member)).rejects.toThrow(Error)
+  })
+
+  it('[A-M1] tells members where others are, and takes nothing else from them', async () => {
+    const node = await startNode(1, members)
+    const address = multiaddr(node.addresses()[0] ?? '')
+    const member = await startRaw(2)
+    const answerTo = async (request: readonly number[]): Promise<'answer' | 'refusal'> => {
+      const stream = await member.node.dialProtocol(address, lookupProtocol(testMesh), { signal: soon() })
+      const answer = new Promise<'answer'>((resolve) => stream.addEventListener('message', () => resolve('answer')))
+      const end = new Promise<'refusal'>((resolve) => stream.addEventListener('close', () => resolve('refusal')))
+      stream.send(Uint8Array.from([request.length, ...request]))
+      return await Promise.race([answer, end])
+    }
+    const key = member.node.peerId.toMultihash().bytes
+    const ask = (type: number): Promise<'answer' | 'refusal'> => answerTo([8, type, 18, key.length, ...key])
+    const [PUT_VALUE, GET_VALUE, ADD_PROVIDER, GET_PROVIDERS, FIND_NODE, PING] = [0, 1, 2, 3, 4, 5] as const
+    expect(await ask(FIND_NODE)).toBe('answer')
+    for (const type of [PUT_VALUE, GET_VALUE, ADD_PROVIDER, GET_PROVIDERS, PING])
+      expect(await ask(type)).toBe('refusal')
+  })
+
+  it('reaches nobody through a relay that is not connected, or where nobody has a place', async () => {
+    const relay = await startNode(1, members, { relay: 'on' })
+    const two = await startNode(2, members, UNREACHABLE)
+    await two.dialAddresses(relay.self, relay.addresses(), soon())
+    const elsewhere = [`/p2p/${peerOf(5)}/p2p-circuit`, `/p2p/${relay.self}/p2p-circuit`]
+    await expect(two.dialAddresses(peerOf(3), elsewhere, soon())).rejects.toThrow(Error)
+  })
+})
+
+describe('members that moved', () => {
+  const members = new Set([1, 2, 3].map(peerOf))
+  const remembering = (known: Readonly<Record<string, readonly string[]>> = {}): Partial<PeerNetworkOptions> => {
+    let content: ReadonlyMap<PeerId, readonly string[]> = new Map(
+      Object.entries(known) as [PeerId, readonly string[]][],
+    )
+    return {
+      knownAddresses: {
+        load: async () => content,
+        save: async (addresses) => void (content = addresses),
+      },
+    }
+  }
+
+  it('are looked up among the others when no remembered address leads to them', async () => {
+    const one = await startNode(1, members)
+    const three = await startNode(3, members)
+    await three.dialAddresses(one.self, one.addresses(), soon())
+    await until(() => (one.knownPeers().get(three.self) ?? []).length > 0)
+    // Nobody tells two of three: that is for the lookup to find out.
+    const stale = remembering({ [three.self]: ['/ip4/127.0.0.1/tcp/1'], [one.self]: one.addresses() })
+    const blind = await startNode(2, members, { ...UNREACHABLE, ...stale, dht: false })
+    await until(() => blind.connected().includes(one.self))
+    await expect(blind.open(three.self, '/t/echo', soon())).rejects.toThrow(Error)
+    await stopNode(blind)
+    const two = await startNode(2, members, { ...UNREACHABLE, ...stale })
+    await until(() => two.connected().includes(three.self), WHOLE_MS)
+    expect(await ask(two, three, new Uint8Array([9]))).toEqual(new Uint8Array([9]))
+  })
+
+  it.each([
+    ['one side has', [2]],
+    ['both sides have', [2, 3]],
+  ])('[D13] meet again after %s restarted at another port', async (_case, moved) => {
+    const disks = new Map([1, 2, 3].map((n) => [n, remembering()] as const))
+    const nodes = new Map<number, Libp2pNetwork>()
+    for (const n of [1, 2, 3]) nodes.set(n, await startNode(n, members, disks.get(n)))
+    const [one, two, three] = [1, 2, 3].map((n) => nodes.get(n)!) as [Libp2pNetwork, Libp2pNetwork, Libp2pNetwork]
+    for (const node of [two, three]) await node.dialAddresses(one.self, one.addresses(), soon())
+    await three.dialAddresses(two.self, two.addresses(), soon())
+    const isWhole = (): boolean => [...nodes.values()].every((node) => node.connected().length === 2)
+    await until(isWhole)
+    await until(() => [...nodes.values()].every((node) => [...node.knownPeers().values()].every((a) => a.length > 0)))
+    for (const n of moved) await stopNode(nodes.get(n)!)
+    for (const n of moved) nodes.set(n, await startNode(n, members, disks.get(n)))
+    await until(isWhole, WHOLE_MS)
+    expect(isWhole()).toBe(true)
+  })
+
+  it('[D13] are noticed to be gone within 10 s of waking up, though nothing was said', async () => {
+    const clock = createManualClock()
+    const one = await startNode(1, members, { clock })
+    const proxy = await startProxy(Number(/tcp\/(\d+)/.exec(one.addresses()[0] ?? '')?.[1]))
+    const two = await startNode(2, members, UNREACHABLE)
+    await two.dialAddresses(one.self, [`/ip4/127.0.0.1/tcp/${proxy.port}`], soon())
+    await until(() => one.connected().length === 1)
+    proxy.freeze()
+    await clock.advance(60_000)
+    expect(one.connected()).toEqual([two.self])
+    clock.suspend(3600_000)
+    await clock.advance(10_000)
+    await until(() => one.connected().length === 0)
+    expect(one.connectionOf(two.self)).toBeUndefined()
+  })
+
+  it('[D13] are talked to over the connection they have just made, not over one that died silently', async () => {
+    const one = await startNode(1, members)
+    const proxy = await startProxy(Number(/tcp\/(\d+)/.exec(one.addresses()[0] ?? '')?.[1]))
+    const before = await startNode(2, members, UNREACHABLE)
+    await before.dialAddresses(one.self, [`/ip4/127.0.0.1/tcp/${proxy.port}`], soon())
+    await until(() => one.connected().length === 1)
+    proxy.freeze()
+    const dead = one.connectionOf(before.self)?.address
+    const after = await startNode(2, members, UNREACHABLE) // the same member, which does not know of the old connection
+    await after.dialAddresses(one.self, one.addresses(), soon())
+    await until(() => one.connectionOf(after.self)?.address !== dead)
+    expect(await ask(one, after, new Uint8Array([5]))).toEqual(new Uint8Array([5]))
+  })
+})
+
+/** Passes bytes on until it is frozen: then it says nothing any more, not even that it has gone. */
+async function startProxy(port: number): Promise<{ port: number; freeze: () => void }> {
+  const sockets: Socket[] = []
+  const server: Server = createServer((inner) => {
+    const outer = connect(port, '127.0.0.1')
+    for (const socket of [inner, outer]) sockets.push(socket.on('error', () => undefined))
+    inner.pipe(outer)
+    outer.pipe(inner)
+  })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const stop = (): void => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  }
+  running.push({ stop })
+  const freeze = (): void => {
+    for (const socket of sockets) socket.unpipe().pause()
+  }
+  return { port: (server.address() as AddressInfo).port, freeze }
+}

@@ -1,0 +1,79 @@
+import { describe, expect, it } from 'vitest'
+import type { PeerId } from '../../../crdt/ids.ts'
+import { DIAL_BACK_OPTIONS, DIAL_BACK_PROTOCOL, Reachability } from '../../../node/p2p/reachability.ts'
+import { createManualClock } from '../../support/clock.ts'
+import { createRecordedLog } from '../../support/log.ts'
+import { createMemoryNetwork } from '../../support/memory-network.ts'
+import { peerOf } from '../../support/libp2p-nodes.ts'
+
+const HOME = '/ip4/93.184.216.34/tcp/4001'
+const LISTENING = ['/ip4/192.168.1.7/tcp/4001']
+
+/** Node 1 asks the others; each tells under which of the addresses it reached node 1. */
+function create(reachable: ReadonlySet<string>, witnesses = [2, 3]) {
+  const clock = createManualClock()
+  const network = createMemoryNetwork()
+  const asked: [PeerId, readonly string[]][] = []
+  const make = (n: number): Reachability => {
+    const port = network.join(peerOf(n))
+    const made: Reachability = new Reachability({
+      clock,
+      log: createRecordedLog(),
+      open: (peer, signal) => port.open(peer, DIAL_BACK_PROTOCOL, signal),
+      listening: () => LISTENING,
+      async dialBack(peer, addresses) {
+        asked.push([peerOf(n), addresses])
+        return peer === peerOf(1) ? addresses.filter((address) => reachable.has(address)) : []
+      },
+      onChange: () => changes.push(made.proven),
+    })
+    port.handle(DIAL_BACK_PROTOCOL, DIAL_BACK_OPTIONS, (channel) => made.serve(channel))
+    return made
+  }
+  const changes: (readonly string[])[] = []
+  const node = make(1)
+  for (const n of witnesses) {
+    make(n)
+    network.connect(peerOf(1), peerOf(n))
+  }
+  return { clock, node, asked, changes }
+}
+
+describe('whether this node can be reached publicly', () => {
+  it('is what a member says who has dialled the forwarded port, once', async () => {
+    const { node, asked, changes } = create(new Set([HOME]))
+    await node.seen(peerOf(2), '/ip4/93.184.216.34/tcp/51234')
+    await node.seen(peerOf(3), '/ip4/93.184.216.34/tcp/51234')
+    expect({ proven: node.proven, changes, asked }).toEqual({
+      proven: [HOME],
+      changes: [[HOME]],
+      asked: [[peerOf(2), [HOME]]],
+    })
+  })
+
+  it('is not concluded from private addresses, nor asked about them', async () => {
+    const { node, asked } = create(new Set(LISTENING))
+    await node.seen(peerOf(2), '/ip4/192.168.1.7/tcp/51234')
+    await node.seen(peerOf(2), undefined)
+    expect({ proven: node.proven, asked }).toEqual({ proven: [], asked: [] })
+  })
+
+  it('is asked of another member when one could not dial, and of the same one a minute later', async () => {
+    const { node, asked, clock } = create(new Set())
+    for (const n of [2, 2, 3]) await node.seen(peerOf(n), '/ip4/93.184.216.34/tcp/1')
+    expect(asked.map(([peer]) => peer)).toEqual([peerOf(2), peerOf(3)])
+    await clock.advance(60_000)
+    await node.seen(peerOf(2), '/ip4/93.184.216.34/tcp/1')
+    expect(asked).toHaveLength(3)
+    expect(node.proven).toEqual([])
+  })
+
+  it('is forgotten when the network has changed', async () => {
+    const { node, changes } = create(new Set([HOME]))
+    await node.seen(peerOf(2), '/ip4/93.184.216.34/tcp/1')
+    node.startOver()
+    expect({ proven: node.proven, changes }).toEqual({ proven: [], changes: [[HOME], []] })
+    await node.seen(peerOf(2), '/ip4/93.184.216.34/tcp/1')
+    expect(node.proven).toEqual([HOME])
+  })
+})
