@@ -93,7 +93,17 @@ export const memberTargets: readonly Target[] = [
     reach: 'a member',
     sites: ['node/p2p/introduction.ts decodeCanonical(Introduction'],
     form: 'cbor',
-    samples: [encodeIntroduction({ agent: 'rookery/1', addresses: ['/ip4/192.168.1.7/tcp/4001'] })],
+    samples: [
+      encodeIntroduction(
+        {
+          agent: 'rookery/1',
+          addresses: ['/ip4/192.168.1.7/tcp/4001'],
+          observed: '/ip4/203.0.113.9/tcp/50123',
+          protocols: ['/libp2p/circuit/relay/0.2.0/hop'],
+        },
+        [[identity(1).peer, ['/ip4/192.168.1.8/tcp/4001']]],
+      ),
+    ],
     take: (bytes) => readIntroduction(channelWith(bytes)),
     isRefusal: isMalformed,
   },
