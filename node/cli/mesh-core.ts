@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { MeshId, PeerId } from '../../crdt/ids.ts'
+import { isFullMesh, neighboursIn } from '../../protocols/neighbours.ts'
 import { hasCapability } from '../../protocols/membership/membership.ts'
 import type { Crypto, Signer } from '../../protocols/crypto.ts'
 import type { DataDirectory } from '../adapters/data-directory.ts'
@@ -87,7 +88,9 @@ export async function openMeshCore(deps: MeshNodeDeps, meshName: string, cleanup
   const boot = await nextBoot(store)
   const documents = await createDocuments({ ...means, store, membership: () => membership.current() })
   cleanup.push(() => documents.close())
-  const network = await openNetwork(deps, membership, store)
+  const hubs = (): ReadonlySet<PeerId> => new Set(leases.voters())
+  const neighbours = neighboursIn(identity.signer.peer, () => membership.current(), hubs)
+  const network = await openNetwork({ ...deps, membership, store, neighbours })
   const voter = await openOwnVoter({ ...deps, means, folder, membership, network }, cleanup)
   const names: MeshCore['names'] = { ask: () => undefined }
   const nameOf = (peer: PeerId): string => names.ask(peer) ?? membership.current().members.get(peer)?.name ?? peer
@@ -122,6 +125,7 @@ export async function openMeshCore(deps: MeshNodeDeps, meshName: string, cleanup
     feeds: documents,
     membership,
     presence,
+    passesOn: () => !isFullMesh(membership.current().members),
     addresses: network,
     onMismatch: (doc) => {
       log.warn({ doc }, 'this replica differs from another one with the same feeds: rebuilding it')
@@ -133,11 +137,14 @@ export async function openMeshCore(deps: MeshNodeDeps, meshName: string, cleanup
   return { ...what, names, nameOf }
 }
 
-async function openNetwork(
-  { identity, config, log }: MeshNodeDeps,
-  membership: MembershipService,
-  store: FeedStore,
-): Promise<Libp2pNetwork> {
+type NetworkDeps = MeshNodeDeps & {
+  readonly membership: MembershipService
+  readonly store: FeedStore
+  readonly neighbours: () => ReadonlySet<PeerId>
+}
+
+async function openNetwork(deps: NetworkDeps): Promise<Libp2pNetwork> {
+  const { identity, config, log, membership, store, neighbours } = deps
   return await createPeerNetwork({
     seed: identity.seed,
     mesh: membership.mesh,
@@ -150,6 +157,7 @@ async function openNetwork(
       policy.capability === undefined ||
       hasCapability(membership.current(), peer, policy.capability),
     knownAddresses: rememberedAddresses(store),
+    neighbours,
     agent: `rookery/${rookeryVersion()}`,
     clock: systemClock,
     log,

@@ -24,8 +24,10 @@ const SUSPENDED_MS = 2000
 export type DialerDeps = {
   readonly clock: Clock
   readonly random: Random
-  /** Members with at least one known address. */
+  /** Members to be connected with, each with at least one known address. */
   readonly targets: () => readonly PeerId[]
+  /** Members to be tried in their stead; none while enough are connected. */
+  readonly substitutes: () => readonly PeerId[]
   readonly isConnected: (peer: PeerId) => boolean
   /** Tells whether the peer was reached; never rejects. */
   readonly dial: (peer: PeerId, signal: AbortSignal) => Promise<boolean>
@@ -40,8 +42,8 @@ type Target = {
 }
 
 /**
- * Keeps trying to be connected to every member, for ever: a member is never given up by a timer. Starts over at once
- * when the host resumes from suspension or its network changes.
+ * Keeps trying to be connected to every target, for ever: none is given up by a timer. Starts over at once when the host
+ * resumes from suspension or its network changes. While too few answer, others are tried, one time each.
  */
 export class Dialer {
   readonly #deps: DialerDeps
@@ -55,7 +57,12 @@ export class Dialer {
 
   start(): void {
     this.#running = new AbortController()
-    this.#cancelWatch = watchHost(this.#deps.clock, () => this.dialAll())
+    const cancelWatch = watchHost(this.#deps.clock, () => this.dialAll())
+    const cancelSubstituting = every(this.#deps.clock, WATCH_EVERY_MS, () => this.#substitute())
+    this.#cancelWatch = () => {
+      cancelWatch()
+      cancelSubstituting()
+    }
     this.dialAll()
   }
 
@@ -117,6 +124,12 @@ export class Dialer {
     if (signal.aborted || reached || this.#deps.isConnected(peer)) return
     state.failures++
     this.#arm(peer, this.#backoffMs(state.failures))
+  }
+
+  #substitute(): void {
+    const { substitutes, dial } = this.#deps
+    const signal = this.#running?.signal
+    if (signal !== undefined) for (const peer of substitutes()) void dial(peer, signal)
   }
 
   #arm(peer: PeerId, delayMs: number): void {

@@ -3,7 +3,8 @@ import type { Libp2p, PeerInfo } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import type { MeshId } from '../../crdt/ids.ts'
 import { PeerId } from '../../crdt/ids.ts'
-import type { Cancel, Clock } from '../ports/clock.ts'
+import { SYNC_PROTOCOL } from '../../protocols/sync.ts'
+import { every, type Cancel, type Clock } from '../ports/clock.ts'
 import type { Log } from '../ports/log.ts'
 import type { Channel, PeerNetwork, ProtocolOptions, ProtocolPolicy } from '../ports/peer-network.ts'
 import type { Random } from '../ports/random.ts'
@@ -15,6 +16,7 @@ import { ConnectionTable } from './connection-table.ts'
 import { Dialer } from './dialer.ts'
 import { encodeIntroduction, INTRODUCTION_OPTIONS, INTRODUCTION_PROTOCOL, readIntroduction } from './introduction.ts'
 import { createLibp2pNode } from './libp2p-node.ts'
+import { Neighbourhood } from './neighbourhood.ts'
 import { ProtocolHost } from './protocol-host.ts'
 
 export type PeerNetworkOptions = {
@@ -29,6 +31,11 @@ export type PeerNetworkOptions = {
   readonly isMember: (peer: PeerId) => boolean
   /** True for former members, who get no connection at all; others that are no members may ask to join. */
   readonly isRemoved?: (peer: PeerId) => boolean
+  /**
+   * Members to keep a connection with; without it all of them. Others are dialled when a channel to them is opened, and
+   * hung up on when none is left.
+   */
+  readonly neighbours?: () => ReadonlySet<PeerId>
   /** Asked for every channel of every protocol, after `isMember` where the policy wants members. */
   readonly mayOpen: (peer: PeerId, policy: ProtocolPolicy) => boolean
   readonly knownAddresses: KnownAddresses
@@ -39,6 +46,8 @@ export type PeerNetworkOptions = {
 
 /** A member that accepts the stream and says nothing is not waited for. */
 const INTRODUCTION_MS = 5000
+/** Connections that nobody needs any more are looked for so often. */
+const TRIM_EVERY_MS = 60_000
 
 /** The peer network on real sockets. Handlers are registered before `start`; `stop` is final. */
 export type Libp2pNetwork = PeerNetwork & {
@@ -102,7 +111,9 @@ class Network implements Libp2pNetwork {
   readonly #book: AddressBook
   readonly #table: ConnectionTable
   readonly #host: ProtocolHost
+  readonly #neighbourhood: Neighbourhood
   readonly #dialer: Dialer
+  #cancelTrim: Cancel = () => undefined
 
   constructor({ options, node, book, table, host }: Parts) {
     this.self = PeerId.parse(node.peerId.toString())
@@ -111,10 +122,15 @@ class Network implements Libp2pNetwork {
     this.#book = book
     this.#table = table
     this.#host = host
+    const random = options.random ?? { bytes: (count: number) => randomBytes(count) }
+    const known = (): PeerId[] => book.peers().filter((peer) => peer !== this.self && options.isMember(peer))
+    const { neighbours = () => new Set(known()) } = options
+    this.#neighbourhood = new Neighbourhood({ neighbours, known, connected: () => table.members(), random })
     this.#dialer = new Dialer({
       clock: options.clock,
-      random: options.random ?? { bytes: (count) => randomBytes(count) },
-      targets: () => book.peers().filter((peer) => peer !== this.self && options.isMember(peer)),
+      random,
+      targets: () => this.#neighbourhood.targets(),
+      substitutes: () => this.#neighbourhood.substitutes(),
       isConnected: (peer) => table.isConnected(peer),
       dial: (peer, signal) => this.#dialKnown(peer, signal),
     })
@@ -137,9 +153,11 @@ class Network implements Libp2pNetwork {
     this.#node.addEventListener('connection:close', (event) => this.#table.remove(event.detail))
     await this.#node.start()
     this.#dialer.start()
+    this.#cancelTrim = every(this.#options.clock, TRIM_EVERY_MS, () => this.#trim())
   }
 
   async stop(): Promise<void> {
+    this.#cancelTrim()
     this.#dialer.stop()
     this.#host.abortAll(new Error('the node stops'))
     this.#table.stop()
@@ -153,6 +171,11 @@ class Network implements Libp2pNetwork {
 
   connected(): readonly PeerId[] {
     return this.#table.members()
+  }
+
+  mayBeReached(peer: PeerId): boolean {
+    if (this.#table.isConnected(peer)) return true
+    return this.#options.isMember(peer) && !this.#neighbourhood.isNeighbour(peer) && this.#book.of(peer).length > 0
   }
 
   onConnect(listener: (peer: PeerId) => void): Cancel {
@@ -235,6 +258,14 @@ class Network implements Libp2pNetwork {
       usable.map((address) => address.toString()),
     )
     if (!this.#table.isConnected(peer.data)) this.#dialer.hurry(peer.data)
+  }
+
+  /** Only who dialled hangs up: to the other side it may be a neighbour's connection. */
+  #trim(): void {
+    const isIdle = (peer: PeerId): boolean =>
+      this.#table.connectionTo(peer)?.direction === 'outbound' &&
+      this.#host.protocolsWith(peer).every((protocol) => protocol === SYNC_PROTOCOL)
+    for (const peer of this.#neighbourhood.surplus(isIdle)) this.closePeer(peer)
   }
 
   #confirm(remotePeer: string, remoteAddr: { toString(): string }): void {

@@ -24,6 +24,8 @@ const STALE_PERIODS = 3
 const BEATS_PER_LEASE = 3
 /** How often passing of time is looked at: a change of state is told at most this late. */
 const LOOK_EVERY_MS = 1000
+/** What one node says more often is noted and goes no further: others would pass it on to the whole mesh. */
+const NEWS_APART_MS = 500
 
 export type PresenceDeps = {
   readonly mesh: MeshId
@@ -32,7 +34,7 @@ export type PresenceDeps = {
   readonly clock: Clock
   readonly log: Log
   readonly store: Pick<FeedStore, 'getFact' | 'putFact'>
-  readonly network: Pick<PeerNetwork, 'connected' | 'onConnect' | 'onDisconnect'>
+  readonly network: Pick<PeerNetwork, 'mayBeReached' | 'onConnect' | 'onDisconnect'>
   /** Members of the mesh, ourselves included. */
   readonly members: () => ReadonlyMap<PeerId, unknown>
   /** Leases that this node renews right now. */
@@ -49,10 +51,10 @@ export type PresenceLink = {
   /** Every heartbeat, and the goodbye, to be sent to all connected members. */
   onBeat(listener: (beat: Uint8Array) => void): Cancel
   /**
-   * Takes in a heartbeat from its author; answers with what to echo, when it is news.
-   * @throws MalformedError when it is none, is somebody else's or carries a bad signature
+   * Takes in a heartbeat, from its author or from whoever passed it on, and returns it when it is news.
+   * @throws MalformedError when it is none, is of another mesh or carries a bad signature
    */
-  receive(beat: Uint8Array, from: PeerId): { boot: number; counter: number } | undefined
+  receive(beat: Uint8Array): Pick<Heartbeat, 'peer' | 'boot' | 'counter'> | undefined
   echoed(from: PeerId, echo: { boot: number; counter: number }): void
 }
 
@@ -127,7 +129,7 @@ class Observer implements PresenceService {
     const last = this.#heard.get(peer)
     if (last === undefined || last.beat.kind !== 'beat') return 'away'
     const periods = (clock.monoMs() - last.monoMs) / this.#periodMs()
-    if (periods <= ONLINE_PERIODS && network.connected().includes(peer)) return 'online'
+    if (periods <= ONLINE_PERIODS && network.mayBeReached(peer)) return 'online'
     return periods <= STALE_PERIODS ? 'stale' : 'away'
   }
 
@@ -158,17 +160,20 @@ class Observer implements PresenceService {
     return this.#heart.onBeat(listener)
   }
 
-  receive(bytes: Uint8Array, from: PeerId): { boot: number; counter: number } | undefined {
-    const { mesh, crypto, clock, members } = this.#deps
+  receive(bytes: Uint8Array): Heartbeat | undefined {
+    const { mesh, crypto, clock, members, signer } = this.#deps
     const beat = decodeHeartbeat(bytes)
-    if (beat.peer !== from || beat.mesh !== mesh) throw new MalformedError('a heartbeat of somebody else')
-    if (!isNewer(beat, this.#heard.get(from)?.beat)) return undefined
+    const { peer } = beat
+    if (beat.mesh !== mesh) throw new MalformedError('a heartbeat of another mesh')
+    if (peer === signer.peer || !members().has(peer) || !isNewer(beat, this.#heard.get(peer)?.beat)) return undefined
     if (!verifyHeartbeat(crypto, beat)) throw new MalformedError('a heartbeat with a bad signature')
-    if (!members().has(from)) return undefined
     const leases = new Set(beat.kind === 'beat' ? beat.leases : [])
-    this.#heard.set(from, { beat, monoMs: clock.monoMs(), wallMs: clock.wallMs(), leases })
-    this.#tell(from)
-    return { boot: beat.boot, counter: beat.counter }
+    const [last, monoMs] = [this.#heard.get(peer), clock.monoMs()]
+    this.#heard.set(peer, { beat, monoMs, wallMs: clock.wallMs(), leases })
+    this.#tell(peer)
+    const isFlood =
+      last?.beat.kind === beat.kind && last.beat.boot === beat.boot && monoMs - last.monoMs < NEWS_APART_MS
+    return isFlood ? undefined : beat
   }
 
   echoed(from: PeerId, echo: { boot: number; counter: number }): void {

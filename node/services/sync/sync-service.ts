@@ -20,6 +20,7 @@ import type { FeedExchange } from '../feeds/feed-exchange.ts'
 import type { PresenceLink } from './presence-service.ts'
 import { answerStanding, latestOnly, sendRecords, type Evidence, type Standing } from './sync-answer.ts'
 import { createContentCheck, type ContentCheck } from './sync-content.ts'
+import { PassingOn } from './passing-on.ts'
 import { SyncLink } from './sync-link.ts'
 
 /** How often one random connected member is asked what it has and lacks. */
@@ -52,6 +53,8 @@ export type SyncDeps = {
     knownPeers(): ReadonlyMap<PeerId, readonly string[]>
     learn(peer: PeerId, addresses: readonly string[], teller: PeerId): void
   }
+  /** Whether members are not all connected with each other, so that what is new has to be passed on. */
+  readonly passesOn: () => boolean
   /** Two replicas that have applied the same envelopes differ. */
   readonly onMismatch?: (doc: DocId, peer: PeerId) => void
 }
@@ -79,7 +82,8 @@ type Peer = {
 /**
  * Keeps replicas equal: new envelopes and membership records go to every connected member at once; on connect and then
  * every 30 s with a random one, both sides compare where they stand and send what the other lacks. Only the latter is
- * relied on: what is pushed may be dropped for a slow peer. Envelopes are not passed on when they come in.
+ * relied on: what is pushed may be dropped for a slow peer. In a mesh too large for everybody to be connected with
+ * everybody, envelopes and heartbeats that are news here are passed on, once, to all but their sender.
  */
 export function createSync(deps: SyncDeps): SyncService {
   const sync = new Sync(deps)
@@ -97,6 +101,7 @@ class Sync implements SyncService {
   readonly #problems = new Map<PeerId, string>()
   readonly #cancels: Cancel[] = []
   readonly #contents: ContentCheck
+  readonly #passingOn: PassingOn
   #announcedHeads: readonly Uint8Array[] = []
   #unpushed: Uint8Array[] = []
   #cancelTelling: Cancel | undefined
@@ -104,6 +109,8 @@ class Sync implements SyncService {
   constructor(deps: SyncDeps) {
     this.#deps = deps
     this.#contents = createContentCheck(deps)
+    const links = (): SyncLink[] => [...this.#peers.values()].map(({ link }) => link)
+    this.#passingOn = new PassingOn({ clock: deps.clock, links, isNeeded: deps.passesOn })
   }
 
   start(): void {
@@ -127,6 +134,7 @@ class Sync implements SyncService {
     this.#pushNow()
     for (const cancel of this.#cancels.splice(0)) cancel()
     this.#cancelTelling?.()
+    this.#passingOn.stop()
     const links = [...this.#peers.values()].map(({ link }) => link)
     this.#peers.clear()
     const { promise: late, resolve } = Promise.withResolvers<void>()
@@ -227,11 +235,14 @@ class Sync implements SyncService {
         return await this.#receive(peer, message)
       case 'hash':
         return await this.#contents.compare(from, message)
-      case 'beat': {
-        const echo = presence?.receive(message.beat, from)
-        if (echo !== undefined) this.#post(peer, { t: 'echo', ...echo })
-        return
-      }
+      case 'beat':
+        return this.#passingOn.beats([message.beat], from, (bytes) => {
+          const beat = presence?.receive(bytes)
+          if (beat?.peer === from) this.#post(peer, { t: 'echo', boot: beat.boot, counter: beat.counter })
+          return beat !== undefined
+        })
+      case 'beats':
+        return this.#passingOn.beats(message.beats, from, (beat) => presence?.receive(beat) !== undefined)
       case 'echo':
         return presence?.echoed(from, message)
       case 'peers':
@@ -254,8 +265,10 @@ class Sync implements SyncService {
 
   async #receive(peer: Peer, message: Extract<SyncMessage, { t: 'envelopes' }>): Promise<void> {
     const from = peer.link.peer
-    const { applied, refused } = await this.#deps.feeds.receive(message.envelopes, from)
+    const envelopes = this.#passingOn.fresh(message.envelopes)
+    const { applied, news, refused } = await this.#deps.feeds.receive(envelopes, from)
     if (applied > 0) peer.hasProgressed = true
+    this.#passingOn.envelopes(news, from)
     const [first] = refused
     if (first !== undefined) this.#deps.log.warn({ peer: from, count: refused.length, ...first }, 'envelopes refused')
     // Without progress the same envelopes would come again, and again.
