@@ -13,7 +13,8 @@ import type { FeedCut } from './membership/membership.ts'
  *   vectors   what the sender has applied, in parts; the other answers with what is missing (and its own, if asked)
  *   envelopes new ones, or answers to `vectors`
  *   hash      names the content of a document at a vector, for comparison
- *   beat      a signed heartbeat;  echo  answers it
+ *   beat      the sender's signed heartbeat;  echo  answers it
+ *   beats     others' heartbeats, passed on
  *   peers     addresses of members, as hints
  */
 
@@ -56,6 +57,7 @@ const MESSAGES = {
   }),
   hash: z.object({ doc: DocId, at: z.array(z.tuple([PeerId, z.int().min(0)])).max(POSITIONS_PER_PART), hash }),
   beat: z.object({ beat: bytes }),
+  beats: z.object({ beats: z.array(bytes).min(1).max(ITEMS_MAX) }),
   echo: z.object({ boot: z.int().min(0), counter: z.int().min(0) }),
   peers: z.object({
     peers: z.array(z.tuple([PeerId, z.array(z.string().max(256)).max(16)])).max(512),

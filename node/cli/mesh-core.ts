@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { MeshId, PeerId } from '../../crdt/ids.ts'
+import { isFullMesh, neighboursIn } from '../../protocols/neighbours.ts'
 import { hasCapability } from '../../protocols/membership/membership.ts'
 import type { Crypto, Signer } from '../../protocols/crypto.ts'
 import type { DataDirectory } from '../adapters/data-directory.ts'
@@ -102,7 +103,9 @@ export async function openMeshCore(deps: MeshNodeDeps, meshName: string, cleanup
   cleanup.push(() => documents.close())
   cleanup.push(documents.restoration.onEnd(deps.onRestored))
   const complaints = createComplaints(systemClock)
-  const network = await openNetwork(deps, membership, { store, complaints })
+  const hubs = (): ReadonlySet<PeerId> => new Set(leases.voters())
+  const neighbours = neighboursIn(identity.signer.peer, () => membership.current(), hubs)
+  const network = await openNetwork({ ...deps, membership, store, complaints, neighbours })
   const voter = await openOwnVoter({ ...deps, means, folder, membership, network }, cleanup)
   const names: MeshCore['names'] = { ask: () => undefined }
   const nameOf = (peer: PeerId): string => names.ask(peer) ?? membership.current().members.get(peer)?.name ?? peer
@@ -161,6 +164,7 @@ async function openSync(
     ...core,
     feeds: meterFeeds(documents, metrics),
     metrics,
+    passesOn: () => !isFullMesh(membership.current().members),
     addresses: network,
     onHeard: (peer) => contacts.heard(peer),
     onMisconduct: complaints.complain,
@@ -172,11 +176,15 @@ async function openSync(
   return { contacts, sync }
 }
 
-async function openNetwork(
-  { identity, config, log }: MeshNodeDeps,
-  membership: MembershipService,
-  { store, complaints }: { store: FeedStore; complaints: Complaints },
-): Promise<Libp2pNetwork> {
+type NetworkDeps = MeshNodeDeps & {
+  readonly membership: MembershipService
+  readonly store: FeedStore
+  readonly complaints: Complaints
+  readonly neighbours: () => ReadonlySet<PeerId>
+}
+
+async function openNetwork(deps: NetworkDeps): Promise<Libp2pNetwork> {
+  const { identity, config, log, membership, store, complaints, neighbours } = deps
   return await createPeerNetwork({
     seed: identity.seed,
     mesh: membership.mesh,
@@ -191,6 +199,7 @@ async function openNetwork(
       policy.capability === undefined ||
       hasCapability(membership.current(), peer, policy.capability),
     knownAddresses: rememberedAddresses(store),
+    neighbours,
     agent: `rookery/${rookeryVersion()}`,
     clock: systemClock,
     log,

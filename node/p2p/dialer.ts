@@ -1,5 +1,5 @@
 import type { PeerId } from '../../crdt/ids.ts'
-import type { Cancel, Clock } from '../ports/clock.ts'
+import { every, type Cancel, type Clock } from '../ports/clock.ts'
 import { randomFraction } from '../ports/random.ts'
 import type { Random } from '../ports/random.ts'
 
@@ -19,11 +19,16 @@ const HANG_UP_MS = 5000
 /** … so many times in a row, does not want us: one time may be a restart, two a coincidence. */
 const HANG_UPS_MIN = 3
 
+/** While too few members are connected, others are tried so often. */
+const SUBSTITUTE_EVERY_MS = 5000
+
 export type DialerDeps = {
   readonly clock: Clock
   readonly random: Random
-  /** Members with at least one known address. */
+  /** Members to be connected with, each with at least one known address. */
   readonly targets: () => readonly PeerId[]
+  /** Members to be tried in their stead; none while enough are connected. */
+  readonly substitutes: () => readonly PeerId[]
   readonly isConnected: (peer: PeerId) => boolean
   /** Tells whether the peer was reached; never rejects. */
   readonly dial: (peer: PeerId, signal: AbortSignal) => Promise<boolean>
@@ -45,13 +50,14 @@ type Target = {
 export type DialState = { readonly isDialling: boolean; readonly failures: number; readonly nextTryInMs: number | null }
 
 /**
- * Keeps trying to be connected to every member, for ever: a member is never given up by a timer. Starts over when it is
- * told that there is something new.
+ * Keeps trying to be connected to every target, for ever: none is given up by a timer. Starts over when it is told that
+ * there is something new. While too few answer, others are tried, one time each.
  */
 export class Dialer {
   readonly #deps: DialerDeps
   readonly #states = new Map<PeerId, Target>()
   #running: AbortController | undefined
+  #cancelSubstituting: Cancel = () => undefined
 
   constructor(deps: DialerDeps) {
     this.#deps = deps
@@ -59,12 +65,14 @@ export class Dialer {
 
   start(): void {
     this.#running = new AbortController()
+    this.#cancelSubstituting = every(this.#deps.clock, SUBSTITUTE_EVERY_MS, () => this.#substitute())
     this.dialAll()
   }
 
   stop(): void {
     this.#running?.abort(new Error('the node stops'))
     this.#running = undefined
+    this.#cancelSubstituting()
     for (const state of this.#states.values()) disarm(state)
     this.#states.clear()
   }
@@ -147,6 +155,12 @@ export class Dialer {
     const isRecent = this.#deps.clock.monoMs() - state.lastConnectedMs < RECENT_MS
     const delayMs = this.#backoffMs(state.failures, isRecent ? BACKOFF_RECENT_MAX_MS : BACKOFF_MAX_MS)
     this.#arm(peer, state.isStale ? Math.min(HURRY_EVERY_MS, delayMs) : delayMs)
+  }
+
+  #substitute(): void {
+    const { substitutes, dial } = this.#deps
+    const signal = this.#running?.signal
+    if (signal !== undefined) for (const peer of substitutes()) void dial(peer, signal)
   }
 
   #arm(peer: PeerId, delayMs: number): void {

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import type { MeshId } from '../../crdt/ids.ts'
 import { PeerId } from '../../crdt/ids.ts'
-import type { Cancel, Clock } from '../ports/clock.ts'
+import { SYNC_PROTOCOL } from '../../protocols/sync.ts'
+import { every, type Cancel, type Clock } from '../ports/clock.ts'
 import type { Log } from '../ports/log.ts'
 import type { Channel, PeerNetwork, ProtocolOptions, ProtocolPolicy } from '../ports/peer-network.ts'
 import type { PeerWays, Way } from '../ports/peer-ways.ts'
@@ -16,6 +17,7 @@ import { Dialer } from './dialer.ts'
 import type { LanPeer } from './lan-packets.ts'
 import { createLibp2pNode, type Libp2pNode } from './libp2p-node.ts'
 import { lookupPolicies } from './lookup.ts'
+import { Neighbourhood } from './neighbourhood.ts'
 import { ProtocolHost } from './protocol-host.ts'
 import { Reach } from './reach.ts'
 import { relayPolicies, reservationsOf } from './relay.ts'
@@ -34,6 +36,11 @@ export type PeerNetworkOptions = {
   readonly isMember: (peer: PeerId) => boolean
   /** True for former members, who get no connection at all; others that are no members may ask to join. */
   readonly isRemoved?: (peer: PeerId) => boolean
+  /**
+   * Members to keep a connection with; without it all of them. Others are dialled when a channel to them is opened, and
+   * hung up on when none is left.
+   */
+  readonly neighbours?: () => ReadonlySet<PeerId>
   /** Asked for every channel of every protocol, after `isMember` where the policy wants members. */
   readonly mayOpen: (peer: PeerId, policy: ProtocolPolicy) => boolean
   readonly knownAddresses: KnownAddresses
@@ -47,6 +54,9 @@ export type PeerNetworkOptions = {
   /** Whether members are looked up among the others, and looked up here; the default. */
   readonly dht?: boolean
 }
+
+/** Connections that nobody needs any more are looked for so often. */
+const TRIM_EVERY_MS = 60_000
 
 /** The peer network on real sockets. Handlers are registered before `start`; `stop` is final. */
 export type Libp2pNetwork = PeerNetwork &
@@ -120,9 +130,11 @@ class Network implements Libp2pNetwork {
   readonly #book: AddressBook
   readonly #table: ConnectionTable
   readonly #host: ProtocolHost
+  readonly #neighbourhood: Neighbourhood
   readonly #dialer: Dialer
   readonly #reach: Reach
   #cancelWatch: Cancel = () => undefined
+  #cancelTrim: Cancel = () => undefined
 
   constructor({ options, libp2p, book, table, host }: Parts) {
     this.self = PeerId.parse(libp2p.node.peerId.toString())
@@ -131,10 +143,15 @@ class Network implements Libp2pNetwork {
     this.#book = book
     this.#table = table
     this.#host = host
+    const random = options.random ?? { bytes: (count: number) => randomBytes(count) }
+    const known = (): PeerId[] => book.peers().filter((peer) => peer !== this.self && options.isMember(peer))
+    const { neighbours = () => new Set(known()) } = options
+    this.#neighbourhood = new Neighbourhood({ neighbours, known, connected: () => table.members(), random })
     this.#dialer = new Dialer({
       clock: options.clock,
-      random: options.random ?? { bytes: (count) => randomBytes(count) },
-      targets: () => book.peers().filter((peer) => peer !== this.self && options.isMember(peer)),
+      random,
+      targets: () => this.#neighbourhood.targets(),
+      substitutes: () => this.#neighbourhood.substitutes(),
       isConnected: (peer) => table.isConnected(peer),
       dial: (peer, signal) => this.#dialKnown(peer, signal),
     })
@@ -169,6 +186,7 @@ class Network implements Libp2pNetwork {
     await this.#reach.start()
     this.#refuseUndeclared()
     this.#dialer.start()
+    this.#cancelTrim = every(this.#options.clock, TRIM_EVERY_MS, () => this.#trim())
     this.#cancelWatch = watchHost(this.#options.clock, () => {
       this.#reach.hostChanged()
       this.#dialer.startOver()
@@ -183,6 +201,7 @@ class Network implements Libp2pNetwork {
   }
 
   async stop(): Promise<void> {
+    this.#cancelTrim()
     this.#cancelWatch()
     this.#dialer.stop()
     this.#host.abortAll(new Error('the node stops'))
@@ -198,6 +217,11 @@ class Network implements Libp2pNetwork {
 
   connected(): readonly PeerId[] {
     return this.#table.members()
+  }
+
+  mayBeReached(peer: PeerId): boolean {
+    if (this.#table.isConnected(peer)) return true
+    return this.#options.isMember(peer) && !this.#neighbourhood.isNeighbour(peer) && this.#book.of(peer).length > 0
   }
 
   onConnect(listener: (peer: PeerId) => void): Cancel {
@@ -282,6 +306,15 @@ class Network implements Libp2pNetwork {
       usable.map((address) => address.toString()),
     )
     if (!this.#table.isConnected(peer.data)) this.#dialer.hurry(peer.data)
+  }
+
+  /** Only who dialled hangs up: to the other side it may be a neighbour's connection. */
+  #trim(): void {
+    const isIdle = (peer: PeerId): boolean =>
+      this.#table.connectionTo(peer)?.direction === 'outbound' &&
+      !this.#reach.isThrough(peer) &&
+      this.#host.protocolsWith(peer).every((protocol) => protocol === SYNC_PROTOCOL)
+    for (const peer of this.#neighbourhood.surplus(isIdle)) this.closePeer(peer)
   }
 
   #confirm(remotePeer: string, remoteAddr: { toString(): string }): void {

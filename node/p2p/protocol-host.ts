@@ -71,6 +71,11 @@ export class ProtocolHost {
     return channel
   }
 
+  /** One for each open channel, whoever opened it. */
+  protocolsWith(peer: PeerId): string[] {
+    return [...this.#channels].flatMap(([channel, { protocol }]) => (channel.peer === peer ? [protocol] : []))
+  }
+
   /** Aborts every channel with the peer, or with everybody. */
   abortAll(reason: Error, peer?: PeerId): void {
     for (const channel of this.#channels.keys()) if (peer === undefined || channel.peer === peer) channel.abort(reason)

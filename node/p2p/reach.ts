@@ -114,6 +114,11 @@ export class Reach {
     await this.#lookup?.stop()
   }
 
+  /** Whether others reach this node through the member. */
+  isThrough(peer: PeerId): boolean {
+    return this.#relay.isThrough(peer)
+  }
+
   /** Where others can dial this node without a relay, public ones first if others have reached it there. */
   addresses(): string[] {
     const proven = this.#reachability.proven.map((address) => `${address}/p2p/${this.#parts.self}`)

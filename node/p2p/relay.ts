@@ -116,6 +116,11 @@ export class Relay {
     return [...this.#held].map(circuitThrough)
   }
 
+  /** Whether this node is, or is about to be, reachable through it. */
+  isThrough(peer: PeerId): boolean {
+    return this.#held.has(peer) || this.#asking.has(peer)
+  }
+
   /** A removed member loses its place; what is carried for it ends with its connection. */
   forget(peer: PeerId): void {
     for (const reserved of this.#server?.reservations.keys() ?? [])

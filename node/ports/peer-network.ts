@@ -38,6 +38,8 @@ export interface PeerNetwork {
   readonly self: PeerId
   /** Members connected right now. */
   connected(): readonly PeerId[]
+  /** False when the member is known to be out of reach; in a large mesh one that is not connected may still be there. */
+  mayBeReached(peer: PeerId): boolean
   onConnect(listener: (peer: PeerId) => void): Cancel
   onDisconnect(listener: (peer: PeerId) => void): Cancel
   /** Opens a channel, dialling when there is no connection. Rejects when the peer cannot be reached or refuses. */

@@ -58,6 +58,7 @@ async function startNode(n: number) {
     membership: records,
     random: systemRandom,
     presence,
+    passesOn: () => false,
     addresses: network,
   })
   await network.start()

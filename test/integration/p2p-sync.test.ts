@@ -48,6 +48,7 @@ async function startNode(n: number, membership: TestMembership) {
     membership: createRecordLog(),
     random: systemRandom,
     presence,
+    passesOn: () => false,
     addresses: network,
   })
   const rpc = createRpc({ ...shared, hasCapability: may })

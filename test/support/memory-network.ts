@@ -51,6 +51,8 @@ class MemoryNode implements PeerNetwork {
 
   connected = (): PeerId[] => [...this.#up]
 
+  mayBeReached = (peer: PeerId): boolean => this.#up.has(peer)
+
   onConnect(listener: (peer: PeerId) => void): () => void {
     this.#connectListeners.add(listener)
     return () => this.#connectListeners.delete(listener)

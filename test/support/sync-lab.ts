@@ -77,6 +77,7 @@ export function createSyncLab(members: number): SyncLab {
         clock: time,
         random: createSeededRandom(n),
         log: replica.log,
+        passesOn: () => false,
         ...extra,
       })
       sync.start()

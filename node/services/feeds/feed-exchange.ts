@@ -20,6 +20,8 @@ export type RefusedEnvelope = { readonly reason: string; readonly author?: PeerI
 
 export type ReceiveOutcome = {
   readonly applied: number
+  /** Envelopes in force and durable now, also such as had waited for these: what others may lack, too. */
+  readonly news: readonly Uint8Array[]
   /** Kept in a bounded buffer until what they depend on arrives. */
   readonly waiting: number
   readonly refused: readonly RefusedEnvelope[]

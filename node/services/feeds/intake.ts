@@ -31,6 +31,7 @@ export type IntakeDeps = {
 
 type Outcome = {
   applied: number
+  news: Uint8Array[]
   waiting: number
   refused: RefusedEnvelope[]
   /** Found, and not learnt yet. */
@@ -39,13 +40,13 @@ type Outcome = {
 
 /** Envelopes from others (or our own, lost and found): check, make durable, apply, tell. */
 export async function receiveEnvelopes(deps: IntakeDeps, envelopes: readonly Uint8Array[]): Promise<ReceiveOutcome> {
-  const outcome: Outcome = { applied: 0, waiting: 0, refused: [], forks: [] }
+  const outcome: Outcome = { applied: 0, news: [], waiting: 0, refused: [], forks: [] }
   for await (const slice of readAhead(deps.replica, envelopes)) {
     await receiveSlice(deps, slice, outcome)
     await learnForks(deps, outcome)
   }
-  const { applied, waiting, refused } = outcome
-  return { applied, waiting, refused }
+  const { applied, news, waiting, refused } = outcome
+  return { applied, news, waiting, refused }
 }
 
 async function receiveSlice(deps: IntakeDeps, slice: readonly Arrival[], outcome: Outcome): Promise<void> {
@@ -242,9 +243,11 @@ async function apply(deps: IntakeDeps, { feed, envelopes, updates }: Turned, out
   }
   if (fits) for (const envelope of envelopes) noteEnvelope(replica, live, envelope)
   else await loader.reloadCarefully(feed)
-  for (const { author, seq } of envelopes)
-    if ((feed.heads.get(author)?.seq ?? 0) >= seq) outcome.applied += 1
-    else outcome.refused.push({ author, reason: 'the update cannot be applied' })
+  for (const { author, seq, bytes } of envelopes)
+    if ((feed.heads.get(author)?.seq ?? 0) >= seq) {
+      outcome.applied += 1
+      outcome.news.push(bytes)
+    } else outcome.refused.push({ author, reason: 'the update cannot be applied' })
   generations.note(feed.doc)
   if (isNew && feed.heads.size > 0)
     for (const listener of replica.documentListeners) guarded(replica, () => listener(feed.doc))

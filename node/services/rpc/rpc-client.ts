@@ -11,7 +11,7 @@ import {
   RPC_PROTOCOL,
   RPC_VERSION,
 } from '../../../protocols/rpc.ts'
-import type { Clock } from '../../ports/clock.ts'
+import type { Cancel, Clock } from '../../ports/clock.ts'
 import type { Log } from '../../ports/log.ts'
 import type { Channel, PeerNetwork } from '../../ports/peer-network.ts'
 
@@ -19,6 +19,8 @@ import type { Channel, PeerNetwork } from '../../ports/peer-network.ts'
 const IN_FLIGHT_MAX = 256
 const TIMEOUT_MS = 10_000
 const OPEN_MS = 5000
+/** A channel that nobody has used for so long is closed: in a large mesh it would keep its connection. */
+const IDLE_MS = 60_000
 
 export type RpcRequest<R extends z.ZodType> = {
   readonly actor: Actor
@@ -33,7 +35,13 @@ export type RpcClient = {
 }
 
 type Answer = Result<unknown>
-type Line = { readonly channel: Channel; readonly pending: Map<number, (answer: Answer) => void> }
+type Line = {
+  readonly channel: Channel
+  readonly pending: Map<number, (answer: Answer) => void>
+  /** Whoever asks from now on opens another. */
+  readonly forget: () => void
+  cancelRest: Cancel
+}
 
 const offline = (message?: string): Answer =>
   err(domainError('machine_offline', message === undefined ? {} : { message }))
@@ -47,24 +55,26 @@ export function createRpcClient(deps: { network: PeerNetwork; clock: Clock; log:
   const lineTo = (peer: PeerId): Promise<Line> => {
     const known = lines.get(peer)
     if (known !== undefined) return known
-    const opening = openLine(peer)
-    lines.set(peer, opening)
     const forget = (): void => {
       if (lines.get(peer) === opening) lines.delete(peer)
     }
+    const opening = openLine(peer, forget)
+    lines.set(peer, opening)
     opening.then((line) => readAnswers(line).finally(forget), forget)
     return opening
   }
-  const openLine = async (peer: PeerId): Promise<Line> => {
+  const openLine = async (peer: PeerId, forget: () => void): Promise<Line> => {
     const giveUp = new AbortController()
     const cancel = clock.after(OPEN_MS, () => giveUp.abort(new Error('no answer in time')))
     try {
-      return { channel: await network.open(peer, RPC_PROTOCOL, giveUp.signal), pending: new Map() }
+      const channel = await network.open(peer, RPC_PROTOCOL, giveUp.signal)
+      return { channel, pending: new Map(), forget, cancelRest: () => undefined }
     } finally {
       cancel()
     }
   }
-  const readAnswers = async ({ channel, pending }: Line): Promise<void> => {
+  const readAnswers = async (line: Line): Promise<void> => {
+    const { channel, pending } = line
     try {
       for await (const frame of channel.frames) {
         const reply = decodeReply(frame)
@@ -74,13 +84,14 @@ export function createRpcClient(deps: { network: PeerNetwork; clock: Clock; log:
       log.debug({ peer: channel.peer, error: String(error) }, 'rpc channel lost')
       channel.abort(error instanceof Error ? error : new Error(String(error)))
     }
+    line.cancelRest()
     for (const settle of pending.values()) settle(offline('The connection to the machine was lost.'))
   }
 
   return {
     async call(peer, method, request) {
       if (request.signal?.aborted === true) return err(domainError('cancelled'))
-      if (!network.connected().includes(peer)) return err(domainError('machine_offline'))
+      if (!network.mayBeReached(peer)) return err(domainError('machine_offline'))
       let line: Line
       try {
         line = await lineTo(peer)
@@ -93,9 +104,19 @@ export function createRpcClient(deps: { network: PeerNetwork; clock: Clock; log:
       const frame = encodeRpc({ v: RPC_VERSION, id, method, actor: request.actor, input: request.input ?? null })
       if (frame.byteLength > RPC_FRAME_BYTES_MAX) return err(domainError('too_large'))
       const answer = await ask(clock, line, { id, frame, ...request })
+      restLater(clock, line)
       return answer.ok ? parseAnswer(request.reply, answer.value) : answer
     },
   }
+}
+
+function restLater(clock: Clock, line: Line): void {
+  line.cancelRest()
+  line.cancelRest = clock.after(IDLE_MS, () => {
+    if (line.pending.size > 0) return
+    line.forget()
+    void line.channel.close()
+  })
 }
 
 async function ask(

@@ -57,7 +57,7 @@ export async function openThere(
   peer: PeerId,
   { actor, id, signal }: Attach,
 ): Promise<Result<FramePipe>> {
-  if (!network.connected().includes(peer)) return err(domainError('machine_offline'))
+  if (!network.mayBeReached(peer)) return err(domainError('machine_offline'))
   const giveUp = new AbortController()
   const abort = (): void => giveUp.abort(new Error('no answer in time'))
   const cancel = clock.after(GREETING_MS, abort)

@@ -25,6 +25,8 @@ const STALE_PERIODS = 3
 const BEATS_PER_LEASE = 3
 /** How often passing of time is looked at: a change of state is told at most this late. */
 const LOOK_EVERY_MS = 1000
+/** What one node says more often is noted and goes no further: others would pass it on to the whole mesh. */
+const NEWS_APART_MS = 500
 
 export type PresenceDeps = {
   readonly mesh: MeshId
@@ -33,7 +35,7 @@ export type PresenceDeps = {
   readonly clock: Clock
   readonly log: Log
   readonly store: Pick<FeedStore, 'getFact' | 'putFact'>
-  readonly network: Pick<PeerNetwork, 'connected' | 'onConnect' | 'onDisconnect'>
+  readonly network: Pick<PeerNetwork, 'mayBeReached' | 'onConnect' | 'onDisconnect'>
   /** Members of the mesh, ourselves included. */
   readonly members: () => ReadonlyMap<PeerId, unknown>
   /** Leases that this node renews right now. */
@@ -50,10 +52,10 @@ export type PresenceLink = {
   /** Every heartbeat, and the goodbye, to be sent to all connected members. */
   onBeat(listener: (beat: Uint8Array) => void): Cancel
   /**
-   * Takes in a heartbeat from its author; answers with what to echo, when it is news.
-   * @throws MalformedError when it is none, is somebody else's or carries a bad signature
+   * Takes in a heartbeat, from its author or from whoever passed it on, and returns it when it is news.
+   * @throws MalformedError when it is none, is of another mesh or carries a bad signature
    */
-  receive(beat: Uint8Array, from: PeerId): { boot: number; counter: number } | undefined
+  receive(beat: Uint8Array, from: PeerId): Pick<Heartbeat, 'peer' | 'boot' | 'counter'> | undefined
   echoed(from: PeerId, echo: { boot: number; counter: number }): void
 }
 
@@ -151,7 +153,7 @@ class Observer implements PresenceService {
     const last = this.#heard.get(peer)
     if (last === undefined || last.beat.kind !== 'beat') return 'away'
     const periods = (clock.monoMs() - last.monoMs) / this.#periodMs()
-    if (periods <= ONLINE_PERIODS && network.connected().includes(peer)) return 'online'
+    if (periods <= ONLINE_PERIODS && network.mayBeReached(peer)) return 'online'
     return periods <= STALE_PERIODS ? 'stale' : 'away'
   }
 
@@ -191,25 +193,27 @@ class Observer implements PresenceService {
     return this.#heart.onBeat(listener)
   }
 
-  receive(bytes: Uint8Array, from: PeerId): { boot: number; counter: number } | undefined {
-    const { mesh, crypto, members } = this.#deps
+  receive(bytes: Uint8Array, from: PeerId): Heartbeat | undefined {
+    const { mesh, crypto, members, signer } = this.#deps
     const beat = decodeHeartbeat(bytes)
-    if (beat.peer !== from || beat.mesh !== mesh) throw new MalformedError('a heartbeat of somebody else')
-    const known = this.#heard.get(from)
+    const { peer } = beat
+    if (beat.mesh !== mesh) throw new MalformedError('a heartbeat of another mesh')
+    if (peer === signer.peer || !members().has(peer)) return undefined
+    const known = this.#heard.get(peer)
     if (!isNewer(beat, known?.beat)) {
       // Not verified: it came from its author, and whoever is told of it looks at the signature.
-      if (known && beat.boot < known.beat.boot && isNewer(beat, this.#others.get(from)?.beat))
-        this.#others.set(from, this.#hear(beat, bytes))
+      if (peer === from && known && beat.boot < known.beat.boot && isNewer(beat, this.#others.get(peer)?.beat))
+        this.#others.set(peer, this.#hear(beat, bytes))
       return undefined
     }
     if (!verifyHeartbeat(crypto, beat)) throw new MalformedError('a heartbeat with a bad signature')
-    if (!members().has(from)) return undefined
-    if (known && known.beat.boot < beat.boot) this.#others.set(from, known)
+    if (known && known.beat.boot < beat.boot) this.#others.set(peer, known)
     const heard = this.#hear(beat, bytes)
-    this.#heard.set(from, heard)
-    this.#skews.heard(from, beat.at - heard.wallMs)
-    this.#tell(from)
-    return { boot: beat.boot, counter: beat.counter }
+    this.#heard.set(peer, heard)
+    // What is passed on has been on its way for seconds.
+    if (peer === from) this.#skews.heard(peer, beat.at - heard.wallMs)
+    this.#tell(peer)
+    return known && isFlood(known, heard) ? undefined : beat
   }
 
   echoed(from: PeerId, echo: { boot: number; counter: number }): void {
@@ -246,3 +250,6 @@ class Observer implements PresenceService {
     for (const listener of this.#listeners) listener(peer)
   }
 }
+
+const isFlood = (before: Heard, now: Heard): boolean =>
+  before.beat.kind === now.beat.kind && before.beat.boot === now.beat.boot && now.monoMs - before.monoMs < NEWS_APART_MS

@@ -22,6 +22,7 @@ import type { PresenceLink } from './presence-service.ts'
 import { answerStanding, latestOnly, sendRecords, type Evidence, type Standing } from './sync-answer.ts'
 import { createSyncBudget, type SyncBudget } from './sync-budget.ts'
 import { createContentCheck, type ContentCheck } from './sync-content.ts'
+import { PassingOn } from './passing-on.ts'
 import { createSyncLag, type SyncLag } from './sync-lag.ts'
 import { SyncLink } from './sync-link.ts'
 
@@ -62,6 +63,8 @@ export type SyncDeps = {
   readonly onHeard?: (peer: PeerId) => void
   /** For people to know: what a member sends that costs time and brings nothing. */
   readonly onMisconduct?: (peer: PeerId, what: string) => void
+  /** Whether members are not all connected with each other, so that what is new has to be passed on. */
+  readonly passesOn: () => boolean
   /** Two replicas that have applied the same envelopes differ. */
   readonly onMismatch?: (doc: DocId, peer: PeerId) => void
   readonly metrics?: Metrics
@@ -95,7 +98,8 @@ type Peer = {
 /**
  * Keeps replicas equal: new envelopes and membership records go to every connected member at once; on connect and then
  * every 30 s with a random one, both sides compare where they stand and send what the other lacks. Only the latter is
- * relied on: what is pushed may be dropped for a slow peer. Envelopes are not passed on when they come in.
+ * relied on: what is pushed may be dropped for a slow peer. In a mesh too large for everybody to be connected with
+ * everybody, envelopes and heartbeats that are news here are passed on, once, to all but their sender.
  */
 export function createSync(deps: SyncDeps): SyncService {
   const sync = new Sync(deps)
@@ -116,6 +120,7 @@ class Sync implements SyncService {
   readonly #cancels: Cancel[] = []
   readonly #contents: ContentCheck
   readonly #budget: SyncBudget
+  readonly #passingOn: PassingOn
   #announcedHeads: readonly Uint8Array[] = []
   #unpushed: Uint8Array[] = []
   #cancelTelling: Cancel | undefined
@@ -130,6 +135,8 @@ class Sync implements SyncService {
       clock,
       onExceeded: (peer) => onMisconduct?.(peer, 'takes up too much of this node with what it sends: slowed down'),
     })
+    const links = (): SyncLink[] => [...this.#peers.values()].map(({ link }) => link)
+    this.#passingOn = new PassingOn({ clock: deps.clock, links, isNeeded: deps.passesOn })
   }
 
   start(): void {
@@ -153,6 +160,7 @@ class Sync implements SyncService {
     this.#pushNow()
     for (const cancel of this.#cancels.splice(0)) cancel()
     this.#cancelTelling?.()
+    this.#passingOn.stop()
     const links = [...this.#peers.values()].map(({ link }) => link)
     this.#peers.clear()
     const { promise: late, resolve } = Promise.withResolvers<void>()
@@ -267,12 +275,15 @@ class Sync implements SyncService {
       }
       case 'hash':
         return await this.#contents.compare(from, message)
-      case 'beat': {
-        const echo = presence?.receive(message.beat, from)
+      case 'beat':
         if (peer.hasCompared) this.#deps.onHeard?.(from)
-        if (echo !== undefined) this.#post(peer, { t: 'echo', ...echo })
-        return
-      }
+        return this.#passingOn.beats([message.beat], from, (bytes) => {
+          const beat = presence?.receive(bytes, from)
+          if (beat?.peer === from) this.#post(peer, { t: 'echo', boot: beat.boot, counter: beat.counter })
+          return beat !== undefined
+        })
+      case 'beats':
+        return this.#passingOn.beats(message.beats, from, (beat) => presence?.receive(beat, from) !== undefined)
       case 'echo':
         return presence?.echoed(from, message)
       case 'peers':
@@ -301,8 +312,10 @@ class Sync implements SyncService {
 
   async #receive(peer: Peer, message: Extract<SyncMessage, { t: 'envelopes' }>): Promise<'useful' | 'in vain'> {
     const from = peer.link.peer
-    const { applied, refused } = await this.#deps.feeds.receive(message.envelopes, from)
+    const envelopes = this.#passingOn.fresh(message.envelopes)
+    const { applied, news, refused } = await this.#deps.feeds.receive(envelopes, from)
     if (applied > 0) peer.hasProgressed = true
+    this.#passingOn.envelopes(news, from)
     const [first] = refused
     if (first !== undefined) {
       this.#deps.log.warn({ peer: from, count: refused.length, ...first }, 'envelopes refused')
@@ -311,7 +324,7 @@ class Sync implements SyncService {
     }
     // Without progress the same envelopes would come again, and again.
     if (message.more && peer.hasProgressed) this.#sendVectors(peer, false)
-    return applied >= message.envelopes.length / 2 ? 'useful' : 'in vain'
+    return applied >= envelopes.length / 2 ? 'useful' : 'in vain'
   }
 
   /** Several batches of one tick become one frame, encoded once for all. */

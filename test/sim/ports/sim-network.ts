@@ -75,6 +75,7 @@ export class SimNetwork {
     return {
       self: peer,
       connected: () => [...mine.connected],
+      mayBeReached: (other) => mine.connected.has(other),
       onConnect: (listener) => subscribe(mine.onConnect, listener),
       onDisconnect: (listener) => subscribe(mine.onDisconnect, listener),
       open: (to, protocol, signal) => this.#open(mine, { to, protocol, signal }),

@@ -1,6 +1,7 @@
 import type { PeerId } from '../../../crdt/ids.ts'
 import type { Cancel } from '../../../node/ports/clock.ts'
 import type { Channel, PeerNetwork, ProtocolOptions } from '../../../node/ports/peer-network.ts'
+import type { SyncDeps } from '../../../node/services/sync/sync-service.ts'
 import { hasCapability, type Membership } from '../../../protocols/membership/membership.ts'
 import type { Life } from '../ports/life.ts'
 import type { SimNetwork } from '../ports/sim-network.ts'
@@ -10,6 +11,8 @@ export type MemberNetwork = PeerNetwork & {
   start(): void
   /** Hangs up on former members and tells of connected peers that became members. */
   membersChanged(): void
+  /** Where connections are dialled. */
+  readonly addresses?: NonNullable<SyncDeps['addresses']>
 }
 
 /** The network port as the real adapter gives it: only members are connected, and only they may open what is for members. */
@@ -43,6 +46,7 @@ export function joinAsMember(
   return {
     self: peer,
     connected: () => [...announced],
+    mayBeReached: (other) => announced.has(other),
     onConnect: (listener) => subscribe(connects, listener),
     onDisconnect: (listener) => subscribe(disconnects, listener),
     open: (to, protocol, signal) => port.open(to, protocol, signal),

@@ -1,7 +1,7 @@
 import { Prng } from '../ports/prng.ts'
-import type { DiskFaults } from '../ports/sim-disk.ts'
-import type { NetworkFaults } from '../ports/sim-network.ts'
-import type { StoreFaults } from './store.ts'
+import { SOUND_DISK, type DiskFaults } from '../ports/sim-disk.ts'
+import { NO_FAULTS, type NetworkFaults } from '../ports/sim-network.ts'
+import { SOUND_STORE, type StoreFaults } from './store.ts'
 
 /** Faults of the whole world by kind, each with the mean pause between two of them; 0 = never. */
 export type FaultPauses = Readonly<
@@ -56,6 +56,8 @@ export type Plan = {
   readonly writers: WriterHabits
   /** Whether clocks run at their own rates. */
   readonly drift: boolean
+  /** Connections are dialled, and kept, as the real adapter does; otherwise all that can be connected are. */
+  readonly dialled: boolean
 }
 
 /** Writes of a world, about: most worlds are small, since many small ones find more than few large ones. */
@@ -116,7 +118,38 @@ export function drawPlan(seed: number): Plan {
       largeRate: sometimes(0.15, () => 0.03),
     },
     drift: prng.chance(0.6),
+    dialled: false,
   }
+}
+
+/** As many nodes, and nothing that goes wrong by itself. */
+export const calmPlan = (seed: number, nodes: number): Plan => ({
+  ...drawPlan(seed),
+  nodes,
+  adminRate: 0,
+  hostile: [],
+  streams: true,
+  network: { ...NO_FAULTS, latencyMs: 10 },
+  disk: SOUND_DISK,
+  store: SOUND_STORE,
+  faults: NO_FAULT_EVER,
+  writers: { perNode: 0, thinkMs: 1000, burstRate: 0, failRate: 0, largeRate: 0 },
+  drift: false,
+  dialled: true,
+})
+
+const NO_FAULT_EVER: FaultPauses = {
+  crash: 0,
+  stop: 0,
+  suspend: 0,
+  partition: 0,
+  oneWayCut: 0,
+  reset: 0,
+  clockStep: 0,
+  rateChange: 0,
+  diskLoss: 0,
+  join: 0,
+  removal: 0,
 }
 
 /** A member that tells two histories of its feed to some each, who then write upon them apart from each other. */

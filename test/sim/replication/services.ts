@@ -19,6 +19,7 @@ import { createPresence, type PresenceService } from '../../../node/services/syn
 import { createSync, type SyncService } from '../../../node/services/sync/sync-service.ts'
 import { createTaskService, type RunningTaskService } from '../../../node/services/tasks/task-composition.ts'
 import { writtenIfMember } from '../../../node/services/written.ts'
+import { isFullMesh } from '../../../protocols/neighbours.ts'
 import type { Membership } from '../../../protocols/membership/membership.ts'
 import type { Signer } from '../../../protocols/crypto.ts'
 import type { SimKeys } from './keys.ts'
@@ -44,6 +45,7 @@ export type NodeServices = {
   readonly boot: number
   readonly membership: MembershipService
   readonly documents: DocumentsService
+  readonly network: MemberNetwork
   readonly mesh: MeshService
   readonly tasks: RunningTaskService
   readonly live: LiveLocks
@@ -81,6 +83,8 @@ export async function openServices(means: Means, observer: Observer): Promise<No
     feeds: { ...documents, receive },
     membership,
     presence,
+    ...(network.addresses && { addresses: network.addresses }),
+    passesOn: () => !isFullMesh(membership.current().members),
     onMismatch: (doc) => {
       log.warn({ doc }, 'this replica differs from another one with the same feeds: rebuilding it')
       documents.rebuild(doc).catch((error: unknown) => log.error({ err: error, doc }, 'a rebuild failed'))
@@ -103,6 +107,7 @@ export async function openServices(means: Means, observer: Observer): Promise<No
     boot,
     membership,
     documents,
+    network,
     mesh: openMesh(means, { membership, documents, presence }),
     ...work,
     presence,

@@ -5,12 +5,14 @@ import { joinMesh } from '../../../node/services/membership/join-client.ts'
 import { adoptMesh, createMesh } from '../../../node/services/membership/membership-service.ts'
 import type { ReceiveOutcome } from '../../../node/services/feeds/feed-exchange.ts'
 import { equalBytes } from '../../../protocols/codec.ts'
+import type { Membership } from '../../../protocols/membership/membership.ts'
 import { parseTicket } from '../../../protocols/ticket.ts'
 import { Life } from '../ports/life.ts'
 import { SimDisk } from '../ports/sim-disk.ts'
 import { SimMachine } from '../sim-machine.ts'
 import { countOfReason, type CountName } from './counts.ts'
-import { joinAsMember } from './member-network.ts'
+import { DialledNetwork } from './dialled-network.ts'
+import { joinAsMember, type MemberNetwork } from './member-network.ts'
 import { openServices, type NodeServices } from './services.ts'
 import { simLog } from './sim-log.ts'
 import { emptyStore, openSimStore, type StoreState } from './store.ts'
@@ -28,6 +30,8 @@ export class SimNode extends SimMachine {
   isMember = false
   /** Its disk is gone, and its key with it: it never comes back. */
   isLost = false
+  /** The founder's address is in every ticket. */
+  readonly #book: Set<PeerId>
   #starts = 0
   #issued = 0
   #applied = 0
@@ -36,6 +40,7 @@ export class SimNode extends SimMachine {
   constructor(world: World, peer: PeerId, n: number) {
     super(world, { peer, name: `node ${n}`, prng: world.prng.fork(`node ${n}`) })
     this.#world = world
+    this.#book = new Set(world.nodes.slice(0, 1).map((founder) => founder.peer))
     this.disk = new SimDisk<StoreState>(emptyStore, world.plan.disk, this.prng.fork('disk'))
   }
 
@@ -163,8 +168,16 @@ export class SimNode extends SimMachine {
       random: prng.fork('random'),
       log: simLog(world, this),
       store,
-      join: (membership: Parameters<typeof joinAsMember>[2]) =>
-        joinAsMember(world.network, { peer: this.peer, life }, membership),
+      join: (membership: () => Membership): MemberNetwork => {
+        const network = joinAsMember(world.network, { peer: this.peer, life }, membership)
+        if (!world.plan.dialled) return network
+        const random = prng.fork('dialler')
+        return new DialledNetwork(
+          network,
+          { ends: world.ends, network: world.network, clock, random, book: this.#book },
+          membership,
+        )
+      },
     }
   }
 

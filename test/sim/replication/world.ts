@@ -7,6 +7,7 @@ import { SimWorld } from '../sim-world.ts'
 import { emptyCounts, type Counts } from './counts.ts'
 import { Edits } from './edits.ts'
 import { SYNC_PROTOCOL } from '../../../protocols/sync.ts'
+import type { DialledNetwork } from './dialled-network.ts'
 import { endWorld } from './end-phase.ts'
 import { FAULTS } from './faults.ts'
 import { Hostile } from './hostile.ts'
@@ -43,6 +44,8 @@ export class World extends SimWorld<Plan> {
   /** Whom an admin has really removed, or tried to. */
   readonly removals = new Set<PeerId>()
   storeFaults: StoreFaults = SOUND_STORE
+  /** Where connections are dialled: who there is to dial. */
+  readonly ends = new Map<PeerId, DialledNetwork>()
   readonly #names = new Map<PeerId, string>()
   readonly #removedAtMs = new Map<PeerId, number>()
   readonly #restarts: Prng

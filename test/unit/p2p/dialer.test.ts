@@ -14,6 +14,7 @@ function create(count = 1) {
   const dialer = new Dialer({
     clock,
     random: createSeededRandom(1),
+    substitutes: () => [],
     targets: () => targets,
     isConnected: (peer) => connected.has(peer),
     async dial(peer) {

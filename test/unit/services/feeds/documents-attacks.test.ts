@@ -206,7 +206,7 @@ describe('what a member with a modified program sends', () => {
   it('[A-C1] a repetition changes nothing and harms nobody', async () => {
     const feed: Uint8Array[] = []
     for await (const bytes of victim.documents.missing(new Map(), Infinity)) feed.push(bytes)
-    expect(await receive(...feed, ...feed)).toEqual({ applied: 0, waiting: 0, refused: [] })
+    expect(await receive(...feed, ...feed)).toMatchObject({ applied: 0, waiting: 0, refused: [] })
     await expectIntact()
     expect(target.documents.frozen()).toEqual(new Map())
   })
@@ -257,14 +257,18 @@ describe('what a member with a modified program sends', () => {
 
   it('[A-C1] deletions of what is not there wait instead of staying behind in the document', async () => {
     const unknown = Uint8Array.from([0, 1, ...varUint(4242), 1, 0, 5])
-    expect(await receive(mallory.seal(unknown, { nonce: NONCE }))).toEqual({ applied: 0, waiting: 1, refused: [] })
+    expect(await receive(mallory.seal(unknown, { nonce: NONCE }))).toMatchObject({
+      applied: 0,
+      waiting: 1,
+      refused: [],
+    })
     await expectIntact()
   })
 
   it('[A-C1] references to what is not there wait', async () => {
     const base = updateBy(4242, (state) => state.getText('t').insert(0, 'hello'))
     const onTop = updateBy(malloryClient, (state) => state.getText('t').insert(2, 'x'), base)
-    expect(await receive(mallory.seal(onTop, { nonce: NONCE }))).toEqual({ applied: 0, waiting: 1, refused: [] })
+    expect(await receive(mallory.seal(onTop, { nonce: NONCE }))).toMatchObject({ applied: 0, waiting: 1, refused: [] })
     await expectIntact()
   })
 
@@ -282,7 +286,7 @@ describe('what a member with a modified program sends', () => {
         [new Forger(2).seal(update, { nonce: NONCE }).bytes],
         mallory.peer,
       )
-      expect({ applied, reason: refused[0]?.reason }).toEqual({
+      expect({ applied, reason: refused[0]?.reason }).toMatchObject({
         applied: 0,
         reason: expect.stringMatching(/^malformed update: a key (__proto__|constructor|prototype)$/),
       })

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { Actor } from '../../../../crdt/actor.ts'
 import type { Capability } from '../../../../crdt/capability.ts'
 import { domainError } from '../../../../crdt/errors.ts'
@@ -63,6 +63,35 @@ describe('rpc', () => {
       Array.from({ length: 30 }, (_, n) => a.call(B, 'double', { ...ask, input: { n } })),
     )
     expect(answers).toEqual(Array.from({ length: 30 }, (_, n) => ok({ twice: n * 2 })))
+  })
+
+  it('closes a channel that nobody uses for a minute, and opens another when it is needed', async () => {
+    const { a, b, clock, portA } = createLab()
+    b.serve(double)
+    const open = vi.spyOn(portA, 'open')
+    await a.call(B, 'double', ask)
+    await clock.advance(59_000)
+    await a.call(B, 'double', ask)
+    await clock.advance(59_000)
+    expect(open).toHaveBeenCalledTimes(1)
+    const channel = await open.mock.results[0]?.value
+    const close = vi.spyOn(channel, 'close')
+    await clock.advance(1000)
+    expect(close).toHaveBeenCalledTimes(1)
+    await expect(a.call(B, 'double', ask)).resolves.toEqual(ok({ twice: 42 }))
+    expect(open).toHaveBeenCalledTimes(2)
+  })
+
+  it('keeps a channel on which somebody waits for an answer', async () => {
+    const { a, b, clock } = createLab()
+    const answered = Promise.withResolvers<void>()
+    b.serve({ ...double, run: async (_actor, { n }) => (await answered.promise, ok({ twice: n * 2 })) })
+    const slow = a.call(B, 'double', { ...ask, timeoutMs: 600_000 })
+    const quick = a.call(B, 'nonsense', ask)
+    await quick
+    await clock.advance(120_000)
+    answered.resolve()
+    await expect(slow).resolves.toEqual(ok({ twice: 42 }))
   })
 
   it('[A-D1] reads one member so fast and no faster, and names it', async () => {

@@ -1,6 +1,7 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { Channel, PeerNetwork } from '../../../../node/ports/peer-network.ts'
 import type { FeedExchange } from '../../../../node/services/feeds/feed-exchange.ts'
+import type { PresenceLink } from '../../../../node/services/sync/presence-service.ts'
 import { clientIdOf } from '../../../../protocols/feed/envelope.ts'
 import { decodeSync, encodeSync, SYNC_PROTOCOL, type SyncMessage } from '../../../../protocols/sync.ts'
 import { crypto, identity } from '../../../support/identity.ts'
@@ -8,6 +9,7 @@ import { contentOf, Forger, OTHER_PROJECT, PROJECT, setKey, updateBy } from '../
 import { createSyncLab, type SyncNode } from '../../../support/sync-lab.ts'
 
 const never = new AbortController().signal
+const PASSING_ON = { passesOn: () => true }
 
 async function write(node: SyncNode, key: string, value: unknown): Promise<void> {
   await node.documents.write(PROJECT, undefined, setKey(key, value))
@@ -62,6 +64,75 @@ describe('synchronisation', () => {
       { key: 'value' },
       { key: 'value' },
     ])
+  })
+
+  it('[M17] passes on at once, where not everybody is connected, what is news: each piece once, and not back', async () => {
+    const lab = createSyncLab(4)
+    const [a, b, c] = [await lab.node(0), await lab.node(1, PASSING_ON), await lab.node(2, PASSING_ON)]
+    const port = lab.network.join(identity(3).peer)
+    const last = await impersonate(port, c)
+    await lab.connect(a.peer, b.peer)
+    await lab.connect(b.peer, c.peer)
+    await lab.connect(c.peer, port.self)
+    const received = vi.spyOn(b.documents, 'receive')
+    await write(a, 'key', 'value')
+    await lab.quiet()
+    expect(await contentOf(c)).toEqual({ key: 'value' })
+    expect(last.heard.filter(({ t }) => t === 'envelopes')).toHaveLength(1)
+    const [pushed] = last.heard.filter(({ t }) => t === 'envelopes')
+    if (pushed?.t !== 'envelopes') throw new Error('nothing was passed on')
+    for (let i = 0; i < 3; i++) await last.say(pushed)
+    await lab.quiet()
+    expect(last.heard.filter(({ t }) => t === 'envelopes')).toHaveLength(1)
+    expect(received).toHaveBeenCalledTimes(1)
+  })
+
+  it('[M17] passes heartbeats on together, to those who have not shown that they have them', async () => {
+    const lab = createSyncLab(4)
+    const heard: string[] = []
+    const presence: PresenceLink = {
+      current: () => undefined,
+      onBeat: () => () => undefined,
+      receive: (beat) => {
+        heard.push(beat.join())
+        return { peer: identity(1).peer, boot: 1, counter: beat[0] ?? 0 }
+      },
+      echoed: () => undefined,
+    }
+    const b = await lab.node(0, { ...PASSING_ON, presence })
+    const [one, other] = [lab.network.join(identity(1).peer), lab.network.join(identity(2).peer)]
+    const [left, right] = [await impersonate(one, b), await impersonate(other, b)]
+    await lab.connect(b.peer, one.self)
+    await lab.connect(b.peer, other.self)
+    await left.say({ t: 'beat', beat: new Uint8Array([1]) })
+    await left.say({ t: 'beats', beats: [new Uint8Array([2]), new Uint8Array([3])] })
+    await right.say({ t: 'beats', beats: [new Uint8Array([3]), new Uint8Array([2])] })
+    await lab.quiet()
+    expect(right.heard.filter(({ t }) => t === 'beats')).toEqual([])
+    await lab.time.advance(1000)
+    await lab.quiet()
+    expect(heard).toEqual(['1', '2', '3'])
+    expect(left.heard.filter(({ t }) => t === 'beats' || t === 'echo')).toEqual([{ t: 'echo', boot: 1, counter: 1 }])
+    expect(right.heard.filter(({ t }) => t === 'beats')).toEqual([{ t: 'beats', beats: [new Uint8Array([1])] }])
+  })
+
+  it('[M16] [M17] takes again what came a while ago: a round must get through', async () => {
+    const lab = createSyncLab(2)
+    const b = await lab.node(0, PASSING_ON)
+    const port = lab.network.join(identity(1).peer)
+    const far = await impersonate(port, b)
+    await lab.connect(b.peer, port.self)
+    const received = vi.spyOn(b.documents, 'receive')
+    const message: SyncMessage = { t: 'envelopes', envelopes: [new Uint8Array([1])], more: false }
+    const say = async (): Promise<number> => {
+      received.mockClear()
+      await far.say(message)
+      await lab.quiet()
+      return received.mock.calls.flatMap(([envelopes]) => envelopes).length
+    }
+    expect([await say(), await say()]).toEqual([1, 0])
+    await lab.time.advance(30_000)
+    expect(await say()).toBe(1)
   })
 
   it('[M16] [D14] converges over a node in the middle, by rounds alone', async () => {
