@@ -318,8 +318,17 @@ function foreign(by: Hostile, client: number, value: unknown = by.prng.int(0, 1e
 const structHeard = (by: Hostile): Y.ID | undefined => {
   const heard = by.heard.filter(({ doc }) => doc === projectDoc(BRIEF))
   if (heard.length === 0) return undefined
-  const { structs } = Y.decodeUpdate(by.prng.pick(heard).update)
+  const structs = structsIn(by.prng.pick(heard).update)
   return structs.length > 0 ? by.prng.pick(structs).id : undefined
+}
+
+/** None in what another hostile member has torn. */
+function structsIn(update: Uint8Array): readonly { readonly id: Y.ID }[] {
+  try {
+    return Y.decodeUpdate(update).structs
+  } catch {
+    return []
+  }
 }
 
 const clientHeard = (by: Hostile): number | undefined => structHeard(by)?.client
