@@ -23,6 +23,12 @@ export const SYNC_VERSION = 1
 /** What this release can speak; neighbouring releases overlap. */
 export const SYNC_VERSIONS: readonly number[] = [1]
 
+/** Why a member that speaks these versions cannot be synchronised with; undefined when it can. */
+export const versionProblem = (versions: readonly number[]): string | undefined =>
+  versions.some((version) => SYNC_VERSIONS.includes(version))
+    ? undefined
+    : `speaks sync version ${versions.join(', ')}, this node ${SYNC_VERSIONS.join(', ')}: upgrade one of them`
+
 /** One envelope (256 kB) always fits, with its wrapping; vectors and records are cut to less. */
 export const SYNC_FRAME_BYTES_MAX = 512 * 1024
 /** Envelopes and records are sent together up to this many bytes. */

@@ -25,10 +25,11 @@ export const DIAL_BACK_OPTIONS: ProtocolOptions = {
 
 const Addresses = z.object({ v: z.int().min(1), addresses: z.array(z.string().max(256)).max(ADDRESSES_MAX) })
 
-const encode = (addresses: readonly string[]): Uint8Array =>
+export const encodeAddresses = (addresses: readonly string[]): Uint8Array =>
   encodeCanonical({ v: 1, addresses: addresses.slice(0, ADDRESSES_MAX) })
 
-async function read(channel: Channel): Promise<string[]> {
+/** @throws MalformedError when the peer says something else */
+export async function readAddresses(channel: Channel): Promise<string[]> {
   for await (const frame of channel.frames) return decodeCanonical(Addresses, frame, FRAME_BYTES_MAX).addresses
   throw new MalformedError('the peer hung up without saying where')
 }
@@ -89,8 +90,8 @@ export class Reachability {
 
   /** The other side: dials whoever asks, and nobody else. */
   async serve(channel: Channel): Promise<void> {
-    const addresses = await read(channel)
-    await channel.send(encode(await this.#deps.dialBack(channel.peer, addresses)))
+    const addresses = await readAddresses(channel)
+    await channel.send(encodeAddresses(await this.#deps.dialBack(channel.peer, addresses)))
   }
 
   /** What we listen at, and the same ports where our NAT is seen: they may be forwarded. */
@@ -110,8 +111,8 @@ export class Reachability {
       const channel = await this.#deps.open(peer, giveUp.signal)
       const abort = (): void => channel.abort(new Error('no answer in time'))
       giveUp.signal.addEventListener('abort', abort, { once: true })
-      await channel.send(encode(candidates))
-      const reached = await read(channel)
+      await channel.send(encodeAddresses(candidates))
+      const reached = await readAddresses(channel)
       await channel.close()
       return candidates.filter((address) => reached.includes(address))
     } catch (error) {

@@ -19,6 +19,7 @@ const OWN_FILES = "files of the node's own user, which owns the node"
 
 /** What decodes only what this node or its user has written. */
 export const OUT_OF_REACH: Readonly<Record<string, string>> = {
+  'node/adapters/level-sizes.ts decodeCanonical(Written': OWN_STORE,
   'node/adapters/level-store.ts decodeCanonical(StoredSnapshot': OWN_STORE,
   'node/cli/remembered.ts decodeCanonical(Addresses': OWN_STORE,
   'node/cli/remembered.ts decodeCanonical(Port': OWN_STORE,
@@ -29,6 +30,7 @@ export const OUT_OF_REACH: Readonly<Record<string, string>> = {
   'node/services/feeds/frozen.ts decodeCanonical(Index': OWN_STORE,
   'node/services/feeds/loading.ts .applyUpdateV2(': OWN_STORE,
   'node/services/feeds/loading.ts decodeCanonical(SnapshotBody': OWN_STORE,
+  'node/services/feeds/restoration.ts decodeCanonical(Stored.nullable': OWN_STORE,
   'node/services/locks/lock-keeping.ts decodeCanonical(Kept': OWN_STORE,
   'node/services/locks/lock-keeping.ts decodeCanonical(KeptList': OWN_STORE,
   'node/services/membership/contact-watch.ts decodeCanonical(Saved': OWN_STORE,
@@ -37,6 +39,7 @@ export const OUT_OF_REACH: Readonly<Record<string, string>> = {
   'protocols/lease/records.ts decodeCanonical(VoterRecord': OWN_STORE,
   'node/services/accounts/account-cipher.ts decodeCanonical(schema':
     'opened with a key that only gateways have, and authenticated: a gateway is trusted with accounts',
+  'node/cli/restoring.ts JSON.parse(': 'authenticated by the passphrase that the backup was made with',
   'node/cli/config.ts JSON.parse(': OWN_FILES,
   'node/cli/control-client.ts JSON.parse(': 'answers of the node whose 0600 socket this is',
   'node/cli/version.ts JSON.parse(': 'part of this program',

@@ -1,5 +1,5 @@
 import type { PeerId } from '../../../crdt/ids.ts'
-import { batches, BATCH_BYTES, type Vectors } from '../../../protocols/sync.ts'
+import { batches, BATCH_BYTES, type SyncMessage, type Vectors } from '../../../protocols/sync.ts'
 import type { Log } from '../../ports/log.ts'
 import type { FeedExchange } from '../feeds/feed-exchange.ts'
 import type { SyncLink } from './sync-link.ts'
@@ -105,4 +105,19 @@ export function latestOnly<T>(answer: (question: T) => Promise<unknown>, log: Lo
     if (isRunning) return
     run().catch((error: unknown) => log.error({ error: String(error) }, 'a peer could not be answered'))
   }
+}
+
+/** Addresses of this many members are passed on at a time, … */
+const TOLD_PEERS_MAX = 256
+/** … and so many of each. */
+const TOLD_ADDRESSES_MAX = 16
+
+/** Addresses of everybody but `peer`, to be told to it; undefined when there is nothing to tell. */
+export function whereOthersAre(
+  known: ReadonlyMap<PeerId, readonly string[]>,
+  peer: PeerId,
+): Extract<SyncMessage, { t: 'peers' }> | undefined {
+  const others = [...known].filter(([id, addresses]) => id !== peer && addresses.length > 0).slice(0, TOLD_PEERS_MAX)
+  if (others.length === 0) return undefined
+  return { t: 'peers', peers: others.map(([id, addresses]) => [id, addresses.slice(0, TOLD_ADDRESSES_MAX)]) }
 }

@@ -1,5 +1,6 @@
 import type { PeerId } from '../../../crdt/ids.ts'
 import type { Clock } from '../../ports/clock.ts'
+import { NOT_READABLE, NOT_WRITTEN, type RefusedEnvelope } from '../feeds/feed-exchange.ts'
 
 /** What a member may have us do in vain, in processing time: more than any honest burst takes. */
 const BURST_MS = 2000
@@ -49,4 +50,13 @@ export function createSyncBudget({ clock, onExceeded }: SyncBudgetDeps): SyncBud
     },
     forget: (peer) => accounts.delete(peer),
   }
+}
+
+/** Refusals that say nothing about who sent the envelope. */
+const OUR_TROUBLE: ReadonlySet<string> = new Set([NOT_WRITTEN, NOT_READABLE])
+
+/** What refused envelopes say about the member that sent them, and wrote them; undefined when nothing. */
+export function misconductIn(refused: readonly RefusedEnvelope[], from: PeerId): string | undefined {
+  const own = refused.find(({ author, reason }) => (author ?? from) === from && !OUR_TROUBLE.has(reason))
+  return own && `sends envelopes that are refused (${own.reason})`
 }

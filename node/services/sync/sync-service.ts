@@ -8,21 +8,22 @@ import {
   SYNC_VERSIONS,
   vectorParts,
   VectorsReader,
+  versionProblem,
   type SyncMessage,
   type Vectors,
 } from '../../../protocols/sync.ts'
-import type { Cancel, Clock } from '../../ports/clock.ts'
-import { every } from '../../ports/clock.ts'
+import { every, type Cancel, type Clock } from '../../ports/clock.ts'
 import type { Log } from '../../ports/log.ts'
 import { NO_METRICS, type Metrics } from '../../ports/metrics.ts'
 import type { Channel, PeerNetwork } from '../../ports/peer-network.ts'
 import { randomFraction, type Random } from '../../ports/random.ts'
-import { NOT_READABLE, NOT_WRITTEN, type FeedExchange } from '../feeds/feed-exchange.ts'
+import type { FeedExchange } from '../feeds/feed-exchange.ts'
 import type { PresenceLink } from './presence-service.ts'
-import { answerStanding, latestOnly, sendRecords, type Evidence, type Standing } from './sync-answer.ts'
-import { createSyncBudget, type SyncBudget } from './sync-budget.ts'
+import { answerStanding, latestOnly, sendRecords, whereOthersAre, type Evidence, type Standing } from './sync-answer.ts'
+import { createSyncBudget, misconductIn, type SyncBudget } from './sync-budget.ts'
 import { createContentCheck, type ContentCheck } from './sync-content.ts'
 import { PassingOn } from './passing-on.ts'
+import { PushQueue } from './push-queue.ts'
 import { createSyncLag, type SyncLag } from './sync-lag.ts'
 import { SyncLink } from './sync-link.ts'
 
@@ -32,11 +33,6 @@ const ANTI_ENTROPY_MS = 30_000
 const TELL_PEERS_AFTER_MS = 2000
 /** A member that takes nothing any more does not hold up the end; it learns of what it missed later. */
 const FLUSH_MS = 500
-/** Addresses of this many members are passed on at a time. */
-const TOLD_PEERS_MAX = 256
-
-/** Refusals that say nothing about who sent the envelope. */
-const OUR_TROUBLE: ReadonlySet<string> = new Set([NOT_WRITTEN, NOT_READABLE])
 
 /** The membership log, as far as synchronisation is concerned. */
 export type MembershipLog = {
@@ -121,8 +117,11 @@ class Sync implements SyncService {
   readonly #contents: ContentCheck
   readonly #budget: SyncBudget
   readonly #passingOn: PassingOn
+  readonly #pushing = new PushQueue((frame, envelopes) => {
+    this.#metrics.count('rookery_envelopes_sent_total', { why: 'push' }, envelopes * this.#peers.size)
+    this.#broadcast(frame)
+  })
   #announcedHeads: readonly Uint8Array[] = []
-  #unpushed: Uint8Array[] = []
   #cancelTelling: Cancel | undefined
 
   constructor(deps: SyncDeps) {
@@ -130,13 +129,11 @@ class Sync implements SyncService {
     this.#metrics = deps.metrics ?? NO_METRICS
     this.lag = createSyncLag(deps)
     this.#contents = createContentCheck(deps)
-    const { clock, onMisconduct } = deps
     this.#budget = createSyncBudget({
-      clock,
-      onExceeded: (peer) => onMisconduct?.(peer, 'takes up too much of this node with what it sends: slowed down'),
+      clock: deps.clock,
+      onExceeded: (peer) => deps.onMisconduct?.(peer, 'takes up too much of this node with what it sends: slowed down'),
     })
-    const links = (): SyncLink[] => [...this.#peers.values()].map(({ link }) => link)
-    this.#passingOn = new PassingOn({ clock: deps.clock, links, isNeeded: deps.passesOn })
+    this.#passingOn = new PassingOn({ clock: deps.clock, links: () => this.#links(), isNeeded: deps.passesOn })
   }
 
   start(): void {
@@ -145,9 +142,9 @@ class Sync implements SyncService {
     this.#cancels.push(
       network.onConnect((peer) => this.#connected(peer)),
       network.onDisconnect((peer) => this.#disconnected(peer)),
-      feeds.onAppend((envelopes) => this.#push(envelopes)),
-      feeds.onFrozen((_author, _reason, proof) => this.#push(proof.map((bytes) => ({ bytes })))),
-      feeds.onFork((proof) => this.#push(proof.map((bytes) => ({ bytes })))),
+      feeds.onAppend((envelopes) => this.#pushing.push(envelopes.map(({ bytes }) => bytes))),
+      feeds.onFrozen((_author, _reason, proof) => this.#pushing.push(proof)),
+      feeds.onFork((proof) => this.#pushing.push(proof)),
       membership.onChange(() => this.#pushRecords()),
       every(clock, ANTI_ENTROPY_MS, () => this.#meetNeighbour()),
     )
@@ -157,11 +154,11 @@ class Sync implements SyncService {
   }
 
   async stop(): Promise<void> {
-    this.#pushNow()
+    this.#pushing.flush()
     for (const cancel of this.#cancels.splice(0)) cancel()
     this.#cancelTelling?.()
     this.#passingOn.stop()
-    const links = [...this.#peers.values()].map(({ link }) => link)
+    const links = this.#links()
     this.#peers.clear()
     const { promise: late, resolve } = Promise.withResolvers<void>()
     const cancelWaiting = this.#deps.clock.after(FLUSH_MS, resolve)
@@ -194,8 +191,7 @@ class Sync implements SyncService {
     const onCaughtUp = (): void => this.#beginRound(id, true)
     const link = new SyncLink({ ...this.#deps, onOpen: () => this.#greet(id), onCaughtUp, onDrop }, id)
     const { feeds, membership, log } = this.#deps
-    const onSent = (count: number): void =>
-      this.#metrics.count('rookery_envelopes_sent_total', { why: 'answer' }, count)
+    const onSent = (n: number): void => this.#metrics.count('rookery_envelopes_sent_total', { why: 'answer' }, n)
     this.#peers.set(id, {
       link,
       reader: new VectorsReader(),
@@ -267,7 +263,7 @@ class Sync implements SyncService {
         return message.last ? this.#compared(peer) : undefined
       case 'vectors': {
         const theirs = peer.reader.push(message)
-        if (theirs === undefined) return
+        if (!theirs) return
         this.lag.heard(from, theirs, message.frozen)
         if (message.ask) this.#sendVectors(peer, false)
         peer.answerVectors({ theirs, frozen: message.frozen })
@@ -298,8 +294,8 @@ class Sync implements SyncService {
   }
 
   #checkVersion(from: PeerId, versions: readonly number[]): void {
-    if (versions.some((version) => SYNC_VERSIONS.includes(version))) return
-    const problem = `speaks sync version ${versions.join(', ')}, this node ${SYNC_VERSIONS.join(', ')}: upgrade one of them`
+    const problem = versionProblem(versions)
+    if (problem === undefined) return
     this.#problems.set(from, problem)
     this.#deps.log.warn({ peer: from }, `member ${problem}`)
   }
@@ -319,25 +315,12 @@ class Sync implements SyncService {
     const [first] = refused
     if (first !== undefined) {
       this.#deps.log.warn({ peer: from, count: refused.length, ...first }, 'envelopes refused')
-      const own = refused.find(({ author, reason }) => (author ?? from) === from && !OUR_TROUBLE.has(reason))
-      if (own) this.#deps.onMisconduct?.(from, `sends envelopes that are refused (${own.reason})`)
+      const misconduct = misconductIn(refused, from)
+      if (misconduct) this.#deps.onMisconduct?.(from, misconduct)
     }
     // Without progress the same envelopes would come again, and again.
     if (message.more && peer.hasProgressed) this.#sendVectors(peer, false)
     return applied >= envelopes.length / 2 ? 'useful' : 'in vain'
-  }
-
-  /** Several batches of one tick become one frame, encoded once for all. */
-  #push(envelopes: readonly { readonly bytes: Uint8Array }[]): void {
-    if (this.#unpushed.length === 0) queueMicrotask(() => this.#pushNow())
-    for (const { bytes } of envelopes) this.#unpushed.push(bytes)
-  }
-
-  #pushNow(): void {
-    this.#metrics.count('rookery_envelopes_sent_total', { why: 'push' }, this.#unpushed.length * this.#peers.size)
-    for (const batch of batches(this.#unpushed))
-      this.#broadcast(encodeSync({ t: 'envelopes', envelopes: batch, more: false }))
-    this.#unpushed = []
   }
 
   #pushRecords(): void {
@@ -348,11 +331,9 @@ class Sync implements SyncService {
   }
 
   #tellPeers(peer: Peer): void {
-    const known = [...(this.#deps.addresses?.knownPeers() ?? [])]
-      .filter(([id, addresses]) => id !== peer.link.peer && addresses.length > 0)
-      .slice(0, TOLD_PEERS_MAX)
-    if (known.length > 0)
-      this.#post(peer, { t: 'peers', peers: known.map(([id, addresses]) => [id, addresses.slice(0, 16)]) })
+    const { addresses } = this.#deps
+    const message = addresses && whereOthersAre(addresses.knownPeers(), peer.link.peer)
+    if (message) this.#post(peer, message)
   }
 
   async #offerHash(peer: Peer, theirs: Vectors): Promise<void> {
@@ -364,7 +345,11 @@ class Sync implements SyncService {
     peer.link.post(encodeSync(message))
   }
 
+  #links(): SyncLink[] {
+    return [...this.#peers.values()].map(({ link }) => link)
+  }
+
   #broadcast(frame: Uint8Array): void {
-    for (const { link } of this.#peers.values()) link.post(frame)
+    for (const link of this.#links()) link.post(frame)
   }
 }

@@ -2,10 +2,12 @@ import type { Actor } from '../../../crdt/actor.ts'
 import { domainError } from '../../../crdt/errors.ts'
 import { SessionId } from '../../../crdt/ids.ts'
 import { encodeIntroduction, readIntroduction } from '../../../node/p2p/introduction.ts'
+import { encodeAddresses, readAddresses } from '../../../node/p2p/reachability.ts'
 import type { Channel } from '../../../node/ports/peer-network.ts'
 import { decodeCanonical, encodeCanonical, MalformedError } from '../../../protocols/codec.ts'
 import { parseRecord } from '../../../protocols/membership/records.ts'
 import { decodeHeartbeat, signHeartbeat, verifyHeartbeat } from '../../../protocols/presence.ts'
+import { checkQuestion, decodeAnswer, encodeAnswer, encodeQuestion } from '../../../protocols/restored.ts'
 import { decodeFromCaller, decodeReply, encodeRpc, errorFromWire } from '../../../protocols/rpc.ts'
 import {
   decodeHostFrame,
@@ -105,6 +107,33 @@ export const memberTargets: readonly Target[] = [
       ),
     ],
     take: (bytes) => readIntroduction(channelWith(bytes)),
+    isRefusal: isMalformed,
+  },
+  {
+    name: 'addresses to be dialled back',
+    reach: 'a member',
+    sites: ['node/p2p/reachability.ts decodeCanonical(Addresses'],
+    form: 'cbor',
+    samples: [encodeAddresses(['/ip4/203.0.113.9/tcp/4001']), encodeAddresses([])],
+    take: (bytes) => readAddresses(channelWith(bytes)),
+    isRefusal: isMalformed,
+  },
+  {
+    name: 'question of a restored node',
+    reach: 'a member',
+    sites: ['protocols/restored.ts decodeCanonical(Question'],
+    form: 'cbor',
+    samples: [encodeQuestion()],
+    take: checkQuestion,
+    isRefusal: isMalformed,
+  },
+  {
+    name: 'answer to a restored node',
+    reach: 'a member',
+    sites: ['protocols/restored.ts decodeCanonical(Part'],
+    form: 'cbor',
+    samples: encodeAnswer({ heads: new Map([[PROJECT, { seq: 3, hash }]]), members: [peer], beats: [hash] }),
+    take: (bytes) => decodeAnswer(channelWith(bytes).frames),
     isRefusal: isMalformed,
   },
   {

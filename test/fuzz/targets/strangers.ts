@@ -1,3 +1,4 @@
+import { multiaddr } from '@multiformats/multiaddr'
 import { decodeCanonical, encodeCanonical, MalformedError } from '../../../protocols/codec.ts'
 import {
   isJoinRequestFrom,
@@ -11,11 +12,13 @@ import {
 } from '../../../protocols/join.ts'
 import { formatTicket, parseTicket, type Ticket } from '../../../protocols/ticket.ts'
 import { FrameParser, FrameTooLargeError, encodeFrame } from '../../../node/p2p/framing.ts'
+import { lanAnswer, lanQuestion, readLanPacket } from '../../../node/p2p/lan-packets.ts'
 import { crypto, identity } from '../../support/identity.ts'
 import { createHistory } from '../../unit/protocols/membership/history.ts'
 import { bytesOf, never, textOf, type Target } from '../target.ts'
 
 const [inviter, joiner, inviteKey] = [identity(0), identity(1), identity(2)]
+const LAN_TAG = '_rookery-0123456789abcdef._udp.local'
 const nonce = new Uint8Array(32).fill(3)
 const boxKey = new Uint8Array(32).fill(4)
 const h = createHistory()
@@ -50,6 +53,18 @@ function parseWhole(payload: Uint8Array): unknown {
 
 /** What is decoded before anybody has proved to be a member, on either side. */
 export const strangerTargets: readonly Target[] = [
+  {
+    name: 'packet of multicast DNS',
+    reach: 'a stranger',
+    sites: ['node/p2p/lan-packets.ts decode('],
+    form: 'bytes',
+    samples: [
+      lanQuestion(LAN_TAG),
+      lanAnswer(LAN_TAG, 'a', [multiaddr(`/ip4/192.168.1.7/tcp/4001/p2p/${inviter.peer}`)]),
+    ],
+    take: (bytes) => readLanPacket(Buffer.from(bytes), LAN_TAG),
+    isRefusal: never,
+  },
   {
     name: 'frames of a channel',
     reach: 'a stranger',
