@@ -80,19 +80,24 @@ function members({ others, startedAt }: HealthView, nowMs: number): Finding[] {
   return [good('members', others.length === 0 ? 'no other member yet' : `all ${others.length} others are heard`)]
 }
 
-function whyAway({ farewell, reachedBy, lastSeenAt }: MemberHealth): string {
+function whyAway({ farewell, way, lastSeenAt }: MemberHealth): string {
   if (farewell === 'bye') return 'its node was stopped'
   if (farewell === 'sleep') return 'it went to sleep'
-  if (reachedBy !== null) return 'connected, but it says nothing: it is very busy, stopped in a debugger, or hangs'
-  return lastSeenAt === null
-    ? 'no address at which it was ever reached answers'
-    : 'it does not answer any more: it is off, asleep, or its network is cut'
+  if (way.how !== 'not connected')
+    return 'connected, but it says nothing: it is very busy, stopped in a debugger, or hangs'
+  const why =
+    lastSeenAt === null
+      ? 'no address at which it was ever reached answers'
+      : 'it does not answer any more: it is off, asleep, or its network is cut'
+  const [last] = way.failed
+  return last === undefined ? why : `${why} (${last.address}: ${last.error})`
 }
 
-function remedyOf({ farewell, reachedBy }: MemberHealth): string {
+function remedyOf({ farewell, way }: MemberHealth): string {
   if (farewell === 'bye') return 'Start it there with `rookery up`.'
   if (farewell === 'sleep') return 'It comes back by itself when it wakes.'
-  if (reachedBy !== null) return 'Look at its load and its log; `rookery down` and `up` there helps if it hangs.'
+  if (way.how !== 'not connected')
+    return 'Look at its load and its log; `rookery down` and `up` there helps if it hangs.'
   return 'See that it runs (`rookery status` there) and that a firewall lets it be reached; it is dialled again by itself.'
 }
 
@@ -156,7 +161,7 @@ function areNeighbours(a: string, b: string): boolean {
 function discovery({ isLanDiscoveryOn, others }: HealthView): Finding[] {
   const isAnyAway = others.some(({ state }) => state !== 'online')
   if (isLanDiscoveryOn)
-    return others.length > 0 && isAnyAway && !others.some(({ reachedBy }) => reachedBy === 'lan')
+    return others.length > 0 && isAnyAway && !others.some(({ way }) => way.how === 'local network')
       ? [
           warn(
             'discovery',

@@ -1,6 +1,6 @@
 import type { PeerId } from '../../crdt/ids.ts'
 import type { EventLoopDelay } from '../ports/event-loop.ts'
-import type { Reached } from '../p2p/reached.ts'
+import type { Way } from '../ports/peer-ways.ts'
 import type { PresenceState } from '../services/sync/presence.ts'
 
 /** Another member, as this node sees it. Times are ISO 8601, by this machine's clock. */
@@ -10,8 +10,7 @@ export type MemberHealth = {
   readonly state: PresenceState
   /** How it took its leave, if it did. */
   readonly farewell: 'bye' | 'sleep' | null
-  /** Null while there is no connection to it. */
-  readonly reachedBy: Reached | null
+  readonly way: Pick<Way, 'how' | 'failed'>
   /** Null: not since this node started. */
   readonly lastSeenAt: string | null
   /** How far its clock is ahead of this one. */

@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises'
 import type { PeerId } from '../../crdt/ids.ts'
-import { reachedBy } from '../p2p/reached.ts'
 import type { EventLoopDelay } from '../ports/event-loop.ts'
 import type { Config } from './config.ts'
 import type { HealthView, MemberHealth } from './health-view.ts'
@@ -37,14 +36,13 @@ async function othersOf({ core, services }: Pick<MeshNode, 'core' | 'services'>)
   const { items: machines } = await services.machines.list({}, PAGE)
   return services.mesh.members().flatMap(({ peerId, name, lastSeenAt, problem }): MemberHealth[] => {
     if (peerId === self) return []
-    const connection = network.connectionOf(peerId)
     return [
       {
         peerId,
         name,
         state: presence.state(peerId),
         farewell: presence.farewell(peerId) ?? null,
-        reachedBy: connection === undefined ? null : reachedBy(connection.address),
+        way: network.wayTo(peerId),
         lastSeenAt,
         skewMs: presence.skewMs(peerId) ?? null,
         version: machines.find(({ node }) => node === peerId)?.rookeryVersion || null,

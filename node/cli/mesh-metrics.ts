@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { PeerId } from '../../crdt/ids.ts'
 import { bytesOf } from '../adapters/disk-usage.ts'
-import { reachedBy, type Reached } from '../p2p/reached.ts'
+import type { Way } from '../ports/peer-ways.ts'
 import type { Cancel } from '../ports/clock.ts'
 import type { Metrics } from '../ports/metrics.ts'
 import type { MeshCore, MeshNodeDeps } from './mesh-core.ts'
@@ -63,13 +63,15 @@ type ByMember = readonly [value: number, labels: { member: PeerId }]
 
 const seconds = (ms: number | undefined): number | undefined => (ms === undefined ? undefined : ms / 1000)
 
-const REACHED: readonly Reached[] = ['loopback', 'lan', 'wan', 'relay']
+const LABELS = { 'this machine': 'loopback', 'local network': 'lan', internet: 'wan', relay: 'relay' } as const
+const isConnected = (how: Way['how']): how is keyof typeof LABELS => how !== 'not connected'
 
 function connections(metrics: Metrics, { network, sync }: MeshCore): Cancel[] {
   return [
     metrics.onLook('rookery_peers_connected', () => {
-      const ways = network.connected().map((peer) => reachedBy(network.connectionOf(peer)?.address ?? ''))
-      return REACHED.map((reached) => [ways.filter((way) => way === reached).length, { reached }])
+      const ways = network.connected().map((peer) => network.wayTo(peer).how)
+      const labels = ways.filter((how) => isConnected(how)).map((how) => LABELS[how])
+      return Object.values(LABELS).map((reached) => [labels.filter((label) => label === reached).length, { reached }])
     }),
     metrics.onLook('rookery_member_lag_envelopes', () => byMember(sync.lag.members())),
     metrics.onLook('rookery_sync_outbox_bytes', () => byMember(sync.outboxes())),

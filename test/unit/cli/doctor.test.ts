@@ -9,12 +9,14 @@ import { identity } from '../../support/identity.ts'
 const NOW = Date.parse('2026-11-27T12:00:00.000Z')
 const MIB = 1024 * 1024
 
+const LAN = { how: 'local network', failed: [] } as const
+
 const member = (name: string, change: Partial<MemberHealth> = {}): MemberHealth => ({
   peerId: identity(1).peer,
   name,
   state: 'online',
   farewell: null,
-  reachedBy: 'lan',
+  way: LAN,
   lastSeenAt: '2026-11-27T11:59:58.000Z',
   skewMs: 3,
   version: '0.1.0',
@@ -22,7 +24,11 @@ const member = (name: string, change: Partial<MemberHealth> = {}): MemberHealth 
   ...change,
 })
 
-const AWAY = { state: 'away', reachedBy: null, lastSeenAt: '2026-11-27T09:00:00.000Z' } as const
+const AWAY = {
+  state: 'away',
+  way: { how: 'not connected', failed: [] },
+  lastSeenAt: '2026-11-27T09:00:00.000Z',
+} as const
 
 const well: HealthView = {
   version: '0.1.0',
@@ -95,12 +101,16 @@ describe('members that are away', () => {
   it.each([
     [{ ...AWAY, farewell: 'bye' }, /its node was stopped; last heard 3 hours ago.*→ Start it there/],
     [{ ...AWAY, farewell: 'sleep' }, /it went to sleep.*→ It comes back by itself/],
-    [{ ...AWAY, reachedBy: 'lan' }, /connected, but it says nothing.*→ Look at its load/],
+    [{ ...AWAY, way: LAN }, /connected, but it says nothing.*→ Look at its load/],
     [
       { ...AWAY, lastSeenAt: null },
       /no address at which it was ever reached answers; not heard since this node started/,
     ],
     [AWAY, /it does not answer any more: it is off, asleep, or its network is cut/],
+    [
+      { ...AWAY, way: { ...AWAY.way, failed: [{ address: '/ip4/192.0.2.7/tcp/4', error: 'refused', wallMs: NOW }] } },
+      /its network is cut \(\/ip4\/192\.0\.2\.7\/tcp\/4: refused\)/,
+    ],
   ] as const)('says why, as far as that is known: %o', (change, words) => {
     expect(mesh({ others: [member('nas', change), member('vps')] }, 'member nas')).toMatch(words)
   })
@@ -164,11 +174,11 @@ it('names authors who broke the rules, and documents that lag for long', () => {
 })
 
 it('speaks of discovery only while somebody is not found', () => {
-  const others = [member('nas', AWAY), member('vps', { reachedBy: 'wan' })]
+  const others = [member('nas', AWAY), member('vps', { way: { how: 'internet', failed: [] } })]
   expect(mesh({ others }, 'discovery')).toMatch(/^warning: no member is reached on the local network/)
   expect(mesh({ others, isLanDiscoveryOn: false }, 'discovery')).toMatch(/^warning: .*switched off/)
   expect(mesh({ isLanDiscoveryOn: false }, 'discovery')).toMatch(/^ok: /)
-  expect(mesh({ others: [member('nas', { reachedBy: 'wan' })] }, 'discovery')).toBe('')
+  expect(mesh({ others: [member('nas', { way: { how: 'internet', failed: [] } })] }, 'discovery')).toBe('')
 })
 
 it('warns of a blocked event loop, and of too few file descriptors', () => {
