@@ -54,6 +54,11 @@ export class SyncLink {
     void this.#open()
   }
 
+  /** As `post`. */
+  say(message: SyncMessage): void {
+    this.post(encodeSync(message))
+  }
+
   /** Queues a frame, or drops it when the peer is too slow; then `onCaughtUp` is called once it has drained. */
   post(frame: Uint8Array): void {
     const channel = this.#channel

@@ -10,7 +10,6 @@ import {
   VectorsReader,
   versionProblem,
   type SyncMessage,
-  type Vectors,
 } from '../../../protocols/sync.ts'
 import { every, type Cancel, type Clock } from '../../ports/clock.ts'
 import type { Log } from '../../ports/log.ts'
@@ -175,11 +174,17 @@ class Sync implements SyncService {
   }
 
   async serve(channel: Channel): Promise<void> {
-    this.#peers.get(channel.peer)?.link.hurry()
+    const known = this.#peers.get(channel.peer)
+    known?.link.hurry()
     for await (const frame of channel.frames) {
       const message = decodeSync(frame)
       const peer = this.#peers.get(channel.peer)
-      if (peer === undefined) return // disconnected, as far as the network has told us
+      if (peer === undefined) {
+        // Not connected yet, as far as the network has told us: the member will try again. Or not any more: a goodbye counts.
+        if (known === undefined) return
+        if (message?.t === 'beat') this.#deps.presence?.receive(message.beat, channel.peer)
+        continue
+      }
       if (message !== undefined) await this.#budget.spend(channel.peer, () => this.#onMessage(peer, message))
       await this.#budget.ready(channel.peer)
     }
@@ -221,8 +226,8 @@ class Sync implements SyncService {
     const peer = this.#peers.get(id)
     const beat = this.#deps.presence?.current()
     if (peer === undefined) return
-    this.#post(peer, { t: 'hello', versions: [...SYNC_VERSIONS] })
-    if (beat !== undefined) this.#post(peer, { t: 'beat', beat })
+    peer.link.say({ t: 'hello', versions: [...SYNC_VERSIONS] })
+    if (beat !== undefined) peer.link.say({ t: 'beat', beat })
     this.#tellPeers(peer)
     this.#beginRound(id, false)
   }
@@ -232,7 +237,7 @@ class Sync implements SyncService {
     const peer = this.#peers.get(id)
     if (peer === undefined) return
     peer.ask = ask
-    this.#post(peer, { t: 'heads', heads: [...this.#deps.membership.heads()] })
+    peer.link.say({ t: 'heads', heads: [...this.#deps.membership.heads()] })
   }
 
   #meetNeighbour(): void {
@@ -267,7 +272,9 @@ class Sync implements SyncService {
         this.lag.heard(from, theirs, message.frozen)
         if (message.ask) this.#sendVectors(peer, false)
         peer.answerVectors({ theirs, frozen: message.frozen })
-        return await this.#offerHash(peer, theirs)
+        const claim = await this.#contents.offer(theirs)
+        if (claim !== undefined) peer.link.say(claim)
+        return
       }
       case 'hash':
         return await this.#contents.compare(from, message)
@@ -275,7 +282,7 @@ class Sync implements SyncService {
         if (peer.hasCompared) this.#deps.onHeard?.(from)
         return this.#passingOn.beats([message.beat], from, (bytes) => {
           const beat = presence?.receive(bytes, from)
-          if (beat?.peer === from) this.#post(peer, { t: 'echo', boot: beat.boot, counter: beat.counter })
+          if (beat?.peer === from) peer.link.say({ t: 'echo', boot: beat.boot, counter: beat.counter })
           return beat !== undefined
         })
       case 'beats':
@@ -303,7 +310,7 @@ class Sync implements SyncService {
   #sendVectors(peer: Peer, ask: boolean): void {
     const { feeds } = this.#deps
     peer.hasProgressed = false
-    for (const part of vectorParts(feeds.vectors(), [...feeds.frozen().keys()], ask)) this.#post(peer, part)
+    for (const part of vectorParts(feeds.vectors(), [...feeds.frozen().keys()], ask)) peer.link.say(part)
   }
 
   async #receive(peer: Peer, message: Extract<SyncMessage, { t: 'envelopes' }>): Promise<'useful' | 'in vain'> {
@@ -331,18 +338,8 @@ class Sync implements SyncService {
   }
 
   #tellPeers(peer: Peer): void {
-    const { addresses } = this.#deps
-    const message = addresses && whereOthersAre(addresses.knownPeers(), peer.link.peer)
-    if (message) this.#post(peer, message)
-  }
-
-  async #offerHash(peer: Peer, theirs: Vectors): Promise<void> {
-    const claim = await this.#contents.offer(theirs)
-    if (claim !== undefined) this.#post(peer, claim)
-  }
-
-  #post(peer: Peer, message: SyncMessage): void {
-    peer.link.post(encodeSync(message))
+    const message = whereOthersAre(this.#deps.addresses?.knownPeers() ?? new Map(), peer.link.peer)
+    if (message) peer.link.say(message)
   }
 
   #links(): SyncLink[] {

@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
+import type { PeerId } from '../../../../crdt/ids.ts'
 import type { Channel, PeerNetwork } from '../../../../node/ports/peer-network.ts'
 import type { FeedExchange } from '../../../../node/services/feeds/feed-exchange.ts'
 import type { PresenceLink } from '../../../../node/services/sync/presence-service.ts'
@@ -9,6 +10,7 @@ import { contentOf, Forger, OTHER_PROJECT, PROJECT, setKey, updateBy } from '../
 import { createSyncLab, type SyncNode } from '../../../support/sync-lab.ts'
 
 const never = new AbortController().signal
+type Serve = (channel: Channel) => Promise<void>
 const PASSING_ON = { passesOn: () => true }
 
 async function write(node: SyncNode, key: string, value: unknown): Promise<void> {
@@ -114,6 +116,39 @@ describe('synchronisation', () => {
     expect(heard).toEqual(['1', '2', '3'])
     expect(left.heard.filter(({ t }) => t === 'beats' || t === 'echo')).toEqual([{ t: 'echo', boot: 1, counter: 1 }])
     expect(right.heard.filter(({ t }) => t === 'beats')).toEqual([{ t: 'beats', beats: [new Uint8Array([1])] }])
+  })
+
+  it('hears a goodbye that is read when the connection is gone already', async () => {
+    const lab = createSyncLab(2)
+    const [self, far] = [identity(0).peer, identity(1).peer]
+    const heard: string[] = []
+    const presence: PresenceLink = {
+      current: () => undefined,
+      onBeat: () => () => undefined,
+      receive: (beat, from) => void heard.push(`${from} ${beat.join()}`),
+      echoed: () => undefined,
+    }
+    const tell: { connect?: (peer: PeerId) => void; disconnect?: (peer: PeerId) => void; serve?: Serve } = {}
+    const network: PeerNetwork = {
+      self,
+      connected: () => [],
+      mayBeReached: () => true,
+      onConnect: (listener) => ((tell.connect = listener), () => undefined),
+      onDisconnect: (listener) => ((tell.disconnect = listener), () => undefined),
+      open: () => new Promise(() => undefined),
+      handle: (_protocol, _options, serve) => void (tell.serve = serve),
+    }
+    await lab.node(0, { network, presence })
+    async function* frames() {
+      yield encodeSync({ t: 'peers', peers: [] })
+      tell.disconnect?.(far)
+      yield encodeSync({ t: 'heads', heads: [] })
+      yield encodeSync({ t: 'beat', beat: new Uint8Array([9]) })
+    }
+    tell.connect?.(far)
+    const rest = { send: async () => undefined, close: async () => undefined, abort: () => undefined }
+    await tell.serve?.({ peer: far, frames: frames(), ...rest })
+    expect(heard).toEqual([`${far} 9`])
   })
 
   it('[M16] [M17] takes again what came a while ago: a round must get through', async () => {
