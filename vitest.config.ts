@@ -7,8 +7,9 @@ export default defineConfig({
     // A deadline here only guards against a hang.
     testTimeout: 120_000,
     hookTimeout: 120_000,
-    // Real nodes, terminals and a browser share the two cores that the suite is made for.
-    maxWorkers: 2,
+    // Real nodes, terminals and a browser share the two cores that the suite is made for, and wait for each other now and
+    // then: a third worker fills in.
+    maxWorkers: 3,
     reporters: ['default', new ClosingLineReporter()],
   },
 })

@@ -126,31 +126,37 @@ it(
   LONG_MS,
 )
 
-it('[M14] a backup that is started while the node it is of still runs is refused to write, and says why, until the other has ended', async () => {
-  const { nodes, project } = await mesh('alpha', 'beta')
-  const [a, b] = nodes as [RunningNode, RunningNode]
-  const file = join(scratch.path, 'beta.backup')
-  expect((await backUp(b.dataDir, file)).code).toBe(0)
-  const copyDir = join(scratch.path, 'copy')
-  expect((await restore(copyDir, file)).code).toBe(0)
-  const copy = await scratch.start('copy', { dataDir: copyDir })
-  await eventually(async () => {
-    const problems = await problemsOf(copy)
-    return problems.some((text) => text.includes('another copy of it is running')) ? true : undefined
-  })
-  expect((await copy.cli('task', 'add', 'x', '--project', project)).code).toBe(1)
-  await hasTitles(b, project, [])
-  await add(b, project, 'by the original')
-  await hasTitles(a, project, ['by the original'])
-  await b.stop()
-  await goesOn(copy)
-  await hasTitles(copy, project, ['by the original'])
-  await eventually(async () =>
-    (await copy.cli('task', 'add', 'x', '--project', project)).code === 0 ? true : undefined,
-  )
-  await hasTitles(a, project, ['by the original', 'x'])
-  expect((await problemsOf(a)).filter((text) => /equivocation|forked/.test(text))).toEqual([])
-})
+/** Each holds up the suite for a minute. */
+const IS_LONG = process.env.ROOKERY_LONG === '1'
+
+it.runIf(IS_LONG)(
+  '[M14] a backup that is started while the node it is of still runs is refused to write, and says why, until the other has ended',
+  async () => {
+    const { nodes, project } = await mesh('alpha', 'beta')
+    const [a, b] = nodes as [RunningNode, RunningNode]
+    const file = join(scratch.path, 'beta.backup')
+    expect((await backUp(b.dataDir, file)).code).toBe(0)
+    const copyDir = join(scratch.path, 'copy')
+    expect((await restore(copyDir, file)).code).toBe(0)
+    const copy = await scratch.start('copy', { dataDir: copyDir })
+    await eventually(async () => {
+      const problems = await problemsOf(copy)
+      return problems.some((text) => text.includes('another copy of it is running')) ? true : undefined
+    })
+    expect((await copy.cli('task', 'add', 'x', '--project', project)).code).toBe(1)
+    await hasTitles(b, project, [])
+    await add(b, project, 'by the original')
+    await hasTitles(a, project, ['by the original'])
+    await b.stop()
+    await goesOn(copy)
+    await hasTitles(copy, project, ['by the original'])
+    await eventually(async () =>
+      (await copy.cli('task', 'add', 'x', '--project', project)).code === 0 ? true : undefined,
+    )
+    await hasTitles(a, project, ['by the original', 'x'])
+    expect((await problemsOf(a)).filter((text) => /equivocation|forked/.test(text))).toEqual([])
+  },
+)
 
 it('[backup] of a node that does not run; into an empty directory only, with its passphrase only', async () => {
   const { nodes, project } = await mesh('alpha')

@@ -12,8 +12,8 @@ import {
 } from '../support/nodes.ts'
 import { parseMetrics } from '../support/prometheus-text.ts'
 
-/** Longer than every period of the node: heartbeats, rounds with neighbours, sweeps of documents, the first samples. */
-const IDLE_SECONDS = 65
+/** Longer than heartbeats and rounds with neighbours take; the long run also sees sweeps of documents, and samples. */
+const IDLE_SECONDS = process.env.ROOKERY_LONG === '1' ? 300 : 35
 const TALKATIVE = { config: { log: { level: 'info' } } }
 
 let scratch: Awaited<ReturnType<typeof createScratch>>

@@ -12,13 +12,9 @@ import { createMembership, createTestReplica, MESH, PROJECT, setKey } from '../s
 import { createRecordLog } from '../support/sync-lab.ts'
 
 const IS_LONG = process.env.ROOKERY_LONG === '1'
-/** The long run is what the rule asks for; the short one finds whatever keeps a connection or a channel. */
-const RECONNECTS = IS_LONG ? 10_000 : 150
-/**
- * What one reconnection may leave behind. A connection that is kept is 50 kB and more, which the short run finds though
- * code is still being compiled; the long one finds a map entry or a listener that is.
- */
-const LEFT_BYTES_MAX = IS_LONG ? 300 : 20_000
+const RECONNECTS = 10_000
+/** What one reconnection may leave behind: less than a map entry or a listener that is kept. */
+const LEFT_BYTES_MAX = 300
 /** Compiled code, caches and pools have their size by then. */
 const WARM_UP = RECONNECTS / 5
 
@@ -90,7 +86,7 @@ async function heapBytes(): Promise<number> {
   return process.memoryUsage().heapUsed
 }
 
-it(
+it.runIf(IS_LONG)(
   `[D12] leaves nothing behind when two members lose each other and meet again, ${RECONNECTS} times`,
   async () => {
     const [a, b] = [await startNode(0), await startNode(1)]
@@ -119,5 +115,5 @@ it(
     expect(descriptors(process.pid)).toBeLessThanOrEqual(openBefore + 2)
     expect([a.network.channelCount, a.sync.outboxes().size, b.sync.lag.members().size]).toEqual([0, 0, 0])
   },
-  IS_LONG ? 3_600_000 : 300_000,
+  3_600_000,
 )

@@ -124,7 +124,10 @@ export const memberTargets: readonly Target[] = [
     sites: ['protocols/restored.ts decodeCanonical(Question'],
     form: 'cbor',
     samples: [encodeQuestion()],
-    take: checkQuestion,
+    take(bytes) {
+      checkQuestion(bytes)
+      return 'a question'
+    },
     isRefusal: isMalformed,
   },
   {
