@@ -39,6 +39,11 @@ const Unsigned = z.discriminatedUnion('t', [
   z.strictObject({ t: z.literal('prove'), m: z.strictObject({ inc: Incarnation, above: z.int().min(0) }) }),
   /** Hint to a proposer: a higher ballot has been promised. */
   z.strictObject({ t: z.literal('outbid'), m: z.strictObject({ epoch: z.int().min(1), ballot: Ballot }) }),
+  /**
+   * A voter to an admin's node: this epoch is sealed here, and its voters cannot complete what was accepted. An admin's
+   * node can, whoever proposed it.
+   */
+  z.strictObject({ t: z.literal('stalled'), m: z.strictObject({ epoch: z.int().min(1) }) }),
   /** Asks a node for its offer to vote. */
   z.strictObject({ t: z.literal('ask'), m: z.strictObject({}) }),
   /** Asks a voter that has sealed its epoch for a piece of what it leaves to its successors. */

@@ -70,6 +70,11 @@ export class Proposal {
   /** To be called at `dueMs` or any time before or after. */
   poll(nowMs: number): { readonly message: ProposalMessage; readonly to: readonly PeerId[] } | undefined {
     if (this.#isOver || nowMs < this.dueMs()) return undefined
+    // A quorum has accepted nothing. The others had their time to say whether one of them did: it would stay sealed.
+    if (this.#phase && this.#isAnswered(this.#phase)) {
+      this.#isOver = true
+      return undefined
+    }
     this.#phase ??= { message: this.#prepare(), sentMs: nowMs, answers: new Map() }
     this.#phase.sentMs = nowMs
     return { message: this.#phase.message, to: this.silent() }
@@ -86,12 +91,11 @@ export class Proposal {
     const { accepted } = promise.body
     if (accepted && !this.#couldFollow(accepted.config)) return
     phase.answers.set(promise.body.voter, promise)
-    if (phase.answers.size < this.#env.voters.quorum) return
+    if (!this.#isAnswered(phase)) return
     this.#value = this.#choose([...phase.answers.values()] as Signed<Promised>[])
-    this.#phase = undefined
-    this.#nextMs = -Infinity
-    if (!this.#value) this.#isOver = true
-    else this.#phase = { message: this.#accept(this.#value.config), sentMs: -Infinity, answers: new Map() }
+    if (this.#value) {
+      this.#phase = { message: this.#accept(this.#value.config), sentMs: -Infinity, answers: new Map() }
+    } else if (this.silent().length === 0) this.#isOver = true
   }
 
   onOutbid(ballot: Ballot, nowMs: number): void {
@@ -107,11 +111,15 @@ export class Proposal {
     if (phase?.message.t !== 'accept' || !value || !this.#isAnswer(seal)) return undefined
     if (!equalBytes(seal.body.next, value.set.cid)) return undefined
     phase.answers.set(seal.body.voter, seal)
-    if (phase.answers.size < this.#env.voters.quorum) return undefined
+    if (!this.#isAnswered(phase)) return undefined
     this.#isOver = true
     const certificate = { config: value.config, seals: [...phase.answers.values()].map(pack) }
     const epoch = verifySeals(this.#env.signatures, { before: this.#env.voters, set: value.set }, certificate)
     return { epoch, bytes: encodeCanonical(certificate) }
+  }
+
+  #isAnswered({ answers }: Phase): boolean {
+    return answers.size >= this.#env.voters.quorum
   }
 
   #isAnswer({ body, ...signed }: Signed<Promised> | Signed<SealVote>): boolean {

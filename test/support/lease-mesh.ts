@@ -7,14 +7,17 @@ import { openLeaseVoter, prepareVoterJournal, type LeaseVoter } from '../../node
 import type { VoterLog } from '../../node/services/leases/voter-change.ts'
 import { ok } from '../../crdt/result.ts'
 import { encodeCanonical } from '../../protocols/codec.ts'
+import { voterSetOf, type VoterSet } from '../../protocols/lease/config.ts'
+import type { Config } from '../../protocols/lease/messages.ts'
 import { pack } from '../../protocols/lease/signing.ts'
 import type { LeaseTimings } from '../../protocols/lease/timings.ts'
 import type { Member, Membership, RecordedVoterSet } from '../../protocols/membership/membership.ts'
 import { createManualClock, settle, type ManualClock } from './clock.ts'
 import { createSeededRandom, crypto, identity } from './identity.ts'
-import { configOf, path, peer, space } from './lease-lab.ts'
+import { configOf, path, peer, signedBy, space } from './lease-lab.ts'
 import { createSimDisk, type SimDisk } from './lease-sim-journal.ts'
 import { createRecordedLog, type RecordedLog } from './log.ts'
+import { acceptOf, ballotOf, prepareOf } from './succession-lab.ts'
 import { createMemoryNetwork, type MemoryNetwork } from './memory-network.ts'
 
 export type LeaseNode = {
@@ -35,6 +38,8 @@ export type LeaseMesh = {
   readonly clock: ManualClock
   readonly network: MemoryNetwork
   readonly nodes: readonly LeaseNode[]
+  /** Who votes at first. */
+  readonly set: VoterSet
   /** What every node's membership log says about voters after the first, changed through `voterLog`. */
   readonly voterSets: RecordedVoterSet[]
   readonly voterFaults: Uint8Array[]
@@ -66,7 +71,8 @@ export async function createLeaseMesh(options: {
   const incs: string[] = []
   for (const disk of disks.slice(0, options.voters)) incs.push(await prepareVoterJournal(disk.open(), random))
   const voters = incs.map((inc, i) => ({ node: peer(i + 1), inc }))
-  const leaseConfig = encodeCanonical(pack(configOf(options.voters, { voters })))
+  const set = voterSetOf(configOf(options.voters, { voters }))
+  const leaseConfig = encodeCanonical(pack(set.config))
   const told = (): void => {
     for (const { leases } of nodes) leases.membershipChanged()
   }
@@ -150,6 +156,7 @@ export async function createLeaseMesh(options: {
     clock,
     network,
     nodes,
+    set,
     voterSets,
     voterFaults,
     removed,
@@ -174,6 +181,23 @@ export async function createLeaseMesh(options: {
       for (const { leases } of nodes) await leases.close()
     },
   }
+}
+
+/** An admin proposes that the first `count` voters vote from now on; only one voter hears of it, and seals its epoch. */
+export async function acceptedAlone({ set, nodes }: LeaseMesh, voter: LeaseNode, admin: LeaseNode, count: number) {
+  const by = numberOf(admin.peer, nodes.length)
+  const voters = set.config.body.voters.slice(0, count)
+  const next = signedBy<Config>(by, 'config', {
+    v: 1,
+    space,
+    epoch: set.epoch + 1,
+    voters,
+    prev: set.cid,
+    by: admin.peer,
+  })
+  voter.voter.submit(admin.peer, { t: 'prepare', m: prepareOf(set, by, ballotOf(1)) }, () => undefined)
+  voter.voter.submit(admin.peer, { t: 'accept', m: acceptOf(set, ballotOf(1), next, { by }) }, () => undefined)
+  await settle()
 }
 
 const memberOf = (peer: PeerId, seniority: number, admins: readonly number[]): Member => ({

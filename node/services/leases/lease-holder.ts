@@ -75,7 +75,13 @@ export function createLeaseService(deps: LeaseServiceDeps): RunningLeaseService 
   const { sets, watch, leases, attempts, claims, reconfiguration, closing, links } = parts
   const { network, voter } = deps
   const view = (): VotersView =>
-    viewVoters({ ...deps, sets, self: network.self, ownProblem: voter.problem(), waitsMs: voter.waitsMs() })
+    viewVoters({
+      ...deps,
+      sets,
+      self: network.self,
+      ownProblem: voter.problem() ?? reconfiguration.problem(),
+      waitsMs: voter.waitsMs(),
+    })
   const isOpen = (): boolean => sets.current() !== undefined && !closing.signal.aborted
   reconfiguration.catchUp()
   return {

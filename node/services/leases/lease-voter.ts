@@ -33,6 +33,8 @@ export type LeaseVoter = {
   keepEstate(estate: PackedEstate): void
   /** The epoch that is sealed here and whose successor is not known. */
   sealedEpoch(): Epoch['set'] | undefined
+  /** Called when a voter says that its epoch is sealed and cannot be completed by its voters. */
+  onStalled(listener: (voter: PeerId, epoch: number) => void): void
   /** How long this voter waits before it grants again; 0 when it does not. */
   waitsMs(): number
   /** Stops answering and waits for what is being written. The journal stays open: it belongs to the caller. */
@@ -116,10 +118,17 @@ function runVoter(
 ): LeaseVoter {
   const { network, clock, membership } = deps
   const estates = new KeptEstates()
+  let hearsOfStall: (voter: PeerId, epoch: number) => void = () => undefined
   const server = new VoterServer({
     ...deps,
     signatures,
-    answerAtOnce: createQuickAnswers({ voter, signatures, estates, membership }),
+    answerAtOnce: createQuickAnswers({
+      voter,
+      signatures,
+      estates,
+      membership,
+      stalled: (by, epoch) => hearsOfStall(by, epoch),
+    }),
     enqueue: (item) => loop.enqueue(item),
   })
   const loop = new VoterLoop({ ...deps, signatures, voter, hint: (to, lid) => server.hint(to, lid) }, journalled)
@@ -134,6 +143,7 @@ function runVoter(
     adopt: (epoch, left) => inTurn((one, nowMs) => one.succession.adopt(epoch, left, nowMs)),
     keepEstate: (estate) => estates.keep(estate),
     sealedEpoch: () => (voter.succession.isSealed ? voter.succession.set : undefined),
+    onStalled: (listener) => void (hearsOfStall = listener),
     waitsMs: () => voter.waitsMs(clock.monoMs()),
     async close() {
       await server.close()

@@ -1,11 +1,12 @@
 import type { PeerId } from '../../../crdt/ids.ts'
 import type { Result } from '../../../crdt/result.ts'
 import type { Crypto } from '../../../protocols/crypto.ts'
+import type { VoterSet } from '../../../protocols/lease/config.ts'
 import type { LeaseMessage } from '../../../protocols/lease/frame.ts'
 import type { Decided } from '../../../protocols/lease/proposal.ts'
 import type { Signatures } from '../../../protocols/lease/signing.ts'
 import type { LeaseTimings } from '../../../protocols/lease/timings.ts'
-import type { Membership } from '../../../protocols/membership/membership.ts'
+import { hasCapability, type Membership } from '../../../protocols/membership/membership.ts'
 import { every, type Clock } from '../../ports/clock.ts'
 import type { Log } from '../../ports/log.ts'
 import { randomFraction, type Random } from '../../ports/random.ts'
@@ -40,6 +41,8 @@ export type Reconfiguration = {
   change(change: VoterChange, signal?: AbortSignal): Promise<Result<null>>
   /** To be called when the membership log may know of a new epoch. */
   catchUp(): void
+  /** What keeps this node's voter between two sets, in a sentence that says what to do; undefined while nothing does. */
+  problem(): string | undefined
   close(): Promise<void>
 }
 
@@ -47,10 +50,13 @@ export type Reconfiguration = {
 const GATHER_MS = 5000
 /** Of a proposal that completes what another has begun. */
 const COMPLETION_MS = 20_000
+const STALLED =
+  'This voter has agreed to other voters, which could not be completed: until then it grants nothing. ' +
+  'It needs most of the present voters, or the node of an admin: `rookery voters set` there completes it as well.'
 
 /** Everything about changing the voters: proposing, entering what was decided, and completing what others left undone. */
 export function createReconfiguration(deps: ReconfigurationDeps): Reconfiguration {
-  const { sets, clock, timings, closing } = deps
+  const { sets, voter, clock, timings, closing } = deps
   const exchange = new EstateExchange({ ...deps, retryMs: timings.retransmitMs })
   const proposals = new Proposals(deps)
   const adoption = new VoterAdoption({ ...deps, exchange })
@@ -60,11 +66,14 @@ export function createReconfiguration(deps: ReconfigurationDeps): Reconfiguratio
     retryMs: timings.retransmitMs,
     gather: async (decided, signal) => await gather(deps, exchange, decided, signal),
   })
-  const stopWatch = watchSealed(deps, async (set) => {
+  let stalled: VoterSet | undefined
+  const stopWatch = watchUndecided(deps, async (set) => {
     if ((sets.current()?.set.epoch ?? 0) > set.epoch) return
     const signal = AbortSignal.any([closing, within(clock, COMPLETION_MS)])
     const outcome = await proposals.run(set, undefined, signal)
     if (outcome.is === 'decided') await changer.publish(outcome.decided)
+    stalled = outcome.is === 'unanswered' && voter.sealedEpoch() === set ? set : undefined
+    if (stalled) askAdmins(deps, stalled)
   })
   return {
     receive(message) {
@@ -78,6 +87,7 @@ export function createReconfiguration(deps: ReconfigurationDeps): Reconfiguratio
       adoption.catchUp()
       changer.catchUp()
     },
+    problem: () => (stalled && voter.sealedEpoch() === stalled ? STALLED : undefined),
     async close() {
       stopWatch()
       await adoption.close()
@@ -102,23 +112,35 @@ async function gather(
   )
 }
 
+/** The voters alone may be unable to complete what was accepted: whoever proposed it may be an admin no more. */
+function askAdmins({ membership, signatures, send }: ReconfigurationDeps, { epoch }: VoterSet): void {
+  const admins = [...membership().members.keys()].filter((peer) => hasCapability(membership(), peer, 'admin'))
+  if (!admins.includes(signatures.self)) send(admins, { t: 'stalled', m: { epoch } })
+}
+
 /**
  * A voter that sealed its epoch and hears of no successor completes the decision itself: the proposer may be gone, and
- * nothing is granted meanwhile. Each at its own pace, so that they do not outbid each other.
+ * nothing is granted meanwhile. So does an admin's node that is asked to. Each at its own pace, so that they do not outbid
+ * each other.
  */
-function watchSealed(
-  { voter, clock, random, timings, log }: ReconfigurationDeps,
-  complete: (set: NonNullable<ReturnType<LeaseVoter['sealedEpoch']>>) => Promise<void>,
-): () => void {
-  let sealed: { cid: Uint8Array; atMs: number } | undefined
+function watchUndecided(deps: ReconfigurationDeps, complete: (set: VoterSet) => Promise<void>): () => void {
+  const { voter, sets, membership, signatures, clock, random, timings, log } = deps
+  let told: VoterSet | undefined
+  voter.onStalled((by, epoch) => {
+    const set = sets.current()?.set
+    if (set?.epoch !== epoch || !set.incarnations.has(by)) return
+    if (hasCapability(membership(), signatures.self, 'admin')) told = set
+  })
+  let undecided: { readonly set: VoterSet; readonly sinceMs: number } | undefined
   let isBusy = false
   const patienceMs = timings.completeSealedMs * (1 + randomFraction(random))
   return every(clock, timings.completeSealedMs / 2, () => {
-    const set = voter.sealedEpoch()
-    if (!set || set.cid !== sealed?.cid) sealed = set && { cid: set.cid, atMs: clock.monoMs() }
-    if (!set || !sealed || isBusy || clock.monoMs() - sealed.atMs < patienceMs) return
+    const set = voter.sealedEpoch() ?? told
+    if (set !== undecided?.set) undecided = set && { set, sinceMs: clock.monoMs() }
+    if (!undecided || isBusy || clock.monoMs() - undecided.sinceMs < patienceMs) return
     isBusy = true
-    complete(set)
+    told = undefined
+    complete(undecided.set)
       .catch((error: unknown) => log.error({ err: error }, 'a change of voters could not be completed'))
       .finally(() => (isBusy = false))
   })

@@ -1,3 +1,4 @@
+import type { PeerId } from '../../../crdt/ids.ts'
 import { toHex } from '../../../protocols/codec.ts'
 import type { PackedEstate } from '../../../protocols/lease/estate.ts'
 import type { LeaseMessage } from '../../../protocols/lease/frame.ts'
@@ -12,16 +13,25 @@ export type QuickAnswersDeps = {
   readonly signatures: Signatures
   readonly estates: KeptEstates
   readonly membership: () => Membership
+  /** A voter says that its epoch is sealed and cannot be completed by its voters. */
+  readonly stalled: (voter: PeerId, epoch: number) => void
 }
 
+/** Whether a message of a node was answered, or needs no answer. */
+export type QuickAnswers = (from: PeerId, message: LeaseMessage, sink: Sink) => boolean
+
 /** Answers what needs neither the journal nor a place in its order; false for everything else. */
-export function createQuickAnswers(deps: QuickAnswersDeps): (message: LeaseMessage, sink: Sink) => boolean {
-  const { voter, signatures, estates, membership } = deps
-  return (message, sink) => {
+export function createQuickAnswers(deps: QuickAnswersDeps): QuickAnswers {
+  const { voter, signatures, estates, membership, stalled } = deps
+  return (from, message, sink) => {
     if (message.t === 'pull') {
       const { estate, page } = message.m
       const bytes = voter.succession.page(estate, page) ?? estates.page(estate, page)
       if (bytes) sink({ t: 'page', m: { estate, page, bytes } })
+      return true
+    }
+    if (message.t === 'stalled') {
+      stalled(from, message.m.epoch)
       return true
     }
     if (message.t !== 'ask') return false

@@ -75,9 +75,9 @@ export class Proposals {
       const giveUp = (): void => conclude({ is: 'unanswered', silent: proposal.silent() })
       const look = (decided?: Decided): void => {
         if (decided) return conclude({ is: 'decided', decided })
-        if (proposal.isIdle) return conclude({ is: 'idle' })
         const nowMs = clock.monoMs()
         const send = proposal.poll(nowMs)
+        if (proposal.isIdle) return conclude({ is: 'idle' })
         if (send) outbox.post(send.to, send.message)
         cancel()
         cancel = clock.after(timerMs(proposal.dueMs() - nowMs), () => look())

@@ -9,6 +9,7 @@ import type { Channel, PeerNetwork } from '../../ports/peer-network.ts'
 import { createRateLimiter, type RateLimiter } from '../rate-limit.ts'
 import { createFrameWriter } from './lease-frames.ts'
 import type { Item, Sink } from './lease-voter-loop.ts'
+import type { QuickAnswers } from './voter-answers.ts'
 
 /** Requests of one member that wait for a decision or for the disk; its channel is not read any further. */
 export const IN_FLIGHT_PER_MEMBER_MAX = 64
@@ -25,7 +26,7 @@ export type VoterServerDeps = {
   readonly log: Log
   readonly signatures: Signatures
   /** Answers what needs no decision; false for everything else. */
-  readonly answerAtOnce: (message: LeaseMessage, sink: Sink) => boolean
+  readonly answerAtOnce: QuickAnswers
   readonly enqueue: (item: Item) => void
 }
 
@@ -52,7 +53,7 @@ export class VoterServer {
 
   submit(from: PeerId, message: LeaseMessage, sink: Sink): void {
     this.#sinks.set(from, sink)
-    if (!this.#deps.answerAtOnce(message, sink))
+    if (!this.#deps.answerAtOnce(from, message, sink))
       this.#deps.enqueue({ work: { from, message }, sink, done: () => undefined })
   }
 
@@ -77,7 +78,7 @@ export class VoterServer {
         // Nothing is awaited without need: the messages of a frame then share a sync of the journal and a signature.
         for (const message of decodeFrame(signatures, frame)) {
           for (let pause = this.#pause(peer); pause; pause = this.#pause(peer)) await pause
-          if (answerAtOnce(message, sink)) continue
+          if (answerAtOnce(peer, message, sink)) continue
           while (slots.areTaken) await slots.freed()
           slots.take()
           enqueue({ work: { from: peer, message }, sink, done: () => slots.free() })

@@ -55,6 +55,7 @@ const messages: LeaseMessage[] = [
   { t: 'free', m: { lid: hex(1) } },
   { t: 'prove', m: { inc: hex(1), above: 3 } },
   { t: 'outbid', m: { epoch: 1, ballot: ballotOf(2) } },
+  { t: 'stalled', m: { epoch: 1 } },
   { t: 'ask', m: {} },
   { t: 'pull', m: { estate: request.hash, page: 0 } },
   { t: 'page', m: { estate: request.hash, page: 0, bytes: new Uint8Array(40) } },

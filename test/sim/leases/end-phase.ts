@@ -43,8 +43,13 @@ function checkHost(world: World, host: SimHost): void {
   if (host.promises.liveCount > 0 && !host.isFaulty) violations.add('I6', `${host.name} still has a live promise`)
   const { epoch } = world.set
   if (leases.changes.view().epoch !== epoch) violations.add('I6', `${host.name} does not know epoch ${epoch}`)
-  if (world.isVoterIntact(host) && host.promises.epoch !== epoch) {
+  // With a machine that was removed nobody talks, also if the voters have named it since.
+  if (!world.isVoterIntact(host) || world.removed.has(host)) return
+  if (host.promises.epoch !== epoch) {
     violations.add('I6', `the voter of ${host.name} is in epoch ${host.promises.epoch} instead of ${epoch}`)
+  }
+  if (host.process.voter.sealedEpoch() && world.hasQuorum) {
+    violations.add('I6', `the voter of ${host.name} has sealed epoch ${epoch}, and nobody completes it`)
   }
 }
 

@@ -280,16 +280,29 @@ export const decisionMutants = [
     {
       name: 'promises-below-quorum',
       rule: 'I7',
-      from: 'phase.answers.set(promise.body.voter, promise)\n    if (phase.answers.size < this.#env.voters.quorum) return',
+      from: 'phase.answers.set(promise.body.voter, promise)\n    if (!this.#isAnswered(phase)) return',
       to: 'phase.answers.set(promise.body.voter, promise)',
       why: 'the one voter that knows what was decided is not asked',
     },
     {
       name: 'proposer-seals-below-quorum',
       rule: 'I7',
-      from: 'if (phase.answers.size < this.#env.voters.quorum) return undefined',
+      from: 'if (!this.#isAnswered(phase)) return undefined',
       to: '',
       why: 'a decision that was none stops the proposer',
+    },
+    {
+      name: 'nothing-begun-at-first-sight',
+      rule: 'I6',
+      from: '} else if (this.silent().length === 0) this.#isOver = true',
+      to: '} else this.#isOver = true',
+      why: 'the one voter that accepted something is slower than the others, and stays sealed',
+    },
+    {
+      name: 'nothing-begun-never',
+      from: 'if (this.#phase && this.#isAnswered(this.#phase)) {',
+      to: 'if (this.#phase && nowMs < 0) {',
+      why: 'completing what nobody has begun never ends while a voter is down',
     },
     {
       name: 'proposer-unsigned-answers',

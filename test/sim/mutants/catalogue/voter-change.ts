@@ -192,9 +192,24 @@ export const voterChangeMutants = [
   ...mutantsOf({ file: `${LEASES}/reconfiguration.ts`, rule: 'I6', scenario: 'proposer-gone' }, [
     {
       name: 'sealed-epoch-not-completed',
-      from: 'if (!set || !sealed || isBusy || clock.monoMs() - sealed.atMs < patienceMs) return',
-      to: 'if (!set || !sealed || isBusy || clock.monoMs() > 0) return',
+      from: 'if (!undecided || isBusy || clock.monoMs() - undecided.sinceMs < patienceMs) return',
+      to: 'if (!undecided || isBusy || clock.monoMs() > 0) return',
       why: 'a proposer that dies leaves the mesh without leases',
+    },
+    {
+      name: 'no-admin-is-asked',
+      scenario: 'proposer-removed',
+      from: 'if (stalled) askAdmins(deps, stalled)',
+      to: 'void askAdmins',
+      why: 'voters that sealed for an admin that was removed grant nothing until somebody happens to change the voters',
+    },
+    {
+      name: 'anybody-says-it-stalls',
+      rule: 'L2.7',
+      scenario: 'proposer-removed',
+      from: 'if (set?.epoch !== epoch || !set.incarnations.has(by)) return',
+      to: 'if (set?.epoch !== epoch) return',
+      why: 'a member that does not vote makes the node of an admin outbid whoever changes the voters',
     },
   ]),
   ...mutantsOf({ file: `${LEASES}/voter-adoption.ts`, rule: 'I6', scenario: 'epochs-in-a-row' }, [

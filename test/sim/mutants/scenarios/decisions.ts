@@ -326,6 +326,8 @@ function proposer({ must }: Report): void {
   idle.poll(0)
   idle.onPromise(promiseOf(1))
   idle.onPromise(promiseOf(2))
+  must('I6', !idle.isIdle, 'a voter that is slow to say what it accepted stays sealed')
+  idle.poll(1000)
   must('L2.7', idle.isIdle, 'completes what nobody has begun')
 }
 

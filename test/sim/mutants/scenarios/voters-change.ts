@@ -12,6 +12,7 @@ import { createManualClock, settle } from '../../../support/clock.ts'
 import { crypto } from '../../../support/identity.ts'
 import { configOf, hex, otherSpace, path, peer, signaturesOf, signedBy, space } from '../../../support/lease-lab.ts'
 import {
+  acceptedAlone,
   acquired,
   createLeaseMesh,
   timed,
@@ -40,6 +41,11 @@ export const voterChangeScenarios: readonly Scenario[] = [
     run: predecessorsGone,
   },
   { id: 'proposer-gone', says: 'Voters that sealed complete what a proposer left undone.', run: proposerGone },
+  {
+    id: 'proposer-removed',
+    says: 'What the voters cannot complete, since its proposer is an admin no more, an admin completes for them.',
+    run: proposerRemoved,
+  },
   {
     id: 'lost-voter-journal',
     says: 'A voter that lost its journal votes again once the set names its new incarnation.',
@@ -274,6 +280,22 @@ async function predecessorsGone({ must }: Report): Promise<void> {
     await settle()
     must('I1', second.leases.changes.view().grantsAgainInMs === WAIT_OUT_MS, 'a set installed by force grants at once')
     must('I1', (await try_(mesh, holder, 'w2')) === 'no_quorum', 'a set installed by force grants what others hold')
+  })
+}
+
+async function proposerRemoved({ must }: Report): Promise<void> {
+  await inMesh({ voters: 3, admins: [4, 5] }, async (mesh, [first, , , fourth, fifth]) => {
+    await acceptedAlone(mesh, first, fourth, 2)
+    mesh.removed.set(fourth.peer, new Map())
+    await mesh.clock.advance(60_000)
+    const epochs = [first, fifth].map(({ leases }) => leases.changes.view().epoch)
+    must('I6', epochs.every((epoch) => epoch === 2) && !first.voter.sealedEpoch(), 'a voter stays sealed for ever')
+  })
+  await inMesh({ voters: 3, admins: [4] }, async (mesh, [first, , , fourth, fifth]) => {
+    const before = first.disk.durable.length
+    fourth.voter.submit(fifth.peer, { t: 'stalled', m: { epoch: 1 } }, () => undefined)
+    await mesh.clock.advance(60_000)
+    must('L2.7', first.disk.durable.length === before, 'whoever likes makes an admin outbid others')
   })
 }
 

@@ -114,7 +114,21 @@ describe('[L2.7] a proposer', () => {
     idle.onPromise(promiseOf(1))
     expect(idle.isIdle).toBe(false)
     idle.onPromise(promiseOf(2))
+    idle.onPromise(promiseOf(3))
     expect([idle.isIdle, idle.poll(99_999), idle.dueMs()]).toEqual([true, undefined, Infinity])
+  })
+
+  it('[I6] takes nothing for begun only once those who are silent had their time to say otherwise', () => {
+    const early = new Proposal({ ...deps(), voters: set }, undefined)
+    early.poll(0)
+    for (const voter of [1, 2]) early.onPromise(promiseOf(voter))
+    expect([early.isIdle, early.poll(RETRANSMIT_MS - 1), early.dueMs()]).toEqual([false, undefined, RETRANSMIT_MS])
+    early.onPromise(promiseOf(3, { accepted: { ballot: ballotOf(0, 7), config: pack(other) } }))
+    expect(proposes(early)).toEqual(pack(other))
+    const alone = new Proposal({ ...deps(), voters: set }, undefined)
+    alone.poll(0)
+    for (const voter of [1, 2]) alone.onPromise(promiseOf(voter))
+    expect([alone.poll(RETRANSMIT_MS), alone.isIdle]).toEqual([undefined, true])
   })
 
   it('starts over with a higher ballot when it is outbid, after a pause', () => {

@@ -5,6 +5,7 @@ import { WAIT_OUT_MS } from '../../../../protocols/lease/voter-state.ts'
 import { settle } from '../../../support/clock.ts'
 import { path } from '../../../support/lease-lab.ts'
 import {
+  acceptedAlone,
   acquired,
   createLeaseMesh,
   timed,
@@ -230,6 +231,36 @@ describe('[I7] two admins at once', () => {
     expect(lost).toMatchObject({ error: { code: 'superseded', message: expect.stringContaining(winner[0]!) } })
     for (const node of mesh.nodes) expect(viewOf(node).slice(0, 3)).toEqual([2, a.ok ? 1 : 2, winner])
     expect((await acquired(mesh, other, 'w1')).certificate.req.body.epoch).toBe(2)
+  })
+})
+
+describe('[I6] voters that sealed for a proposer that is an admin no more', () => {
+  const problemOf = ({ leases, peer }: LeaseNode): string | null | undefined =>
+    leases.changes.view().voters.find(({ peerId }) => peerId === peer)?.problem
+
+  it('say what they wait for, and ask the node of an admin, which completes it', async () => {
+    const [first, second, , fourth, fifth] = await start(3, [4, 5])
+    isolate(fifth)
+    await acceptedAlone(mesh, first, fourth, 2)
+    mesh.removed.set(fourth.peer, new Map())
+    await mesh.clock.advance(60_000)
+    expect(first.voter.sealedEpoch()?.epoch).toBe(1)
+    expect([problemOf(first), problemOf(second)]).toEqual([expect.stringContaining('rookery voters set'), null])
+    for (const node of mesh.nodes) if (node !== fifth) mesh.join(node, fifth)
+    await mesh.clock.advance(60_000)
+    for (const node of [first, second, fifth]) expect(viewOf(node)).toEqual([2, 2, named([1, 2])])
+    expect([first.voter.sealedEpoch(), problemOf(first)]).toEqual([undefined, null])
+  })
+
+  it('an admin begins nothing because somebody says so that does not vote', async () => {
+    const [first, , , fourth] = await start(3, [4])
+    const before = first.disk.durable.length
+    fourth.voter.submit(mesh.nodes[4]!.peer, { t: 'stalled', m: { epoch: 1 } }, () => undefined)
+    await mesh.clock.advance(60_000)
+    expect(first.disk.durable.length).toBe(before)
+    fourth.voter.submit(first.peer, { t: 'stalled', m: { epoch: 1 } }, () => undefined)
+    await mesh.clock.advance(60_000)
+    expect(first.disk.durable.length).toBeGreaterThan(before)
   })
 })
 
