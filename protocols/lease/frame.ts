@@ -59,10 +59,17 @@ export type SignedMessage = {
 }[SignedName]
 export type LeaseMessage = z.infer<typeof Unsigned> | SignedMessage
 
-const Outer = z.discriminatedUnion('t', [
+const Known = z.discriminatedUnion('t', [
   ...Unsigned.options,
   z.strictObject({ t: z.enum(Object.keys(SIGNED) as SignedName[]), m: Packed }),
 ])
+const names = new Set<string>([...Object.keys(SIGNED), ...Unsigned.options.map(({ shape }) => shape.t.value)])
+/** What a later release may say. */
+const Later = z
+  .looseObject({ t: z.string().max(32) })
+  .refine(({ t }) => !names.has(t))
+  .transform(() => undefined)
+const Outer = z.union([Known, Later])
 const Frame = z.array(Bytes).min(1).max(MESSAGES_PER_FRAME_MAX)
 
 export const encodeMessage = (message: LeaseMessage): Uint8Array =>
@@ -80,14 +87,18 @@ export function takeFrame(queue: Uint8Array[]): Uint8Array {
   return encodeCanonical(queue.splice(0, count))
 }
 
-/** The messages of a frame; signatures are not checked yet. @throws MalformedError */
+/**
+ * The messages of a frame, but for those whose name is not known: a later release may have them. Signatures are not
+ * checked yet.
+ * @throws MalformedError
+ */
 export function decodeFrame(signatures: Signatures, frame: Uint8Array): LeaseMessage[] {
-  return decodeCanonical(Frame, frame, FRAME_BYTES_MAX).map((bytes) => decodeMessage(signatures, bytes))
+  return decodeCanonical(Frame, frame, FRAME_BYTES_MAX).flatMap((bytes) => decodeMessage(signatures, bytes) ?? [])
 }
 
-function decodeMessage(signatures: Signatures, bytes: Uint8Array): LeaseMessage {
+function decodeMessage(signatures: Signatures, bytes: Uint8Array): LeaseMessage | undefined {
   const outer = decodeCanonical(Outer, bytes, MESSAGE_BYTES_MAX)
-  if (!isSigned(outer)) return outer
+  if (!outer || !isSigned(outer)) return outer
   const { t } = outer
   const m = signatures.unpack(t === 'proof' ? 'grant' : t, SIGNED[t], outer.m, MESSAGE_BYTES_MAX)
   // The name and the schema come from one row of the table, which the compiler cannot see.

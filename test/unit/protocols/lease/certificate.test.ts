@@ -207,6 +207,12 @@ describe('[M3] frames', () => {
     expect(large).toHaveLength(1)
   })
 
+  it('may hold what a later release says: it is passed over', () => {
+    const later = encodeCanonical({ t: 'later', m: { anything: 1 } })
+    expect(decode(takeFrame([later, encodeMessage(message), later]))).toEqual([message])
+    expect(() => decode(takeFrame([encodeCanonical({ t: 'free', m: { anything: 1 } })]))).toThrow(MalformedError)
+  })
+
   it('that are malformed are refused as such', () => {
     const bytes = takeFrame([encodeMessage(message)])
     for (const bad of [bytes.subarray(0, -1), new Uint8Array(), takeFrame([Uint8Array.of(0xa0)])]) {
