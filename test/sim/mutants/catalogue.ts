@@ -1,6 +1,7 @@
 import { attemptMutants } from './catalogue/attempts.ts'
 import { claimantMutants } from './catalogue/claimant.ts'
 import { decisionMutants } from './catalogue/decisions.ts'
+import { gateMutants } from './catalogue/gates.ts'
 import { holdingMutants } from './catalogue/holding.ts'
 import { lockAskingMutants } from './catalogue/lock-asking.ts'
 import { lockBoardMutants } from './catalogue/lock-boards.ts'
@@ -37,6 +38,7 @@ const leaseCuts: readonly Cut[] = [
   ...lockAskingMutants,
   ...lockBoardMutants,
   ...taskClaimMutants,
+  ...gateMutants,
 ]
 
 /** Every guard of the lease protocol, taken out. The fast subset has one of each file for each scenario. */

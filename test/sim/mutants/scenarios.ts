@@ -1,6 +1,7 @@
 import type { Scenario } from './scenario.ts'
 import { claimantScenarios } from './scenarios/claimant.ts'
 import { decisionScenarios } from './scenarios/decisions.ts'
+import { gateScenarios } from './scenarios/gates.ts'
 import { lockScenarios } from './scenarios/locks.ts'
 import { membershipScenarios } from './scenarios/membership.ts'
 import { lockAskingScenarios } from './scenarios/lock-asking.ts'
@@ -35,4 +36,5 @@ export const scenarios: readonly Scenario[] = [
   ...lockAskingScenarios,
   ...lockScenarios,
   ...taskClaimScenarios,
+  ...gateScenarios,
 ]
