@@ -29,7 +29,10 @@ const promise = { info: HolderInfo, seq: z.int().min(0), ttl, vseq, reqHash: Has
 export const VoterRecord = z.discriminatedUnion('t', [
   /** The voter's incarnation from here on. */
   z.strictObject({ t: z.literal('init'), v: z.literal(1), inc: Incarnation }),
-  /** The voter set from here on. `waits`: promises of the one before are unknown, so they are waited out. */
+  /**
+   * The voter set from here on. `waits`: promises of the one before are unknown, so they are waited out. Else what is
+   * known of them follows, and a `floor` at its end.
+   */
   z.strictObject({ t: z.literal('epoch'), config: Packed, waits: z.boolean() }),
   /** A promise made in an earlier epoch, by this voter or another. */
   z.strictObject({ t: z.literal('import'), grant: LiveGrant }),
@@ -51,10 +54,10 @@ export const VoterRecord = z.discriminatedUnion('t', [
   z.strictObject({ t: z.literal('rel'), ...lease, after: Position.optional() }),
   z.strictObject({ t: z.literal('exp'), ...lease }),
   z.strictObject({ t: z.literal('prom'), ballot: Ballot, vseq }),
-  /** Nothing is granted in this epoch any more. The pages of the estate follow. */
+  /** Nothing is granted in this epoch any more. The pages of the estate come before: a seal must not be without. */
   z.strictObject({ t: z.literal('seal'), ballot: Ballot, config: Packed, vseq }),
   z.strictObject({ t: z.literal('estate'), hash: Hash, page: z.int().min(0), bytes: Bytes }),
-  /** The rest is written by compaction only. */
+  /** Written by compaction only. */
   z.strictObject({
     t: z.literal('ended'),
     ...lease,

@@ -114,13 +114,12 @@ export class Succession {
     const vseq = this.#state.vseq + 1
     const expired = this.#expired(nowMs)
     for (const record of expired) this.#state.apply(record, nowMs)
-    const records: VoterRecord[] = [{ t: 'seal', ballot, config, vseq }]
     // What was left when the epoch was first sealed is still what it was: nothing has been granted since.
     const left = this.#state.sealed && this.#state.estate
     // Grants that are not on disk yet are in it too: they may be by the time anybody asks.
     const estate =
       left ?? packEstate(this.#deps.sha256, { grants: this.#state.liveGrants(), after: this.#state.lastWrites() })
-    if (!left) records.push(...estateRecords(estate))
+    const records: VoterRecord[] = [...(left ? [] : estateRecords(estate)), { t: 'seal', ballot, config, vseq }]
     const body: SealVote = {
       ...place.from,
       voter: this.#deps.signatures.self,

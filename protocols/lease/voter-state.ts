@@ -72,6 +72,8 @@ export class VoterState {
   readonly index = new OverlapIndex<Entry>()
   readonly tombstones = new Map<string, LeaseName>()
   readonly #signatures: Signatures
+  /** Whether everything that belongs to entering the epoch is there: a crash may have cut off the end of it. */
+  #hasEntered = true
   readonly #liveByNode = new Map<PeerId, number>()
   readonly #live = new Set<Entry>()
   /** Ended entries, first ended first. */
@@ -94,6 +96,7 @@ export class VoterState {
         return this.#import(record.grant, nowMs)
       case 'ready':
         this.waitUntilMs = undefined
+        this.#hasEntered = true
         return
       case 'grant':
         return this.#grant(record, nowMs)
@@ -121,6 +124,7 @@ export class VoterState {
       case 'floor':
         this.vseq = record.vseq
         this.floor = record.token ?? undefined
+        this.#hasEntered = true
         for (const scoped of record.after) this.afterFloor.merge(scoped)
     }
   }
@@ -142,8 +146,12 @@ export class VoterState {
     return expired
   }
 
-  /** After a replay: how long the voter was down is unknown, so everything it waits for starts over at full length. */
+  /**
+   * After a replay: how long the voter was down is unknown, so everything it waits for starts over at full length. Of an
+   * epoch that it has not quite entered it does not know all promises, and waits until they have ended.
+   */
   restartPromises(nowMs: number): void {
+    if (!this.#hasEntered) this.waitUntilMs = nowMs + WAIT_OUT_MS
     for (const { live } of this.#live) {
       if (!live) continue
       live.deadlineMs = nowMs + live.ttlMaxMs
@@ -178,8 +186,9 @@ export class VoterState {
     for (const name of this.tombstones.values()) records.push({ t: 'rel', ...name })
     records.push({ t: 'floor', vseq, token: floor ?? null, after: this.afterFloor.all() })
     if (promised) records.push({ t: 'prom', ballot: promised, vseq: Math.max(1, vseq) })
+    if (estate) records.push(...estateRecords(estate))
     if (sealed) records.push({ t: 'seal', ...sealed, vseq: Math.max(1, vseq) })
-    return [...records, ...(estate ? estateRecords(estate) : [])]
+    return records
   }
 
   /**
@@ -202,6 +211,7 @@ export class VoterState {
     this.promised = undefined
     this.sealed = undefined
     this.waitUntilMs = waits ? nowMs + WAIT_OUT_MS : undefined
+    this.#hasEntered = waits
   }
 
   #import(grant: LiveGrant, nowMs: number): void {

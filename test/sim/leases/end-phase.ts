@@ -26,13 +26,26 @@ export async function endWorld(world: World): Promise<void> {
     void host.start()
   }
   await time.run(time.nowMs + RESTART_MS)
+  await until(world, WAIT_MS_MAX, () => world.hosts.every((host) => isSettled(world, host)))
   await time.run(time.nowMs + (TTLS_TO_WAIT * plan.timings.ttlMs) / (1 - DRIFT))
-  await until(world, WAIT_MS_MAX, () => world.hosts.every(({ process }) => (process?.voter.waitsMs() ?? 1) === 0))
+  await until(world, WAIT_MS_MAX, () => world.hosts.every((host) => isSettled(world, host)))
   if (!world.log.isSettled) violations.add('I6', 'the membership log did not reach everybody')
   for (const host of world.hosts) checkHost(world, host)
   await probe(world, world.hosts)
   if (plan.kind === 'contest') await contest(world)
   await changeOnceMore(world)
+}
+
+/** Whether its voter waits for nothing: while one does, the others may be unable to complete a change. */
+function isSettled(world: World, host: SimHost): boolean {
+  if (!host.process || host.process.voter.waitsMs() > 0) return false
+  return !isBetweenSets(world, host)
+}
+
+/** Of those that the voters could do something about. */
+function isBetweenSets(world: World, host: SimHost): boolean {
+  const isVoting = world.hasQuorum && world.isVoterIntact(host) && !world.removed.has(host)
+  return isVoting && host.process?.voter.sealedEpoch() !== undefined
 }
 
 function checkHost(world: World, host: SimHost): void {
@@ -48,7 +61,7 @@ function checkHost(world: World, host: SimHost): void {
   if (host.promises.epoch !== epoch) {
     violations.add('I6', `the voter of ${host.name} is in epoch ${host.promises.epoch} instead of ${epoch}`)
   }
-  if (host.process.voter.sealedEpoch() && world.hasQuorum) {
+  if (isBetweenSets(world, host)) {
     violations.add('I6', `the voter of ${host.name} has sealed epoch ${epoch}, and nobody completes it`)
   }
 }

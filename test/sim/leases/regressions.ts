@@ -6,6 +6,7 @@ export type Regression = { readonly seed: number; readonly shape: Shape; readonl
 const ENDED_PROMISE =
   'a promise that had ended began anew when its voter, whom nobody had asked since, entered the next epoch'
 const STALLED = 'voters had sealed their epoch for a set whose proposer was removed: none of them could complete it'
+const CUT_OFF = 'a voter crashed while it wrote down what it took over with a new epoch, and forgot the end of it'
 
 /**
  * A seed stands for the same schedule only until something in the simulator draws differently, so each of these has a
@@ -17,4 +18,5 @@ export const REGRESSIONS: readonly Regression[] = [
   { seed: 501_045, shape: {}, why: 'whoever began a change of voters was removed before it was decided' },
   { seed: 20_006_050, shape: {}, why: STALLED },
   { seed: 20_007_303, shape: {}, why: STALLED },
+  { seed: 50_011_109, shape: {}, why: CUT_OFF },
 ]

@@ -33,6 +33,8 @@ export class VoterPromises implements JournalObserver {
   epoch = 0
   #isSealed = false
   #waitsUntilMs: number | undefined
+  /** Whether the end of what belongs to entering its epoch was written. */
+  #hasEntered = true
   /** Incarnations and counters of grants that are on the disk. */
   #durable = new Map<string, Set<number>>()
   /** The voter identity on the disk. */
@@ -92,9 +94,11 @@ export class VoterPromises implements JournalObserver {
     this.epoch = 0
     this.#isSealed = false
     this.#waitsUntilMs = undefined
+    this.#hasEntered = true
     for (const bytes of records) this.#apply(recordIn(bytes))
     for (const promise of this.#live.values()) promise.deadlineMs = this.#monoMs() + promise.ttlMaxMs
-    if (this.#waitsUntilMs !== undefined) this.#waitsUntilMs = this.#monoMs() + WAIT_OUT_MS
+    const mustWait = this.#waitsUntilMs !== undefined || !this.#hasEntered
+    if (mustWait) this.#waitsUntilMs = this.#monoMs() + WAIT_OUT_MS
   }
 
   /** The disk is gone, and with it what every grant of its incarnations rested on. */
@@ -175,6 +179,7 @@ export class VoterPromises implements JournalObserver {
         this.epoch = epoch
         this.#isSealed = false
         this.#waitsUntilMs = record.waits ? nowMs + WAIT_OUT_MS : undefined
+        this.#hasEntered = record.waits
         for (const promise of this.#live.values()) {
           promise.deadlineMs = Math.max(promise.deadlineMs, nowMs + promise.ttlMaxMs)
         }
@@ -182,6 +187,7 @@ export class VoterPromises implements JournalObserver {
       }
       case 'ready':
         this.#waitsUntilMs = undefined
+        this.#hasEntered = true
         return
       case 'prom':
         return
@@ -219,6 +225,7 @@ export class VoterPromises implements JournalObserver {
         // Whose it was is not in the record any more; nobody else's is the careful guess.
         return this.#remember({ mask: maskOf(record.res), owner: '', lease: nameOf(record) }, tokenNumber(record.token))
       case 'floor':
+        this.#hasEntered = true
         this.#floor = Math.max(this.#floor, record.token ? tokenNumber(record.token) : 0)
     }
   }

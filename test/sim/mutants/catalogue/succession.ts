@@ -4,6 +4,13 @@ export const successionMutants = mutantsOf(
   { file: 'protocols/lease/succession.ts', rule: 'L2.7', scenario: 'hostile-proposers' },
   [
     {
+      name: 'seal-before-estate',
+      scenario: 'cut-off',
+      from: "[...(left ? [] : estateRecords(estate)), { t: 'seal', ballot, config, vseq }]",
+      to: "[{ t: 'seal', ballot, config, vseq }, ...(left ? [] : estateRecords(estate))]",
+      why: 'after a crash between two records a voter leaves what it left an epoch ago',
+    },
+    {
       name: 'lower-ballot-promised',
       rule: 'I7',
       scenario: 'ballots',

@@ -239,8 +239,8 @@ export const voterStateMutants = mutantsOf({ file: 'protocols/lease/voter-state.
     name: 'compaction-forgets-estate',
     rule: 'L2.7',
     scenario: 'estates',
-    from: 'return [...records, ...(estate ? estateRecords(estate) : [])]',
-    to: 'void estate\n    return records',
+    from: 'if (estate) records.push(...estateRecords(estate))',
+    to: 'void estate',
     why: 'successors ask in vain for what was promised',
   },
   {
@@ -299,6 +299,22 @@ export const voterStateMutants = mutantsOf({ file: 'protocols/lease/voter-state.
     from: 'entry.first = 0\n',
     to: '\n',
     why: 'a lease that was carried over keeps its old token at the voter and may change it',
+  },
+  {
+    name: 'half-entered-epoch-does-not-wait',
+    rule: 'L2.7',
+    scenario: 'cut-off',
+    from: 'if (!this.#hasEntered) this.waitUntilMs = nowMs + WAIT_OUT_MS',
+    to: 'void this.#hasEntered',
+    why: 'a crash between two records makes a voter forget what it took over',
+  },
+  {
+    name: 'half-entered-epoch-waits-again',
+    rule: 'I6',
+    scenario: 'cut-off',
+    from: 'this.waitUntilMs = undefined\n        this.#hasEntered = true',
+    to: 'this.waitUntilMs = undefined',
+    why: 'a voter waits eleven minutes after each restart',
   },
   {
     name: 'new-epoch-does-not-wait',

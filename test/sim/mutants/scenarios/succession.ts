@@ -3,6 +3,7 @@ import type { Accept } from '../../../../protocols/lease/ballot.ts'
 import { voterSetOf } from '../../../../protocols/lease/config.ts'
 import type { Estate, LiveGrant } from '../../../../protocols/lease/estate.ts'
 import { decodeRecord, encodeRecord } from '../../../../protocols/lease/records.ts'
+import { WAIT_OUT_MS } from '../../../../protocols/lease/voter-state.ts'
 import { pack, type Signed } from '../../../../protocols/lease/signing.ts'
 import {
   configOf,
@@ -55,6 +56,7 @@ export const successionScenarios: readonly Scenario[] = [
     says: 'A lease that is carried over keeps its promise and gets one token of the new epoch.',
     run: carriedOver,
   },
+  { id: 'cut-off', says: 'A crash while an epoch is entered or sealed loses nothing that was promised.', run: cutOff },
   { id: 'floor-never-falls', says: 'The floor of tokens never falls within an epoch.', run: floorNeverFalls },
 ]
 
@@ -349,6 +351,37 @@ function carriedOver({ must }: Report): void {
     words.join() === 'conflict,conflict',
     `of two leases that contradict each other one goes on: ${words.join()}`,
   )
+}
+
+function cutOff({ must }: Report): void {
+  const before = lab()
+  before.ask(requestOf({}, set))
+  const estate = before.estateOf(before.sealFor(acceptOf(set, ballotOf(1), next)))
+  const entered = successor([estate], 2)
+  const rival = requestOf({ by: 22, lid: hex(2), token: { epoch: 2, n: 9 } }, nextSet)
+  for (let kept = 2; kept <= entered.journal.length; kept++) {
+    const again = lab()
+    again.restart(entered.journal.slice(0, kept))
+    must('L2.7', again.answer(rival) !== 'grant', `grants what was promised when it has ${kept} records`)
+  }
+  const waiting = successor([estate], 2)
+  waiting.restart(waiting.journal.slice(0, 2))
+  waiting.nowMs += WAIT_OUT_MS
+  waiting.answer(rival)
+  waiting.restart()
+  must('I6', waiting.voter.waitsMs(waiting.nowMs) === 0, 'waits again after it has waited')
+
+  before.adopt(sealedEpoch(next), [estate])
+  before.ask(requestOf({ lid: hex(3), res: [path('b')], token: { epoch: 2, n: 9 } }, nextSet))
+  const { length } = before.journal
+  const following = acceptOf(nextSet, ballotOf(1), successorOf(nextSet, [5]))
+  before.sealFor(following)
+  for (let kept = length; kept <= before.journal.length; kept++) {
+    const again = lab()
+    again.restart(before.journal.slice(0, kept))
+    const { grants } = again.estateOf(again.sealFor(following))
+    must('L2.7', grants.length === 2, `leaves ${grants.length} of 2 promises`)
+  }
 }
 
 function floorNeverFalls({ must }: Report): void {

@@ -164,7 +164,7 @@ describe('[L2.7] accept', () => {
     voter.prepare(prepareOf(set, 1, ballotOf(3)))
     const decision = voter.accept(acceptOf(set, ballotOf(3), next))
     expect(decision.mustSync).toBe(true)
-    expect(records(voter)).toEqual([...started, 'prom', 'seal', 'estate'])
+    expect(records(voter)).toEqual([...started, 'prom', 'estate', 'seal'])
     expect(decision.reply).toMatchObject({
       is: 'seal',
       inc: hex(2),
@@ -276,7 +276,7 @@ describe('[L2.7] the estate', () => {
     voter.nowMs = 10_000
     const { length } = voter.journal
     expect(voter.estateOf(voter.sealFor(acceptOf(set, ballotOf(1), next))).grants).toEqual([])
-    expect(records(voter).slice(length)).toEqual(['exp', 'seal', 'estate'])
+    expect(records(voter).slice(length)).toEqual(['exp', 'estate', 'seal'])
   })
 
   it('leaves out what was released, and keeps the last writes', () => {
@@ -302,6 +302,22 @@ describe('[L2.7] the estate', () => {
     expect([second.estate, second.pages]).toEqual([first.estate, first.pages])
     expect(second.vseq).toBeGreaterThan(first.vseq)
     expect(voter.estateOf(first).grants).toHaveLength(1)
+  })
+
+  it('is whole, wherever a crash cuts off what the seal wrote', () => {
+    const voter = lab()
+    voter.ask(requestOf({}, set))
+    voter.sealFor(acceptOf(set, ballotOf(1), next))
+    voter.adopt(sealedEpoch(next), [voter.estateOf(voter.sealFor(acceptOf(set, ballotOf(2), next)))])
+    voter.ask(requestOf({ lid: hex(2), res: [path('b')], token: { epoch: 2, n: 9 } }, nextSet))
+    const { length } = voter.journal
+    const following = acceptOf(nextSet, ballotOf(1), successorOf(nextSet, [5]))
+    voter.sealFor(following)
+    for (let kept = length; kept <= voter.journal.length; kept++) {
+      const again = lab()
+      again.restart(voter.journal.slice(0, kept))
+      expect(again.estateOf(again.sealFor(following)).grants).toHaveLength(2)
+    }
   })
 
   it('a large one travels in pages', () => {
@@ -337,6 +353,26 @@ function successor(estates: readonly Estate[], number = 4): SuccessionLab {
 }
 
 describe('[L2.7] adoption', () => {
+  it('[I1] wherever a crash cuts it off, nobody else gets what was promised', () => {
+    const voter = successor([estateOf(2, [{}])])
+    const rival = requestOf({ by: 22, lid: hex(2), token: { epoch: 2, n: 9 } }, nextSet)
+    for (let kept = 1; kept <= voter.journal.length; kept++) {
+      const again = lab(4)
+      again.restart(voter.journal.slice(0, kept))
+      expect(again.answer(rival)).toBe({ 1: 'notvoter', 4: 'conflict' }[kept] ?? 'recovering')
+    }
+  })
+
+  it('that was cut off is made up for by waiting, once', () => {
+    const voter = successor([estateOf(2, [{}])])
+    voter.restart(voter.journal.slice(0, 2))
+    expect(voter.voter.waitsMs(voter.nowMs)).toBe(WAIT_OUT_MS)
+    voter.nowMs += WAIT_OUT_MS
+    expect(voter.answer(requestOf({ token: { epoch: 2, n: 9 } }, nextSet))).toBe('grant')
+    voter.restart()
+    expect(voter.voter.waitsMs(voter.nowMs)).toBe(0)
+  })
+
   it('is durable, and from then on the voter answers for its epoch', () => {
     const voter = lab(4)
     voter.restart(voter.journal.slice(0, 1))
