@@ -4,6 +4,7 @@ import { StoreUnusableError } from '../adapters/level-db.ts'
 import { systemClock } from '../adapters/system-clock.ts'
 import { StorageError } from '../services/feeds/documents.ts'
 import type { RecoveryStatus } from '../services/membership/recovery-service.ts'
+import { goOnWithoutOutput } from './closed-output.ts'
 import type { Config } from './config.ts'
 import { CommandFailure, EXIT } from './exit.ts'
 import { runNode, type RunningNode } from './run-node.ts'
@@ -26,6 +27,7 @@ export async function runUp(dataDir: string, config: Config, output: { json: boo
   }
   process.once('SIGINT', stop)
   process.once('SIGTERM', stop)
+  goOnWithoutOutput()
   await announce(dataDir, node, output)
   await node.stopped
   process.exit(0)
