@@ -6,6 +6,7 @@ import type { Result } from '../../crdt/result.ts'
 import type { MetricsPage } from '../ports/metrics.ts'
 import type { Restoration } from '../services/feeds/restoration.ts'
 import type { Services } from '../services/services.ts'
+import type { LoadedConfig } from './config.ts'
 import type { HealthView } from './health-view.ts'
 import type { StorageView } from './storage-view.ts'
 
@@ -15,6 +16,8 @@ export type ControlContext = {
   readonly restoration: Restoration
   readonly storage: { view(): Promise<StorageView>; budget(): readonly string[] }
   readonly self: PeerId
+  /** What the node was started with. */
+  readonly config: LoadedConfig
   readonly metrics: MetricsPage
   readonly health: () => Promise<HealthView>
   readonly join: (ticket: string, name?: string) => Promise<Result<{ mesh_id: string; peer_id: string }>>

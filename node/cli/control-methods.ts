@@ -70,6 +70,7 @@ export const CONTROL_METHODS = {
   'storage.view': method(z.strictObject({}), async ({ storage }) => ok(await storage.view())),
   'storage.budget': method(z.strictObject({}), async ({ storage }) => ok(storage.budget())),
 
+  'node.config': method(z.strictObject({}), async ({ config }) => ok(config)),
   'node.metrics': method(z.strictObject({}), async ({ metrics }) =>
     ok({ contentType: metrics.contentType, text: await metrics.text() }),
   ),

@@ -5,7 +5,7 @@ import { systemClock } from '../adapters/system-clock.ts'
 import { StorageError } from '../services/feeds/documents.ts'
 import type { RecoveryStatus } from '../services/membership/recovery-service.ts'
 import { goOnWithoutOutput } from './closed-output.ts'
-import type { Config } from './config.ts'
+import type { Config, LoadedConfig } from './config.ts'
 import { CommandFailure, EXIT } from './exit.ts'
 import { runNode, type RunningNode } from './run-node.ts'
 
@@ -13,9 +13,13 @@ import { runNode, type RunningNode } from './run-node.ts'
 const STOP_DEADLINE_MS = 1900
 
 /** `rookery up`: runs until SIGINT, SIGTERM or `rookery down`, then ends with 0. */
-export async function runUp(dataDir: string, config: Config, output: { json: boolean }): Promise<void> {
+export async function runUp(
+  dataDir: string,
+  { config, sources }: LoadedConfig,
+  output: { json: boolean },
+): Promise<void> {
   const log = foldRepeats(createPinoLog(config.log.level), systemClock)
-  const node = await runNode(dataDir, config, log).catch((error: unknown) => {
+  const node = await runNode(dataDir, config, log, sources).catch((error: unknown) => {
     throw explain(error, config, dataDir)
   })
   const stop = (): void => {
