@@ -1,5 +1,6 @@
 import { chmod, link, mkdir, open, readFile, readdir, rename, rm, stat, unlink, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
+import { syncFolder } from './sync-folder.ts'
 
 /** Something about the data directory that a person has to mend; the message says how. */
 export class DataDirectoryError extends Error {
@@ -112,6 +113,7 @@ async function createKey(path: string): Promise<Uint8Array> {
   } finally {
     await rm(temporary, { force: true })
   }
+  await syncFolder(dirname(path))
   return new Uint8Array(await readFile(path))
 }
 
@@ -119,6 +121,7 @@ async function writeDurably(path: string, content: string): Promise<void> {
   const temporary = `${path}.new`
   await writeSynced(temporary, new TextEncoder().encode(content))
   await rename(temporary, path)
+  await syncFolder(dirname(path))
 }
 
 async function writeSynced(path: string, content: Uint8Array): Promise<void> {

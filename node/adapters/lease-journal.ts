@@ -7,6 +7,7 @@ import type { LeaseJournal } from '../ports/lease-journal.ts'
 import type { Log } from '../ports/log.ts'
 import { framed, parseBlocks, sealBlock } from './lease-journal-blocks.ts'
 import { lockProcess } from './process-lock.ts'
+import { syncFolder } from './sync-folder.ts'
 
 /** Records that nobody asked to sync are written when there are this many bytes of them. */
 const UNSYNCED_BYTES_MAX = 1024 * 1024
@@ -163,7 +164,7 @@ class FileJournal implements LeaseJournal {
     writeFully(file, block, 0)
     await this.#sync(file)
     await rename(next, this.#path)
-    await syncDirectory(this.#path)
+    await syncFolder(dirname(this.#path))
     await this.#file.close()
     this.#file = file
     this.#length = block.byteLength
@@ -180,7 +181,7 @@ async function openFile(path: string, { log, sync = datasync }: Options): Promis
   if (!existing) {
     const file = await open(path, 'wx+', 0o600)
     await sync(file)
-    await syncDirectory(path)
+    await syncFolder(dirname(path))
     return { file, length: 0 }
   }
   const { length, damage } = parseBlocks(existing)
@@ -212,15 +213,6 @@ const datasyncOf = promisify(fdatasync)
 
 /** What `FileHandle` adds to it costs as much time of this thread as handing it to another one does. */
 const datasync = async (file: FileHandle): Promise<void> => await datasyncOf(file.fd)
-
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(dirname(path), constants.O_RDONLY)
-  try {
-    await directory.sync()
-  } finally {
-    await directory.close()
-  }
-}
 
 async function readIfThere(path: string): Promise<Buffer | undefined> {
   try {

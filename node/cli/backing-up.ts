@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
-import { open, rename, rm, stat } from 'node:fs/promises'
+import { rename, rm, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { decodeBackup, encodeBackup, type BackupRecord } from '../adapters/backup-records.ts'
 import { openDataDirectory } from '../adapters/data-directory.ts'
@@ -8,6 +8,7 @@ import { StoreUnusableError } from '../adapters/level-db.ts'
 import { openLevelStore } from '../adapters/level-store.ts'
 import { createSigner } from '../adapters/node-crypto.ts'
 import { seal, SealedStreamError } from '../adapters/sealed-stream.ts'
+import { syncFolder } from '../adapters/sync-folder.ts'
 import { backupOf } from './backup-source.ts'
 import { controlSocket, type CommonOptions } from './command.ts'
 import { attachToNode, NodeNotRunningError } from './control-client.ts'
@@ -116,15 +117,6 @@ async function writeFile(path: string, content: AsyncIterable<Uint8Array>): Prom
     if (told > 0) process.stderr.write('\r\x1b[K')
   }
   return bytes
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r')
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
-  }
 }
 
 const exists = (path: string): Promise<boolean> =>

@@ -79,8 +79,11 @@ export type Config = z.infer<typeof Config>
 
 export type ConfigSource = 'default' | 'file' | 'environment' | 'flag'
 
-/** The effective configuration and where each value that is not a default came from. */
-export type LoadedConfig = { readonly config: Config; readonly sources: Readonly<Record<string, ConfigSource>> }
+/** Where each value that is not a default came from, by dotted path. */
+export type ConfigSources = Readonly<Record<string, ConfigSource>>
+
+/** The effective configuration and where it came from. */
+export type LoadedConfig = { readonly config: Config; readonly sources: ConfigSources }
 
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
@@ -116,7 +119,7 @@ export async function loadConfig(
   const values: Record<string, unknown> = {}
   const sources: Record<string, ConfigSource> = {}
   const path = join(dataDir, 'config.json')
-  for (const [key, value] of flatten(await readConfigFile(path))) set(key, value, 'file')
+  for (const [key, value] of flattenConfig(await readConfigFile(path))) set(key, value, 'file')
   for (const [variable, key] of Object.entries(ENVIRONMENT)) {
     const value = environment[variable]
     if (value !== undefined) set(key, key === 'http.port' ? Number(value) : value, 'environment')
@@ -153,9 +156,10 @@ async function readConfigFile(path: string): Promise<unknown> {
   }
 }
 
-function flatten(value: unknown, prefix = ''): [string, unknown][] {
+/** Dotted paths with their values; lists are values. */
+export function flattenConfig(value: unknown, prefix = ''): [string, unknown][] {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return [[prefix, value]]
-  return Object.entries(value).flatMap(([key, inner]) => flatten(inner, prefix === '' ? key : `${prefix}.${key}`))
+  return Object.entries(value).flatMap(([key, inner]) => flattenConfig(inner, prefix === '' ? key : `${prefix}.${key}`))
 }
 
 function unflatten(values: Readonly<Record<string, unknown>>): object {

@@ -1,8 +1,8 @@
 import type { DomainError, DomainErrorCode } from '../../crdt/errors.ts'
 import { wireDetails } from './wire.ts'
 
-/** What the shell is told. */
-export const EXIT = { ok: 0, refused: 1, usage: 2, notRunning: 3, held: 4 } as const
+/** What the shell is told. `unread` is what it counts for programs that SIGPIPE ends; Node ignores that signal. */
+export const EXIT = { ok: 0, refused: 1, usage: 2, notRunning: 3, held: 4, unread: 141 } as const
 
 const HELD: readonly DomainErrorCode[] = ['task_claimed', 'lock_held', 'quorum_unreachable', 'no_task_available']
 const USAGE: readonly DomainErrorCode[] = ['invalid_input']

@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander'
+import { endWithOutput } from './closed-output.ts'
 import { ConfigError } from './config.ts'
 import { backupCommands } from './commands/backup.ts'
 import { configCommand } from './commands/config.ts'
@@ -50,6 +51,7 @@ for (const command of [
   program.addCommand(command)
 for (const command of allCommands(program)) command.exitOverride()
 
+endWithOutput()
 try {
   await program.parseAsync(process.argv)
 } catch (error) {

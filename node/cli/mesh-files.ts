@@ -1,10 +1,11 @@
 import { mkdir, rename, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { MeshId } from '../../crdt/ids.ts'
 import type { Result } from '../../crdt/result.ts'
 import type { DataDirectory } from '../adapters/data-directory.ts'
 import { openLeaseJournal } from '../adapters/lease-journal.ts'
 import { openLevelStore } from '../adapters/level-store.ts'
+import { syncFolder } from '../adapters/sync-folder.ts'
 import { systemClock } from '../adapters/system-clock.ts'
 import { systemRandom } from '../adapters/system-random.ts'
 import type { FeedStore } from '../ports/feed-store.ts'
@@ -75,7 +76,9 @@ async function installMesh(
     if (mesh === undefined) return
     const place = data.meshDir(mesh)
     await rm(place, { recursive: true, force: true })
+    await syncFolder(folder)
     await rename(folder, place)
+    await syncFolder(dirname(place))
     await data.setCurrentMesh(mesh)
   } finally {
     await rm(folder, { recursive: true, force: true })

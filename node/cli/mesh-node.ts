@@ -5,16 +5,14 @@ import { hasCapability } from '../../protocols/membership/membership.ts'
 import { createArgon2Hasher } from '../adapters/argon2-hasher.ts'
 import { createLan } from '../adapters/lan.ts'
 import { createMachineProbe } from '../adapters/machine-probe.ts'
-import { createSigner } from '../adapters/node-crypto.ts'
 import type { Metrics } from '../ports/metrics.ts'
 import { createAccountService, type Accounts } from '../services/accounts/account-service.ts'
 import { createEventHub, type EventHub } from '../services/event-hub.ts'
-import { budgetProblems } from '../services/feeds/budget.ts'
 import { serveJoins } from '../services/membership/join-service.ts'
 import { createLockService } from '../services/locks/lock-composition.ts'
 import { createMachineService, type Machines } from '../services/machines/machine-service.ts'
 import { createWakeService } from '../services/machines/wake-service.ts'
-import { createMeshService, isEmptyMesh } from '../services/membership/mesh-service.ts'
+import { isEmptyMesh } from '../services/membership/mesh-service.ts'
 import { createPeersService } from '../services/membership/peers-service.ts'
 import { createRecoveryService } from '../services/membership/recovery-service.ts'
 import type { MeshService } from '../services/membership/mesh-service.ts'
@@ -28,6 +26,7 @@ import { watchAvailability } from '../services/voters/availability-watch.ts'
 import { createElectorateService } from '../services/voters/electorate-service.ts'
 import { hostName } from './config.ts'
 import { meterMesh } from './mesh-metrics.ts'
+import { meshServiceOf } from './mesh-status.ts'
 import { logMembers } from './member-log.ts'
 import { openMeshCore, type Cleanup, type MeshCore, type MeshNodeDeps } from './mesh-core.ts'
 import { rememberPort } from './remembered.ts'
@@ -267,56 +266,6 @@ function hasSessionEnded({ hosts }: MeshCore, instance: string): boolean {
   const session = id.success ? hosts.get(id.data) : undefined
   return session !== undefined && session.state.status !== 'running'
 }
-
-function meshServiceOf(
-  deps: MeshNodeDeps,
-  core: MeshCore,
-  { accounts, nameOf }: { accounts: Accounts; nameOf: (peer: PeerId) => string | undefined },
-): MeshService {
-  const { means, self, membership, presence, leases, network, documents, sync, voter } = core
-  return createMeshService({
-    ...means,
-    self,
-    membership,
-    presence,
-    leases,
-    nameOf,
-    keyFromSeed: createSigner,
-    addresses: () => network.addresses(),
-    connectionOf: (peer) => network.connectionOf(peer),
-    feedHeads: (peer) => documents.headsOf(peer),
-    documents: async () =>
-      documents
-        .info()
-        .map(({ doc, authors, envelopes, waiting }) => ({ id: doc, authors, envelopes, pending: waiting })),
-    http: deps.http,
-    setupCode: () => accounts.setupCode(),
-    problemOf: (peer) =>
-      sync.problems().get(peer) ??
-      frozenOf(documents, peer) ??
-      core.complaints.of(peer) ??
-      (network.refusers().includes(peer) ? 'refuses this node' : null),
-    problems: () =>
-      // What is wrong with those who vote, this machine too, is shown with the voters.
-      [
-        documents.restoration.refusal(),
-        leases.voters().includes(self) ? undefined : voter.problem(),
-        refusal(network),
-        core.contacts.problem(),
-        ...budgetProblems(documents.info()),
-      ].filter((problem) => problem !== undefined),
-  })
-}
-
-function frozenOf(documents: MeshCore['documents'], peer: PeerId): string | undefined {
-  const reason = documents.frozen().get(peer)
-  return reason === undefined ? undefined : `frozen: ${reason}. Remove it (\`rookery remove\`)`
-}
-
-const refusal = (network: MeshCore['network']): string | undefined =>
-  network.refusers().length === 0
-    ? undefined
-    : 'Members of this mesh hang up on this node: it may have been removed. What is written here stays here; `rookery leave` starts over.'
 
 async function isEmpty({ membership }: MeshCore, accounts: Accounts, { projects }: Services): Promise<boolean> {
   const users = await accounts.listUsers()

@@ -8,6 +8,7 @@ import type { Row } from '../adapters/level-rows.ts'
 import { createLevelStore, openLevelStore } from '../adapters/level-store.ts'
 import { createSigner } from '../adapters/node-crypto.ts'
 import { SealedStreamError, unseal } from '../adapters/sealed-stream.ts'
+import { syncFolder } from '../adapters/sync-folder.ts'
 import { markRestored } from '../services/feeds/restoration.ts'
 import { BACKUP_FILES, BackupHead } from './backup-source.ts'
 import { CommandFailure, EXIT } from './exit.ts'
@@ -120,15 +121,6 @@ async function makeHarmless(dir: string, { createdAt }: BackupHead): Promise<voi
     await markRestored(store, { nowMs, asOf: Date.parse(createdAt) })
   } finally {
     await store.close()
-  }
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r')
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
   }
 }
 

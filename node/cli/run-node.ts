@@ -13,9 +13,9 @@ import { budgetProblems } from '../services/feeds/budget.ts'
 import type { Metrics, MetricsPage } from '../ports/metrics.ts'
 import { serveAttach } from './attach-server.ts'
 import { serveBackup } from './backup-server.ts'
-import { hostName, type Config } from './config.ts'
+import { hostName, type Config, type ConfigSources, type LoadedConfig } from './config.ts'
 import { callNode } from './control-client.ts'
-import { localActor, type ControlContext } from './control-methods.ts'
+import { localActor, type ControlContext } from './control-method.ts'
 import { serveControl } from './control-server.ts'
 import { identityOf, type Identity } from './identity.ts'
 import { joinWithTicket } from './joining.ts'
@@ -42,13 +42,19 @@ export type RunningNode = {
 }
 
 /**
- * Runs a node (and gateway) on a data directory, founding a mesh on the first start.
+ * Runs a node (and gateway) on a data directory, founding a mesh on the first start. `sources` is for who asks where the
+ * configuration came from.
  * @throws DataDirectoryError, ConfigError, StoreUnusableError and listening errors, each saying what to do
  */
-export async function runNode(dataDir: string, config: Config, log: Log): Promise<RunningNode> {
+export async function runNode(
+  dataDir: string,
+  config: Config,
+  log: Log,
+  sources: ConfigSources = {},
+): Promise<RunningNode> {
   const data = await openDataDirectory(dataDir)
   await refuseSecondNode(data)
-  return await new Supervisor(data, config, log).start()
+  return await new Supervisor(data, { config, sources }, log).start()
 }
 
 /** The store's own lock is what excludes a second process; asking first gives the better message. */
@@ -67,6 +73,7 @@ async function refuseSecondNode({ controlSocket, path }: DataDirectory): Promise
 class Supervisor {
   #data: DataDirectory
   readonly #config: Config
+  readonly #sources: ConfigSources
   readonly #log: Log
   #identity: Identity
   #node: MeshNode | undefined
@@ -81,9 +88,10 @@ class Supervisor {
   readonly #ending = new AbortController()
   #closeAll: () => Promise<void> = async () => undefined
 
-  constructor(data: DataDirectory, config: Config, log: Log) {
+  constructor(data: DataDirectory, { config, sources }: LoadedConfig, log: Log) {
     this.#data = data
     this.#config = config
+    this.#sources = sources
     this.#log = log
     this.#identity = identityOf(data)
     this.#metrics = createPrometheusMetrics(log)
@@ -204,6 +212,7 @@ class Supervisor {
         budget: () => budgetProblems(core.documents.info()),
       },
       self: this.#identity.signer.peer,
+      config: { config: this.#config, sources: this.#sources },
       metrics: this.#metrics,
       health: () => healthOf(node, { config: this.#config, eventLoop: this.#eventLoop.delay() }),
       join: (ticket, name) => this.#exclusively(() => this.#join(ticket, name)),

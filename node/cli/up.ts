@@ -4,7 +4,8 @@ import { StoreUnusableError } from '../adapters/level-db.ts'
 import { systemClock } from '../adapters/system-clock.ts'
 import { StorageError } from '../services/feeds/documents.ts'
 import type { RecoveryStatus } from '../services/membership/recovery-service.ts'
-import type { Config } from './config.ts'
+import { goOnWithoutOutput } from './closed-output.ts'
+import type { Config, LoadedConfig } from './config.ts'
 import { CommandFailure, EXIT } from './exit.ts'
 import { runNode, type RunningNode } from './run-node.ts'
 
@@ -12,9 +13,13 @@ import { runNode, type RunningNode } from './run-node.ts'
 const STOP_DEADLINE_MS = 1900
 
 /** `rookery up`: runs until SIGINT, SIGTERM or `rookery down`, then ends with 0. */
-export async function runUp(dataDir: string, config: Config, output: { json: boolean }): Promise<void> {
+export async function runUp(
+  dataDir: string,
+  { config, sources }: LoadedConfig,
+  output: { json: boolean },
+): Promise<void> {
   const log = foldRepeats(createPinoLog(config.log.level), systemClock)
-  const node = await runNode(dataDir, config, log).catch((error: unknown) => {
+  const node = await runNode(dataDir, config, log, sources).catch((error: unknown) => {
     throw explain(error, config, dataDir)
   })
   const stop = (): void => {
@@ -26,6 +31,7 @@ export async function runUp(dataDir: string, config: Config, output: { json: boo
   }
   process.once('SIGINT', stop)
   process.once('SIGTERM', stop)
+  goOnWithoutOutput()
   await announce(dataDir, node, output)
   await node.stopped
   process.exit(0)

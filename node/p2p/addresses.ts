@@ -122,6 +122,18 @@ export function acceptHints(addresses: readonly string[], teller: Teller): strin
   })
 }
 
+/**
+ * Which of the addresses that one answer by multicast gave may be dialled. It reaches this link only, so link-local is
+ * fine; loopback is, when the answer came from this host.
+ */
+export function acceptLanHints(addresses: readonly Multiaddr[]): string[] {
+  const hosts = addresses.map((address) => ({ address, host: hostOf(address) }))
+  const onThisHost = hosts.some(({ host }) => host !== undefined && scopeOf(host) === 'elsewhere' && isThisHost(host))
+  return hosts.flatMap(({ address, host }) =>
+    host !== undefined && (scopeOf(host) !== 'loopback' || onThisHost) ? [address.toString()] : [],
+  )
+}
+
 function parse(text: string): Multiaddr | undefined {
   if (text.length > ADDRESS_CHARS_MAX) return undefined
   try {

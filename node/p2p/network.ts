@@ -1,20 +1,18 @@
 import { randomBytes } from 'node:crypto'
-import type { MeshId } from '../../crdt/ids.ts'
 import { PeerId } from '../../crdt/ids.ts'
 import { SYNC_PROTOCOL } from '../../protocols/sync.ts'
-import { every, type Cancel, type Clock } from '../ports/clock.ts'
-import type { Log } from '../ports/log.ts'
-import type { Channel, PeerNetwork, ProtocolOptions, ProtocolPolicy } from '../ports/peer-network.ts'
-import type { PeerWays, Way } from '../ports/peer-ways.ts'
-import type { Random } from '../ports/random.ts'
+import { every, type Cancel } from '../ports/clock.ts'
+import type { Channel, ProtocolOptions } from '../ports/peer-network.ts'
+import type { Way } from '../ports/peer-ways.ts'
 import { createAddressBook } from './address-book.ts'
-import type { AddressBook, KnownAddresses } from './address-book.ts'
-import { hostOf, isThisHost, normaliseAddress, scopeOf } from './addresses.ts'
+import type { AddressBook } from './address-book.ts'
+import { acceptLanHints, normaliseAddress } from './addresses.ts'
 import { Conduct } from './conduct.ts'
 import { createConnectionGate } from './connection-gate.ts'
 import { ConnectionTable } from './connection-table.ts'
 import { Dialer } from './dialer.ts'
 import type { LanPeer } from './lan-packets.ts'
+import type { Libp2pNetwork, PeerNetworkOptions } from './libp2p-network.ts'
 import { createLibp2pNode, type Libp2pNode } from './libp2p-node.ts'
 import { lookupPolicies } from './lookup.ts'
 import { Neighbourhood } from './neighbourhood.ts'
@@ -24,62 +22,8 @@ import { relayPolicies, reservationsOf } from './relay.ts'
 import { wayOf } from './ways.ts'
 import { watchHost } from './watch-host.ts'
 
-export type PeerNetworkOptions = {
-  /** 32-byte Ed25519 seed of the node's key. */
-  readonly seed: Uint8Array
-  readonly mesh: MeshId
-  /** Multiaddrs; port 0 takes a free one (`addresses` tells which). */
-  readonly listen: readonly string[]
-  readonly log: Log
-  readonly clock: Clock
-  readonly mdns: boolean
-  readonly isMember: (peer: PeerId) => boolean
-  /** True for former members, who get no connection at all; others that are no members may ask to join. */
-  readonly isRemoved?: (peer: PeerId) => boolean
-  /**
-   * Members to keep a connection with; without it all of them. Others are dialled when a channel to them is opened, and
-   * hung up on when none is left.
-   */
-  readonly neighbours?: () => ReadonlySet<PeerId>
-  /** Asked for every channel of every protocol, after `isMember` where the policy wants members. */
-  readonly mayOpen: (peer: PeerId, policy: ProtocolPolicy) => boolean
-  readonly knownAddresses: KnownAddresses
-  /** Name and version of this program, told to members. */
-  readonly agent?: string
-  readonly random?: Random
-  /** A peer breaks the rules of a protocol or opens too many channels. */
-  readonly onMisconduct?: (peer: PeerId, what: string) => void
-  /** Whether this node carries connections between other members; `auto` (the default): when it can be reached publicly. */
-  readonly relay?: 'auto' | 'on' | 'off'
-  /** Whether members are looked up among the others, and looked up here; the default. */
-  readonly dht?: boolean
-}
-
 /** Connections that nobody needs any more are looked for so often. */
 const TRIM_EVERY_MS = 60_000
-
-/** The peer network on real sockets. Handlers are registered before `start`; `stop` is final. */
-export type Libp2pNetwork = PeerNetwork &
-  PeerWays & {
-    start(): Promise<void>
-    stop(): Promise<void>
-    /** Addresses under which others can dial this node, each ending in `/p2p/<peer id>`. */
-    addresses(): string[]
-    /** Connects to a peer, member or not, under one of these addresses; loopback is fine here. Rejects if none works. */
-    dialAddresses(peer: PeerId, addresses: readonly string[], signal: AbortSignal): Promise<void>
-    /** The oldest connection to the peer, if any. */
-    connectionOf(peer: PeerId): { readonly address: string; readonly since: number } | undefined
-    closePeer(peer: PeerId): void
-    /** Members that hang up on us again and again: we may have been removed. */
-    refusers(): readonly PeerId[]
-    /** To be called after every change of membership: drops what is no longer allowed, dials who is new. */
-    membersChanged(): void
-    /** Addresses of members this node is connected to, for others to try. */
-    knownPeers(): ReadonlyMap<PeerId, readonly string[]>
-    /** Addresses of a member on the word of `teller`: only hints, and only those that make sense from here are kept. */
-    learn(peer: PeerId, addresses: readonly string[], teller: PeerId): void
-    readonly channelCount: number
-  }
 
 /**
  * Makes the network of one node. Identity is always the peer id: an address is only a place to try. Peers that are not
@@ -291,20 +235,10 @@ class Network implements Libp2pNetwork {
     this.#reach.learn(peer, addresses, teller)
   }
 
-  /** Multicast reaches this link only, so link-local is fine; loopback is, when the answer came from this host. */
   onLanPeer(found: LanPeer): void {
     const peer = PeerId.safeParse(found.id)
     if (!peer.success || peer.data === this.self || !this.#options.isMember(peer.data)) return
-    const hosts = found.multiaddrs.map((address) => hostOf(address)).filter((host) => host !== undefined)
-    const onThisHost = hosts.some((host) => scopeOf(host) === 'elsewhere' && isThisHost(host))
-    const usable = found.multiaddrs.filter((address) => {
-      const at = hostOf(address)
-      return at !== undefined && (scopeOf(at) !== 'loopback' || onThisHost)
-    })
-    this.#book.hint(
-      peer.data,
-      usable.map((address) => address.toString()),
-    )
+    this.#book.hint(peer.data, acceptLanHints(found.multiaddrs))
     if (!this.#table.isConnected(peer.data)) this.#dialer.hurry(peer.data)
   }
 

@@ -11,17 +11,16 @@ import { INTRODUCTION_OPTIONS, INTRODUCTION_PROTOCOL, type Introduction, type Ow
 import { Introductions } from './introductions.ts'
 import type { Libp2pNode } from './libp2p-node.ts'
 import { createLookup, type Lookup } from './lookup.ts'
-import type { PeerNetworkOptions } from './network.ts'
+import type { PeerNetworkOptions } from './libp2p-network.ts'
+import { OlderConnections } from './older-connections.ts'
 import type { ProtocolHost } from './protocol-host.ts'
 import { DIAL_BACK_OPTIONS, DIAL_BACK_PROTOCOL, Reachability } from './reachability.ts'
 import { Relay, RELAY_PROTOCOL } from './relay.ts'
 
 /** A member that cannot be found is looked up again after this time, at the soonest. */
 const LOOKUP_AGAIN_MS = 60_000
-/** An old connection to a member that has just made a new one is given this long to show that it is alive. */
-const DOUBT_MS = 5000
-/** What runs over a relay when a direct connection comes may end there; what begins goes the direct way. */
-const RETIRE_AFTER_MS = 30_000
+/** A member that asks to be dialled back is waited for so long at each address. */
+const DIAL_BACK_MS = 5000
 
 export type ReachParts = {
   readonly self: PeerId
@@ -46,6 +45,7 @@ export class Reach {
   readonly #lookup: Lookup | undefined
   readonly #reachability: Reachability
   readonly #upgrade: DirectUpgrade
+  readonly #older: OlderConnections
   readonly #known = new Map<PeerId, Known>()
   readonly #connecting = new Map<PeerId, Promise<void>>()
   readonly #lookedUpMs = new Map<PeerId, number>()
@@ -88,6 +88,13 @@ export class Reach {
       clock,
       isRelayed: (peer) => table.isConnected(peer) && table.directTo(peer) === undefined,
       tryDirect: (peer) => this.#tryDirect(peer),
+    })
+    this.#older = new OlderConnections({
+      clock,
+      log,
+      table,
+      host: parts.host,
+      exchange: (channel) => this.#introductions.exchange(channel),
     })
     this.#lookup = options.dht === false ? undefined : createLookup(options.mesh, libp2p.members, log)
   }
@@ -145,9 +152,8 @@ export class Reach {
 
   /** One more. The other side may have lost the older ones without our noticing; a direct one makes relays idle. */
   connectedAgain(peer: PeerId, connection: Connection): void {
-    if (connection.direction === 'inbound')
-      for (const older of this.#parts.table.connectionsTo(peer)) if (older !== connection) void this.#doubt(peer, older)
-    if (!isRelayed(connection.remoteAddr)) this.#retireRelayed(peer)
+    if (connection.direction === 'inbound') this.#older.doubtAll(peer, connection)
+    if (!isRelayed(connection.remoteAddr)) this.#older.retireRelayed(peer)
   }
 
   lost(peer: PeerId): void {
@@ -165,8 +171,7 @@ export class Reach {
   hostChanged(): void {
     this.#reachability.startOver()
     this.#lookedUpMs.clear()
-    for (const peer of this.#parts.table.members())
-      for (const connection of this.#parts.table.connectionsTo(peer)) void this.#doubt(peer, connection)
+    for (const peer of this.#parts.table.members()) this.#older.doubtAll(peer)
   }
 
   /** Addresses of a member on the word of `teller`, as far as they make sense from here. Tells whether any is new. */
@@ -275,7 +280,7 @@ export class Reach {
     const reached: string[] = []
     for (const address of acceptHints(addresses, tellerAt(connection))) {
       try {
-        const signal = AbortSignal.any([this.#running.signal, AbortSignal.timeout(DOUBT_MS)])
+        const signal = AbortSignal.any([this.#running.signal, AbortSignal.timeout(DIAL_BACK_MS)])
         const dialled = await this.#parts.libp2p.components.transportManager.dial(multiaddr(`${address}/p2p/${peer}`), {
           signal,
         })
@@ -286,35 +291,6 @@ export class Reach {
       }
     }
     return reached
-  }
-
-  async #doubt(peer: PeerId, connection: Connection): Promise<void> {
-    const late = new AbortController()
-    const cancel = this.#parts.options.clock.after(DOUBT_MS, () => {
-      late.abort(new Error('no sign of life'))
-      connection.abort(new Error('no sign of life'))
-    })
-    try {
-      const channel = await this.#parts.host.open(connection, peer, INTRODUCTION_PROTOCOL, late.signal)
-      await this.#introductions.exchange(channel)
-      await channel.close()
-    } catch (error) {
-      this.#parts.options.log.debug({ peer, error: String(error) }, 'an old connection is in doubt')
-    } finally {
-      cancel()
-    }
-  }
-
-  #retireRelayed(peer: PeerId): void {
-    const { options, table, host } = this.#parts
-    options.clock.after(RETIRE_AFTER_MS, () => {
-      if (this.#running.signal.aborted || table.directTo(peer) === undefined) return
-      for (const connection of table.connectionsTo(peer)) {
-        if (!isRelayed(connection.remoteAddr)) continue
-        if (host.isHeld(connection)) this.#retireRelayed(peer)
-        else connection.abort(new Error('there is a direct connection'))
-      }
-    })
   }
 }
 

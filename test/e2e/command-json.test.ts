@@ -1,7 +1,7 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { api, createScratch, registerOwner, type Api, type Json, type RunningNode } from '../support/nodes.ts'
+import { api, createScratch, registerOwner, rookery, type Api, type Json, type RunningNode } from '../support/nodes.ts'
 
 let scratch: Awaited<ReturnType<typeof createScratch>>
 let node: RunningNode
@@ -58,4 +58,31 @@ it("prints a project's own fields under the names of the API", async () => {
   const { project: answered } = await answer(`/api/projects/${project}`)
   const { repository, ...shared } = printed
   expect([repository, answered]).toEqual([null, expect.objectContaining(shared)])
+})
+
+it('prints the configuration the node was started with, flags included, and what would be another at its next start', async () => {
+  const before = await run('config')
+  expect(before).toMatchObject({
+    is_running: true,
+    config: { name: 'alpha', http: { port: 0, rateLimits: { api: 1_000_000 } }, registration: 'closed' },
+    sources: { name: 'flag', 'http.port': 'flag', 'http.rateLimits.api': 'file' },
+  })
+  expect(before.next_start).toEqual({
+    name: { value: null, source: 'default' },
+    'http.port': { value: 8000, source: 'default' },
+    'p2p.listen': { value: [], source: 'default' },
+    'p2p.mdns': { value: true, source: 'default' },
+  })
+  const file = { ...before.config, registration: 'open', log: {} }
+  await writeFile(join(node.dataDir, 'config.json'), JSON.stringify(file), { mode: 0o600 })
+  const after = await run('config')
+  expect([after.config, after.sources]).toEqual([before.config, before.sources])
+  expect(after.next_start).toEqual({ registration: { value: 'open', source: 'file' } })
+  const { stdout } = await rookery(['config', '--data-dir', node.dataDir])
+  expect(stdout).toMatch(/^registration +"closed" +default +"open" \(file\)$/m)
+})
+
+it('prints the configuration that a node would start with where none runs', async () => {
+  const { json } = await rookery(['config', '--json', '--data-dir', join(scratch.path, 'none')])
+  expect(json).toMatchObject({ is_running: false, config: { http: { port: 8000 } }, sources: {}, next_start: {} })
 })

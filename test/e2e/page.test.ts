@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { chromium, type Browser, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -11,6 +11,7 @@ const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/go
 describe.skipIf(CHROMIUM === undefined)('the first page', () => {
   let scratch: Awaited<ReturnType<typeof createScratch>>
   let node: RunningNode
+  let beta: RunningNode
   let browser: Browser
   let page: Page
   const problems: string[] = []
@@ -46,6 +47,24 @@ describe.skipIf(CHROMIUM === undefined)('the first page', () => {
     return { asked: asked.promise, release: () => released.resolve() }
   }
 
+  /** Environment of a node that takes loopback for its LAN: what is broadcast there leaves nobody's machine. */
+  async function onLan(n: number): Promise<Record<string, string>> {
+    const preload = join(scratch.path, `lan-${n}.mjs`)
+    const card = {
+      address: '127.0.0.1',
+      cidr: '127.0.0.1/8',
+      family: 'IPv4',
+      internal: false,
+      mac: `02:00:00:00:00:0${n}`,
+    }
+    await writeFile(
+      preload,
+      `import { syncBuiltinESMExports } from 'node:module'\nimport os from 'node:os'\n` +
+        `os.networkInterfaces = () => (${JSON.stringify({ lan0: [card] })})\nsyncBuiltinESMExports()\n`,
+    )
+    return { NODE_OPTIONS: `--import=${preload}` }
+  }
+
   it('makes the first user from the link that `up` prints, and forgets the code', async () => {
     await page.goto(`${node.http}/#setup=${node.setupCode}`)
     await page.getByRole('heading', { name: 'Make the first user of this mesh' }).waitFor()
@@ -75,8 +94,8 @@ describe.skipIf(CHROMIUM === undefined)('the first page', () => {
     await page.getByRole('cell', { name: 'agent-7' }).waitFor()
     await node.cli('lock', 'acquire', 'src/*.ts', '--project', project, '--instance', 'agent-7')
     await page.getByRole('row', { name: /src\/\*\.ts \(all of src\/\) agent-7 .* certified/ }).waitFor()
-    const second = await joinMesh(scratch, node, 'beta')
-    await seesOnline(node, [second.peerId])
+    beta = await joinMesh(scratch, node, 'beta', { env: await onLan(2) })
+    await seesOnline(node, [beta.peerId])
     await page.getByRole('row', { name: /beta online/ }).waitFor()
   })
 
@@ -86,18 +105,45 @@ describe.skipIf(CHROMIUM === undefined)('the first page', () => {
     expect(await page.locator('#projects img').count()).toBe(0)
   })
 
+  it('offers to wake a machine that sleeps, by keyboard too, and says why it cannot', async () => {
+    const wake = page.getByRole('button', { name: 'Wake' })
+    expect(await wake.count()).toBe(0)
+    await beta.stop()
+    await wake.waitFor()
+    expect(await wake.getAttribute('aria-label')).toBe('Wake beta')
+    await wake.focus()
+    await page.keyboard.press('Enter')
+    const answer = 'beta is not woken. No member of the mesh is awake on a network of beta (127.0.0.0/8).'
+    await page.getByRole('status').filter({ hasText: answer }).waitFor()
+    await node.cli('task', 'add', 'Makes the page look again', '--project', 'Work')
+    await page.getByRole('cell', { name: 'Makes the page look again' }).waitFor()
+    expect(await wake.evaluate((button) => button === button.ownerDocument.activeElement)).toBe(true)
+  })
+
   it('catches up by itself after the node restarted', async () => {
     const { port } = new URL(node.http)
     await node.stop('SIGKILL')
-    const again = await scratch.start('alpha', { dataDir: node.dataDir, args: ['--http', `127.0.0.1:${port}`] })
+    const args = ['--http', `127.0.0.1:${port}`]
+    const again = await scratch.start('alpha', { dataDir: node.dataDir, args, env: await onLan(1) })
     await again.cli('task', 'add', 'After the restart', '--project', 'Work')
     await page.getByRole('cell', { name: 'After the restart' }).waitFor()
+  })
+
+  it('wakes it through this machine, which is on its network now, until it is there', async () => {
+    const wake = page.getByRole('button', { name: 'Wake beta' })
+    await wake.click()
+    const answer = page.getByText('The packet that wakes beta is sent.')
+    await answer.waitFor()
+    await scratch.start('beta', { dataDir: beta.dataDir })
+    await page.getByRole('row', { name: /beta online/ }).waitFor()
+    expect([await wake.count(), await answer.count()]).toEqual([0, 0])
+    expect(await page.evaluate('document.activeElement.id')).toBe('members-title')
   })
 
   it('signs out, and had no errors of its own', async () => {
     await page.getByRole('button', { name: 'Sign out' }).click()
     await page.getByRole('heading', { name: 'Sign in' }).waitFor()
-    const own = problems.filter((problem) => !/ERR_CONNECTION_REFUSED|WebSocket connection/.test(problem))
+    const own = problems.filter((problem) => !/ERR_CONNECTION_REFUSED|WebSocket connection|status of 503/.test(problem))
     expect(own).toEqual([])
   })
 })

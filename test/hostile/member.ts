@@ -1,6 +1,6 @@
 import { createSigner } from '../../node/adapters/node-crypto.ts'
 import { systemClock } from '../../node/adapters/system-clock.ts'
-import type { Libp2pNetwork } from '../../node/p2p/network.ts'
+import type { Libp2pNetwork } from '../../node/p2p/libp2p-network.ts'
 import type { Channel } from '../../node/ports/peer-network.ts'
 import { joinMesh } from '../../node/services/membership/join-client.ts'
 import type { MeshId, PeerId } from '../../crdt/ids.ts'

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Server } from 'node:net'
 import { afterEach, expect, it } from 'vitest'
-import type { Libp2pNetwork } from '../../node/p2p/network.ts'
+import type { Libp2pNetwork } from '../../node/p2p/libp2p-network.ts'
 import type { Channel } from '../../node/ports/peer-network.ts'
 import { createTestNode, peerOf, soon, until } from '../support/libp2p-nodes.ts'
 

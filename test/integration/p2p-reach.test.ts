@@ -2,15 +2,15 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 import { once } from 'node:events'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { PeerId } from '../../crdt/ids.ts'
-import { createLibp2pNode, type Libp2pNode } from '../../node/p2p/libp2p-node.ts'
+import type { Libp2pNode } from '../../node/p2p/libp2p-node.ts'
 import { lookupProtocol } from '../../node/p2p/lookup.ts'
 import type { MemberView } from '../../node/p2p/member-components.ts'
-import type { Libp2pNetwork, PeerNetworkOptions } from '../../node/p2p/network.ts'
-import { relayPolicies, reservationsOf } from '../../node/p2p/relay.ts'
+import type { Libp2pNetwork, PeerNetworkOptions } from '../../node/p2p/libp2p-network.ts'
+import { reservationsOf } from '../../node/p2p/relay.ts'
 import type { Channel, ProtocolOptions } from '../../node/ports/peer-network.ts'
 import { multiaddr, type Multiaddr } from '@multiformats/multiaddr'
 import { createManualClock } from '../support/clock.ts'
-import { createTestNode, peerOf, seedOf, soon, testMesh, until } from '../support/libp2p-nodes.ts'
+import { createRawNode, createTestNode, peerOf, soon, testMesh, until } from '../support/libp2p-nodes.ts'
 
 const forMembers: ProtocolOptions = { policy: { who: 'member' }, frameBytesMax: 1024 * 1024, channelsPerPeerMax: 8 }
 const HOP = '/libp2p/circuit/relay/0.2.0/hop'
@@ -67,25 +67,8 @@ async function expectRefusal(from: Libp2pNode, address: Multiaddr, protocol: str
   if (stream !== undefined) await until(() => stream.status !== 'open', 3000)
 }
 
-/** A node that asks whom it likes for what it likes, and thinks everybody a member. */
 async function startRaw(n: number, view: Partial<MemberView> = {}): Promise<Libp2pNode> {
-  const raw: Libp2pNode = await createLibp2pNode({
-    seed: seedOf(n),
-    mesh: testMesh,
-    listen: [],
-    agent: 'raw',
-    gater: {},
-    onLanPeer: undefined,
-    view: {
-      isMember: () => true,
-      addressesOf: () => [],
-      policies: relayPolicies(
-        () => true,
-        (relay) => reservationsOf(raw.relayTransport).hasReservation(relay),
-      ),
-      ...view,
-    },
-  })
+  const raw = await createRawNode(n, view)
   await raw.node.start()
   running.push(raw.node)
   return raw

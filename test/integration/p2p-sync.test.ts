@@ -5,13 +5,18 @@ import { systemRandom } from '../../node/adapters/system-random.ts'
 import { createPresence } from '../../node/services/sync/presence-service.ts'
 import { createRpc } from '../../node/services/rpc/rpc-service.ts'
 import { createSync } from '../../node/services/sync/sync-service.ts'
+import type { PeerNetworkOptions } from '../../node/p2p/libp2p-network.ts'
 import { ok } from '../../crdt/result.ts'
 import { hasCapability } from '../../protocols/membership/membership.ts'
+import { createManualClock } from '../support/clock.ts'
 import { crypto, identity } from '../support/identity.ts'
 import { createTestNode, soon, until } from '../support/libp2p-nodes.ts'
 import { contentOf, createMembership, createTestReplica, MESH, PROJECT, setKey } from '../support/replicas.ts'
 import type { TestMembership } from '../support/replicas.ts'
 import { createRecordLog } from '../support/sync-lab.ts'
+
+/** A third of the period of anti-entropy. */
+const PASSED_ON_MS = 10_000
 
 const stops: (() => Promise<unknown>)[] = []
 
@@ -20,7 +25,7 @@ afterEach(async () => {
 })
 
 /** A node as the composition root puts it together, with everything that crosses the network. */
-async function startNode(n: number, membership: TestMembership) {
+async function startNode(n: number, membership: TestMembership, options: Partial<PeerNetworkOptions> = {}) {
   const replica = await createTestReplica(n, membership)
   const { documents, log, store } = replica
   const may = (peer: Parameters<typeof hasCapability>[1], capability: Parameters<typeof hasCapability>[2]): boolean =>
@@ -30,6 +35,7 @@ async function startNode(n: number, membership: TestMembership) {
     isMember: (peer) => membership.members.has(peer),
     mayOpen: (peer, policy) =>
       policy.who === 'anyone' || policy.capability === undefined || may(peer, policy.capability),
+    ...options,
   })
   const shared = { network, clock: systemClock, log }
   const presence = createPresence({
@@ -48,7 +54,7 @@ async function startNode(n: number, membership: TestMembership) {
     membership: createRecordLog(),
     random: systemRandom,
     presence,
-    passesOn: () => false,
+    passesOn: () => options.neighbours !== undefined,
     addresses: network,
   })
   const rpc = createRpc({ ...shared, hasCapability: may })
@@ -85,6 +91,31 @@ describe('a mesh over real sockets', () => {
     await expect.poll(() => a.presence.rttMs(b.peer)).toBeGreaterThan(0)
     await c.stop()
     await expect.poll(() => a.presence.state(c.peer)).toBe('away')
+  })
+
+  it('[M17] passes on what is new to those that its author is not connected with, both ways', async () => {
+    const membership = createMembership(4, ['store'])
+    const chain = [0, 1, 2, 3].map((n) => identity(n).peer)
+    const nodes = await Promise.all(
+      chain.map((_, n) =>
+        startNode(n, membership, {
+          neighbours: () => new Set([chain[n - 1], chain[n + 1]].filter((peer) => peer !== undefined)),
+          clock: createManualClock(), // nobody stands in for neighbours that are missing
+        }),
+      ),
+    )
+    for (const [n, { network }] of nodes.slice(1).entries())
+      await network.dialAddresses(chain[n]!, nodes[n]!.network.addresses(), soon())
+    const [first, last] = [nodes[0]!, nodes[3]!]
+    await until(() => last.network.connected().length === 1)
+    await first.documents.write(PROJECT, undefined, setKey('there', 1))
+    // Well before anti-entropy would have carried it from one to the next.
+    await expect.poll(() => contentOf(last), { timeout: PASSED_ON_MS }).toEqual({ there: 1 })
+    await last.documents.write(PROJECT, undefined, setKey('back', 2))
+    await expect.poll(() => contentOf(first), { timeout: PASSED_ON_MS }).toEqual({ there: 1, back: 2 })
+    // Heard of, though it has no address to reach it at.
+    await expect.poll(() => last.presence.state(first.peer), { timeout: PASSED_ON_MS }).toBe('stale')
+    expect([first, last].map(({ network }) => network.connected())).toEqual([[chain[1]], [chain[2]]])
   })
 
   it('[A-M2] stops everything with a member that is removed', async () => {

@@ -1,5 +1,9 @@
 import { systemClock } from '../../node/adapters/system-clock.ts'
-import { createPeerNetwork, type Libp2pNetwork, type PeerNetworkOptions } from '../../node/p2p/network.ts'
+import { createLibp2pNode, type Libp2pNode } from '../../node/p2p/libp2p-node.ts'
+import type { MemberView } from '../../node/p2p/member-components.ts'
+import { createPeerNetwork } from '../../node/p2p/network.ts'
+import type { Libp2pNetwork, PeerNetworkOptions } from '../../node/p2p/libp2p-network.ts'
+import { relayPolicies, reservationsOf } from '../../node/p2p/relay.ts'
 import type { MeshId, PeerId } from '../../crdt/ids.ts'
 import { crypto, identity } from './identity.ts'
 import { createRecordedLog } from './log.ts'
@@ -30,6 +34,28 @@ export async function createTestNode(
     knownAddresses: { load: async () => new Map(), save: async () => undefined },
     ...options,
   })
+}
+
+/** A libp2p that asks whom it likes for what it likes, and thinks everybody a member. Not started. */
+export async function createRawNode(n: number, view: Partial<MemberView> = {}): Promise<Libp2pNode> {
+  const raw: Libp2pNode = await createLibp2pNode({
+    seed: seedOf(n),
+    mesh: testMesh,
+    listen: [],
+    agent: 'raw',
+    gater: {},
+    onLanPeer: undefined,
+    view: {
+      isMember: () => true,
+      addressesOf: () => [],
+      policies: relayPolicies(
+        () => true,
+        (relay) => reservationsOf(raw.relayTransport).hasReservation(relay),
+      ),
+      ...view,
+    },
+  })
+  return raw
 }
 
 /** Resolves once the condition holds; looks again whenever the event loop is idle for a moment. */

@@ -1,6 +1,8 @@
 // The first page: signs in, and shows the mesh as this node sees it. Everything from the server enters the page as
 // text, never as markup. The token stays in this tab.
 
+import { setUpWaking } from './waking.js'
+
 const TOKEN = 'rookery-token'
 const RETRY_MS = { first: 1000, max: 30_000 }
 const TASKS_SHOWN = 50
@@ -83,6 +85,7 @@ function forget(message) {
   sessionStorage.removeItem(TOKEN)
   live?.stop()
   live = null
+  waking.shown([])
   show('welcome')
   showProblem(message)
 }
@@ -140,7 +143,7 @@ async function load() {
   )
   $('node').textContent = `${status.name} · mesh ${status.mesh_id.slice(0, 8)}`
   $('version').textContent = `Rookery ${status.version}`
-  $('members').replaceChildren(...status.members.map(memberRow))
+  showMembers(status.members)
   $('voting').textContent = votingWords(status)
   $('problems').replaceChildren(...status.problems.map((problem) => element('li', problem)))
   $('problems').hidden = status.problems.length === 0
@@ -149,10 +152,20 @@ async function load() {
   live?.follow(projects.map((project) => `private-project.${project.id}`))
 }
 
+/** Rows are made anew; who has a button of one under the finger keeps it, or comes to the heading. */
+function showMembers(members) {
+  const focused = document.activeElement.closest('#members button')?.id
+  $('members').replaceChildren(...members.map(memberRow))
+  if (focused !== undefined) ($(focused) ?? $('members-title')).focus()
+  waking.shown(members)
+}
+
 function memberRow(member) {
   const state = member.problem ?? (member.online ? 'online' : 'offline')
   const rtt = member.rtt_ms === null ? '–' : `${Math.round(member.rtt_ms)} ms`
-  return row([member.name, state, member.reached_by ?? '–', rtt, member.voter ? 'yes' : 'no'])
+  const made = row([member.name, state, member.reached_by ?? '–', rtt, member.voter ? 'yes' : 'no'])
+  if (member.wakeable) made.cells[1].append(' ', waking.buttonFor(member))
+  return made
 }
 
 /** What a claim needs. */
@@ -325,6 +338,7 @@ function takeCodeFromLink() {
   $('register').elements.namedItem('name').focus()
 }
 
+const waking = setUpWaking({ $, call, element })
 onSubmit($('sign-in'), (fields) => call('POST', '/api/auth/login', fields))
 onSubmit($('register'), (fields) => call('POST', '/api/auth/register', fields))
 $('sign-out').addEventListener('click', () => void signOut())

@@ -1,5 +1,7 @@
 import { z } from 'zod'
 import { CAPABILITIES } from '../../../crdt/capability.ts'
+import type { MachineId } from '../../../crdt/ids.ts'
+import { machineIdOf } from '../../../crdt/machine-id.ts'
 import type { Project } from '../../../crdt/project.ts'
 import { ok } from '../../../crdt/result.ts'
 import type { MemberView, MeshStatus } from '../../../node/services/membership/mesh-service.ts'
@@ -13,6 +15,7 @@ const { route } = routesFor<{ readonly services: Services; readonly version: str
 
 const WireMember = z.strictObject({
   peer_id: z.string(),
+  machine_id: z.string(),
   name: z.string(),
   online: z.boolean(),
   reached_by: z.string().nullable(),
@@ -21,10 +24,13 @@ const WireMember = z.strictObject({
   capabilities: z.array(z.enum(CAPABILITIES)),
   last_seen_at: z.string().nullable(),
   problem: z.string().nullable(),
+  /** It is not there, and has said where a packet would wake it. */
+  wakeable: z.boolean(),
 })
 
-const wireMember = (member: MemberView): z.infer<typeof WireMember> => ({
+const wireMember = (member: MemberView, wakeable: ReadonlySet<MachineId>): z.infer<typeof WireMember> => ({
   peer_id: member.peerId,
+  machine_id: machineIdOf(member.peerId),
   name: member.name,
   online: member.online,
   reached_by: member.reachedBy,
@@ -33,6 +39,7 @@ const wireMember = (member: MemberView): z.infer<typeof WireMember> => ({
   capabilities: [...member.capabilities],
   last_seen_at: member.lastSeenAt,
   problem: member.problem,
+  wakeable: wakeable.has(machineIdOf(member.peerId)),
 })
 
 const WireStatus = z.strictObject({
@@ -55,6 +62,7 @@ type StatusFacts = {
   readonly status: MeshStatus
   readonly electorate: ElectorateView
   readonly machineId: string
+  readonly wakeable: ReadonlySet<MachineId>
   readonly version: string
 }
 
@@ -66,7 +74,7 @@ const wireStatus = (facts: StatusFacts): z.infer<typeof WireStatus> => ({
   machine_id: facts.machineId,
   name: facts.status.name,
   http: facts.status.http,
-  members: facts.status.members.map(wireMember),
+  members: facts.status.members.map((member) => wireMember(member, facts.wakeable)),
   voters: [...facts.status.voters],
   epoch: facts.electorate.epoch,
   quorum: facts.electorate.quorum,
@@ -111,6 +119,7 @@ export const rookeryDialect = (
           status: await services.mesh.status(),
           electorate: services.electorate.view(),
           machineId: services.machines.self,
+          wakeable: await services.wake.wakeable(),
           version,
         }),
       toWire: (facts) => ({ data: wireStatus(facts) }),

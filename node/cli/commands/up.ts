@@ -23,9 +23,9 @@ export function upCommand(): Command {
     .option('--log-level <level>', LOG_LEVELS.join(', '))
     .action(async (options: CommonOptions & UpOptions) => {
       const dataDir = resolve(options.dataDir)
-      const { config } = await loadConfig(dataDir, process.env, flagsOf(options))
+      const loaded = await loadConfig(dataDir, process.env, flagsOf(options))
       const { runUp } = await import('../up.ts')
-      await runUp(dataDir, config, { json: options.json ?? false })
+      await runUp(dataDir, loaded, { json: options.json ?? false })
     })
 }
 

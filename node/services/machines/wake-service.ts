@@ -31,6 +31,8 @@ export type WakeService = {
    * member is awake on a network of it), and what the asked members answer
    */
   wake(actor: Actor, machineId: string): Promise<Result<Woken>>
+  /** Machines that are not online and have said where they can be woken; whether anybody is awake there is not asked. */
+  wakeable(): Promise<ReadonlySet<MachineId>>
 }
 
 export type WakeServiceDeps = {
@@ -59,7 +61,7 @@ export async function createWakeService(deps: WakeServiceDeps): Promise<WakeServ
       log.warn({ error: String(error) }, 'where this machine can be woken is not written'),
     )
   })
-  return { wake: (actor, id) => wake(deps, actor, id), stop }
+  return { wake: (actor, id) => wake(deps, actor, id), wakeable: () => wakeable(deps), stop }
 }
 
 async function wake(deps: WakeServiceDeps, actor: Actor, machineId: string): Promise<Result<Woken>> {
@@ -82,6 +84,13 @@ async function wake(deps: WakeServiceDeps, actor: Actor, machineId: string): Pro
   const by = answers.flatMap((answer) => (answer.ok ? [answer.value] : []))
   const refusal = answers.find((answer) => !answer.ok)
   return by.length === 0 && refusal && !refusal.ok ? refusal : ok({ machine, by })
+}
+
+async function wakeable(deps: WakeServiceDeps): Promise<ReadonlySet<MachineId>> {
+  const found = new Set<MachineId>()
+  for (const machine of deps.machines.all())
+    if (machine.status !== 'online' && (await linksOf(deps, machine)).length > 0) found.add(machine.id)
+  return found
 }
 
 type Neighbour = { readonly node: PeerId; readonly name: string }

@@ -1,6 +1,17 @@
+import { isIP } from 'node:net'
+import { multiaddr } from '@multiformats/multiaddr'
 import { describe, expect, it } from 'vitest'
 import type { PeerId } from '../../../crdt/ids.ts'
-import { acceptHints, hostOf, isPublic, isThisHost, normaliseAddress } from '../../../node/p2p/addresses.ts'
+import {
+  acceptHints,
+  acceptLanHints,
+  hostOf,
+  isPublic,
+  isThisHost,
+  normaliseAddress,
+  ownHosts,
+  scopeOf,
+} from '../../../node/p2p/addresses.ts'
 import { peerOf } from '../../support/libp2p-nodes.ts'
 
 describe('addresses', () => {
@@ -55,6 +66,17 @@ describe('addresses', () => {
       normaliseAddress('/ip6/::ffff:127.0.0.1/tcp/1'),
       '/ip4/192.168.1.2/tcp/1',
     ])
+  })
+
+  it('takes from multicast what is on this link, and loopback from this host only', () => {
+    const told = (...texts: string[]): string[] => acceptLanHints(texts.map((text) => multiaddr(text)))
+    const [loopback, linkLocal, elsewhere] = ['/ip4/127.0.0.1/tcp/1', '/ip4/169.254.1.1/tcp/1', '/ip4/192.0.2.1/tcp/1']
+    expect(told(loopback, linkLocal, elsewhere)).toEqual([linkLocal, elsewhere])
+    expect(told(loopback)).toEqual([])
+    const host = ownHosts().find((host) => isIP(host) === 4 && scopeOf(host) === 'elsewhere')
+    if (host === undefined) return // a host without a network has no way to tell that it talks to itself
+    const own = `/ip4/${host}/tcp/1`
+    expect(told(loopback, own)).toEqual([loopback, own])
   })
 
   it('[A-M1] takes a way through a relay only if the relay is one we would use', () => {

@@ -97,10 +97,13 @@ describe('waking a machine', () => {
     const { seats, ask, sent, asleep, status } = await machinesOn(LAN, LAN)
     const [seat] = seats as [Seat, Seat]
     const actor = localActor(seat.node)
+    const wakeable = async (): Promise<string[]> => [...(await seat.wake.wakeable())]
+    expect(await wakeable()).toEqual([machineIdOf(asleep.peer)])
     expect(codeOf(await seat.wake.wake(actor, bridged.id))).toBe('wake_unsupported')
     expect(codeOf(await seat.wake.wake(actor, 'nobody'))).toBe('machine_not_found')
     status.set(asleep, 'online')
     expect(codeOf(await ask(seat))).toBe('machine_awake')
+    expect(await wakeable()).toEqual([])
     expect(sent()).toEqual([[], []])
     // Whoever has just fallen silent may be falling asleep.
     status.set(asleep, 'connecting')
