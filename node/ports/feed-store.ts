@@ -18,7 +18,7 @@ export type Snapshot = {
 }
 
 /** Names that lead to a document from now on, or no longer do: ids of what is in it. */
-export type NameChanges = { readonly added: Iterable<string>; readonly removed: Iterable<string> }
+export type NameChanges = { readonly added: readonly string[]; readonly removed: readonly string[] }
 
 /** Durable storage of feeds, membership records and snapshots. Volatile documents never reach it. */
 export interface FeedStore {

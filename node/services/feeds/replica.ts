@@ -10,7 +10,7 @@ import type { Clock } from '../../ports/clock.ts'
 import type { FeedHead, FeedStore } from '../../ports/feed-store.ts'
 import type { Log } from '../../ports/log.ts'
 import type { Random } from '../../ports/random.ts'
-import type { DocumentChange } from './documents.ts'
+import type { DocumentChange, Follower } from './documents.ts'
 
 /** Documents known at once. A mesh has a few per project and member; a member who makes up names stops here. */
 export const DOCUMENTS_MAX = 20_000
@@ -48,7 +48,11 @@ export type Feed = {
   /** When it was last replayed because replicas differed. */
   replayedAtMs: number | undefined
   pins: number
+  /** How often it was pinned. */
+  uses: number
   lastUsedMs: number
+  /** Hash of the summary that is stored, where that is known. */
+  storedSummary: string | undefined
   /** Local writes that are in the live state and not yet durable, in order. */
   pending: PendingWrite[]
   readonly listeners: Set<(change: DocumentChange, state: Y.Doc) => void>
@@ -108,6 +112,7 @@ export type Replica = ReplicaDeps & {
   /** Runs tasks that change what is accepted one after the other. Never nest. */
   exclusive<T>(task: () => Promise<T>): Promise<T>
   readonly documentListeners: Set<(doc: DocId) => void>
+  readonly followers: Set<Follower<unknown>>
 }
 
 export function createReplica(deps: ReplicaDeps): Replica {
@@ -117,6 +122,7 @@ export function createReplica(deps: ReplicaDeps): Replica {
     self: deps.signer.peer,
     feeds: new Map(),
     documentListeners: new Set(),
+    followers: new Set(),
     exclusive(task) {
       const done = tail.then(task)
       tail = done.catch(() => undefined) // whoever asked for the task handles its failure
@@ -143,7 +149,9 @@ export function feedOf(replica: Replica, doc: DocId): Feed {
     own: undefined,
     replayedAtMs: undefined,
     pins: 0,
+    uses: 0,
     lastUsedMs: replica.clock.monoMs(),
+    storedSummary: undefined,
     pending: [],
     listeners: new Set(),
     waiters: new Set(),
@@ -183,6 +191,11 @@ export function remember(feed: Feed, author: PeerId, envelopes: readonly Uint8Ar
 export const hasReached = ({ heads, forks }: Feed, author: PeerId, seq: number): boolean =>
   (heads.get(author)?.seq ?? 0) >= Math.min(seq, (forks.get(author)?.seq ?? Infinity) - 1)
 
+export function followersOf({ followers }: Pick<Replica, 'followers'>, { doc }: Feed): Follower<unknown>[] {
+  const [kind] = doc.split('/', 1)
+  return [...followers].filter((follower) => follower.kind === kind)
+}
+
 /** Tells those who follow the document, and those who wait for a position, once per author. */
 export function announce(replica: Replica, feed: Feed, authors: Iterable<PeerId>): void {
   for (const waiter of feed.waiters) {
@@ -190,8 +203,9 @@ export function announce(replica: Replica, feed: Feed, authors: Iterable<PeerId>
     feed.waiters.delete(waiter)
     waiter.resolve()
   }
+  const listeners = [...feed.listeners, ...followersOf(replica, feed).map(({ changed }) => changed)]
   for (const author of authors)
-    for (const listener of feed.listeners) {
+    for (const listener of listeners) {
       if (!feed.live) return
       guarded(
         replica,
