@@ -14,7 +14,7 @@ import { TaskQueue } from './task-queue.ts'
 import { TaskSource } from './task-source.ts'
 import type * as Y from 'yjs'
 import type { Page, PageRequest } from './page.ts'
-import type { PeerId, ProjectId } from './ids.ts'
+import type { InstanceId, PeerId, ProjectId } from './ids.ts'
 import type { ShownTask, StandingClaim, TaskEntry } from './task-entry.ts'
 import type { ClaimedRecord, ClaimRecord } from './task-record.ts'
 import { TASK_STATUSES } from './task.ts'
@@ -110,6 +110,13 @@ export class TaskBoard {
       if (claim) claims.push({ id, claim })
     }
     return claims
+  }
+
+  /** Who holds a claim and renews it, once per claim. */
+  instances(): InstanceId[] {
+    return this.#byStatus.in_progress
+      .lanes()
+      .flatMap((lane) => lane.flatMap(({ claim }) => claim?.record.instance ?? []))
   }
 
   standing(id: TaskId): StandingClaim | undefined {
