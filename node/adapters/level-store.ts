@@ -9,7 +9,7 @@ import { AFTER_NAMES, AFTER_SEQS, envelopeKey, key, number, readNumber, type Byt
 import { findDamagedLog } from './level-log.ts'
 import { type Row, rowsOf, writeRows } from './level-rows.ts'
 import { measure, type StoreSizes } from './level-sizes.ts'
-import { createWriter } from './level-writer.ts'
+import { createWriter, type Writer } from './level-writer.ts'
 
 /** A snapshot holds one whole document. */
 const SNAPSHOT_BYTES_MAX = 1024 * 1024 * 1024
@@ -82,6 +82,29 @@ async function createStore(db: Db, dir: string): Promise<LevelStore> {
       else heads.set(headId(doc, author), lastSeq)
     },
     documents: async () => groupHeads(heads),
+    ...storeDerived({ db, dir, writer }),
+    async appendRecords(added) {
+      const first = records
+      records += added.length
+      const ops = added.map((value, i): Op => ({ type: 'put', key: key('r', number(first + i)), value }))
+      await writer.commit(ops, () => ops.map(({ key: at }): Op => ({ type: 'del', key: at })))
+    },
+    async readRecords() {
+      const found: Bytes[] = []
+      for await (const [, value] of entries(db, dir, { gt: key('r'), lt: key('s') })) found.push(value)
+      return found
+    },
+    putFact: (name, value) => writer.commit([{ type: 'put', key: key('f', name), value }]),
+    getFact: (name) => get(db, dir, key('f', name)),
+    rows: () => rowsOf(db, dir),
+    sizes: (sinceMs) => (measuring ??= measure(db, dir, sinceMs).finally(() => (measuring = undefined))),
+    close: () => writer.close(),
+  }
+}
+
+/** What can be made anew from the feeds. */
+function storeDerived({ db, dir, writer }: { db: Db; dir: string; writer: Writer }): Derived {
+  return {
     saveSnapshot: (doc, snapshot) =>
       writer.commit([{ type: 'put', key: key('s', doc), value: encodeSnapshot(snapshot) }]),
     async loadSnapshot(doc) {
@@ -103,24 +126,10 @@ async function createStore(db: Db, dir: string): Promise<LevelStore> {
         docs.push(DocId.parse(new TextDecoder().decode(at.subarray(prefix.byteLength, -1))))
       return docs
     },
-    async appendRecords(added) {
-      const first = records
-      records += added.length
-      const ops = added.map((value, i): Op => ({ type: 'put', key: key('r', number(first + i)), value }))
-      await writer.commit(ops, () => ops.map(({ key: at }): Op => ({ type: 'del', key: at })))
-    },
-    async readRecords() {
-      const found: Bytes[] = []
-      for await (const [, value] of entries(db, dir, { gt: key('r'), lt: key('s') })) found.push(value)
-      return found
-    },
-    putFact: (name, value) => writer.commit([{ type: 'put', key: key('f', name), value }]),
-    getFact: (name) => get(db, dir, key('f', name)),
-    rows: () => rowsOf(db, dir),
-    sizes: (sinceMs) => (measuring ??= measure(db, dir, sinceMs).finally(() => (measuring = undefined))),
-    close: () => writer.close(),
   }
 }
+
+type Derived = Pick<FeedStore, 'saveSnapshot' | 'loadSnapshot' | 'saveSummary' | 'loadSummary' | 'named'>
 
 const headId = (doc: DocId, author: PeerId): string => `${doc}\0${author}`
 

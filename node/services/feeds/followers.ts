@@ -5,6 +5,7 @@ import { decodeCanonical, encodeCanonical, equalBytes, MalformedError, toHex } f
 import type { Snapshot } from '../../ports/feed-store.ts'
 import type { Follower } from './documents.ts'
 import { isKnown } from './missing.ts'
+import type { Visit } from './residence.ts'
 import { followersOf, guarded, type Feed, type Replica } from './replica.ts'
 
 /** A project with its brief takes 200 kB at most; what is larger was not written here. */
@@ -55,7 +56,7 @@ export function tellAway(replica: Replica, feed: Feed, parts: Parts): void {
 
 export type FollowDeps = {
   readonly replica: Replica
-  readonly visit: <T>(feed: Feed, task: () => Promise<T>) => Promise<T>
+  readonly visit: Visit
   readonly isOpen: () => boolean
 }
 

@@ -55,9 +55,11 @@ export type Feed = {
   storedSummary: string | undefined
   /** Local writes that are in the live state and not yet durable, in order. */
   pending: PendingWrite[]
-  readonly listeners: Set<(change: DocumentChange, state: Y.Doc) => void>
+  readonly listeners: Set<Listener>
   readonly waiters: Set<{ readonly author: PeerId; readonly seq: number; readonly resolve: () => void }>
 }
+
+type Listener = (change: DocumentChange, state: Y.Doc) => void
 
 /** How large a document has become. */
 export type Weight = {
@@ -203,7 +205,10 @@ export function announce(replica: Replica, feed: Feed, authors: Iterable<PeerId>
     feed.waiters.delete(waiter)
     waiter.resolve()
   }
-  const listeners = [...feed.listeners, ...followersOf(replica, feed).map(({ changed }) => changed)]
+  const following = followersOf(replica, feed).map((follower): Listener => {
+    return (change, state) => follower.changed(change, state)
+  })
+  const listeners = [...feed.listeners, ...following]
   for (const author of authors)
     for (const listener of listeners) {
       if (!feed.live) return

@@ -24,12 +24,14 @@ export type Residence = {
    * Holds the document for a task that is no use of it: one that was not in memory leaves it right after, unless somebody
    * else needs it by then.
    */
-  visit<T>(feed: Feed, task: () => Promise<T>): Promise<T>
+  readonly visit: Visit
   /** Puts away what is idle, and forgets documents that were only asked for. Only inside `exclusive`. */
   sweep(): Promise<void>
   /** Stores what makes the next start quick. Only inside `exclusive`. */
   prepareForEnd(): Promise<void>
 }
+
+export type Visit = <T>(feed: Feed, task: () => Promise<T>) => Promise<T>
 
 type ResidenceDeps = { readonly replica: Replica; readonly loader: Loader; readonly ownWrites: OwnWrites }
 
