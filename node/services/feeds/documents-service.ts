@@ -1,7 +1,7 @@
 import type * as Y from 'yjs'
 import { isVolatile, type DocId, type PeerId } from '../../../crdt/ids.ts'
-import { contentHash } from '../../../protocols/feed/content-hash.ts'
 import { every } from '../../ports/clock.ts'
+import { hashContent } from './content.ts'
 import { StorageError, type Documents } from './documents.ts'
 import { followKind } from './followers.ts'
 import type { FeedExchange } from './feed-exchange.ts'
@@ -235,13 +235,7 @@ function createExchange(parts: Parts): FeedExchange {
     headsOf: (author) => headsOf(replica, author),
     contentHash(doc) {
       const feed = feedOf(replica, doc)
-      return residence.visit(feed, () =>
-        replica.exclusive(async () => {
-          while (feed.dirty || feed.pending.length > 0) await ownWrites.flush(feed)
-          if (!feed.live) throw new StorageError(`The document ${doc} could not be rebuilt.`)
-          return contentHash(feed.live.state, replica.crypto)
-        }),
-      )
+      return residence.visit(feed, () => hashContent(parts, feed))
     },
     rebuild: (doc) => rebuild(parts, feedOf(replica, doc)),
     async membershipChanged() {

@@ -154,12 +154,14 @@ function createLive(replica: Replica, feed: Feed): LiveDoc {
     branches: new Branches(replica.crypto, feed.doc, feed.forks),
     clients: new Map(),
     writing: false,
+    changes: 0,
     snapshotBytes: 0,
     tailBytes: 0,
     tailCount: 0,
   }
   // Asking for a top-level type can start a transaction; only one that changes something is a bug.
   live.state.on('afterTransaction', ({ origin, changed }: Y.Transaction) => {
+    if (changed.size > 0) live.changes += 1
     if (origin !== REMOTE && !live.writing && changed.size > 0) feed.dirty = true
   })
   return live

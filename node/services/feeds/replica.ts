@@ -82,6 +82,8 @@ export type LiveDoc = {
   readonly clients: Map<PeerId, number>
   /** True while `write` runs a change: a change made at any other time is a bug, and is undone. */
   writing: boolean
+  /** How often the state has changed. */
+  changes: number
   /** Size of the last snapshot, and what has been accepted since. */
   snapshotBytes: number
   tailBytes: number
