@@ -1,6 +1,8 @@
 import { contentHash, contentHashSteps } from '../../../protocols/feed/content-hash.ts'
+import { haveSameHeads } from './followers.ts'
 import { StorageError } from './documents.ts'
 import type { OwnWrites } from './own-writes.ts'
+import type { Visit } from './residence.ts'
 import type { Feed, LiveDoc, Replica } from './replica.ts'
 
 /** Of the event loop; others wait no longer for a hash of 100,000 tasks, which takes a second. */
@@ -9,15 +11,33 @@ const SLICE_MS = 10
 /** A document that changes all the time is hashed at once in the end. */
 const TRIES_MAX = 3
 
-type ContentDeps = { readonly replica: Replica; readonly ownWrites: Pick<OwnWrites, 'flush'> }
+type ContentDeps = {
+  readonly replica: Replica
+  readonly ownWrites: Pick<OwnWrites, 'flush'>
+  readonly visit: Visit
+}
 
-/** Of what is accepted, by a document that is held. @throws StorageError when it could not be rebuilt */
+/**
+ * The hash of what is accepted. What has not changed since it was asked for is not hashed again, and not brought into
+ * memory for it. @throws StorageError when it cannot be loaded
+ */
 export async function hashContent(deps: ContentDeps, feed: Feed): Promise<Uint8Array> {
+  const known = feed.content
+  if (known && !feed.live && haveSameHeads(known, feed)) return known.hash
+  return await deps.visit(feed, () => hashHeld(deps, feed))
+}
+
+async function hashHeld(deps: ContentDeps, feed: Feed): Promise<Uint8Array> {
   const { replica } = deps
   for (let tries = 0; tries < TRIES_MAX; tries++) {
     const live = await replica.exclusive(() => settled(deps, feed))
+    const { version } = live
+    if (feed.content?.version === version) return feed.content.hash
+    const heads = new Map(feed.heads)
     const hash = await hashInSlices(replica, feed, live)
-    if (hash) return hash
+    if (!hash) continue
+    feed.content = { hash, heads, version }
+    return hash
   }
   return await replica.exclusive(async () => contentHash((await settled(deps, feed)).state, replica.crypto))
 }
@@ -31,10 +51,10 @@ async function settled({ ownWrites }: ContentDeps, feed: Feed): Promise<LiveDoc>
 
 /** Undefined when the document has changed meanwhile. */
 async function hashInSlices({ crypto, clock }: Replica, feed: Feed, live: LiveDoc): Promise<Uint8Array | undefined> {
-  const { changes } = live
+  const { version } = live
   const steps = contentHashSteps(live.state, crypto)
   let since = clock.monoMs()
-  while (feed.live === live && live.changes === changes && !feed.dirty) {
+  while (feed.live === live && live.version === version && !feed.dirty) {
     const step = steps.next()
     if (step.done === true) return step.value
     if (clock.monoMs() - since < SLICE_MS) continue

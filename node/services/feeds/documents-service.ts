@@ -233,10 +233,7 @@ function createExchange(parts: Parts): FeedExchange {
     forks: forks.all,
     onFork: forks.onLearnt,
     headsOf: (author) => headsOf(replica, author),
-    contentHash(doc) {
-      const feed = feedOf(replica, doc)
-      return residence.visit(feed, () => hashContent(parts, feed))
-    },
+    contentHash: (doc) => hashContent({ replica, ownWrites, visit: residence.visit }, feedOf(replica, doc)),
     rebuild: (doc) => rebuild(parts, feedOf(replica, doc)),
     async membershipChanged() {
       await replica.exclusive(() => applyCuts(parts))

@@ -122,5 +122,5 @@ const hashOf = ({ crypto }: Replica, { heads, bytes }: Snapshot): string =>
     crypto.sha256(encodeCanonical([Object.fromEntries([...heads].map(([author, { hash }]) => [author, hash])), bytes])),
   )
 
-const haveSameHeads = ({ heads: a }: Pick<Snapshot, 'heads'>, { heads: b }: Pick<Snapshot, 'heads'>): boolean =>
+export const haveSameHeads = ({ heads: a }: Pick<Snapshot, 'heads'>, { heads: b }: Pick<Snapshot, 'heads'>): boolean =>
   a.size === b.size && [...a].every(([author, { hash }]) => equalBytes(hash, b.get(author)?.hash ?? new Uint8Array()))

@@ -154,14 +154,14 @@ function createLive(replica: Replica, feed: Feed): LiveDoc {
     branches: new Branches(replica.crypto, feed.doc, feed.forks),
     clients: new Map(),
     writing: false,
-    changes: 0,
+    version: replica.nextVersion(),
     snapshotBytes: 0,
     tailBytes: 0,
     tailCount: 0,
   }
   // Asking for a top-level type can start a transaction; only one that changes something is a bug.
   live.state.on('afterTransaction', ({ origin, changed }: Y.Transaction) => {
-    if (changed.size > 0) live.changes += 1
+    if (changed.size > 0) live.version = replica.nextVersion()
     if (origin !== REMOTE && !live.writing && changed.size > 0) feed.dirty = true
   })
   return live
@@ -174,7 +174,9 @@ function settle(replica: Replica, feed: Feed, live: LiveDoc): void {
   feed.live?.state.destroy()
   feed.live = live
   feed.dirty = false
-  if (isBack) tellLoaded(replica, feed, live.state)
+  if (isBack) return tellLoaded(replica, feed, live.state)
+  // What was made anew may have been wrong.
+  feed.content = undefined
 }
 
 function createOwnClient(replica: Replica, { doc }: Feed): OwnClient {

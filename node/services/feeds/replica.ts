@@ -51,12 +51,21 @@ export type Feed = {
   /** How often it was pinned. */
   uses: number
   lastUsedMs: number
+  /** What its content was found to be last. */
+  content: KnownContent | undefined
   /** Hash of the summary that is stored, where that is known. */
   storedSummary: string | undefined
   /** Local writes that are in the live state and not yet durable, in order. */
   pending: PendingWrite[]
   readonly listeners: Set<Listener>
   readonly waiters: Set<{ readonly author: PeerId; readonly seq: number; readonly resolve: () => void }>
+}
+
+/** The hash of a content, and of which. */
+export type KnownContent = {
+  readonly hash: Uint8Array
+  readonly heads: ReadonlyMap<PeerId, FeedHead>
+  readonly version: number
 }
 
 type Listener = (change: DocumentChange, state: Y.Doc) => void
@@ -82,8 +91,8 @@ export type LiveDoc = {
   readonly clients: Map<PeerId, number>
   /** True while `write` runs a change: a change made at any other time is a bug, and is undone. */
   writing: boolean
-  /** How often the state has changed. */
-  changes: number
+  /** Grows with every change of the state, and from one live document to the next. */
+  version: number
   /** Size of the last snapshot, and what has been accepted since. */
   snapshotBytes: number
   tailBytes: number
@@ -113,6 +122,8 @@ export type PendingWrite = {
 export type Replica = ReplicaDeps & {
   readonly self: PeerId
   readonly feeds: Map<DocId, Feed>
+  /** Of a live document: no two states share one. */
+  nextVersion(): number
   /** Runs tasks that change what is accepted one after the other. Never nest. */
   exclusive<T>(task: () => Promise<T>): Promise<T>
   readonly documentListeners: Set<(doc: DocId) => void>
@@ -121,12 +132,14 @@ export type Replica = ReplicaDeps & {
 
 export function createReplica(deps: ReplicaDeps): Replica {
   let tail: Promise<unknown> = Promise.resolve()
+  let version = 0
   return {
     ...deps,
     self: deps.signer.peer,
     feeds: new Map(),
     documentListeners: new Set(),
     followers: new Set(),
+    nextVersion: () => ++version,
     exclusive(task) {
       const done = tail.then(task)
       tail = done.catch(() => undefined) // whoever asked for the task handles its failure
@@ -155,6 +168,7 @@ export function feedOf(replica: Replica, doc: DocId): Feed {
     pins: 0,
     uses: 0,
     lastUsedMs: replica.clock.monoMs(),
+    content: undefined,
     storedSummary: undefined,
     pending: [],
     listeners: new Set(),
