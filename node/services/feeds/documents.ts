@@ -30,10 +30,12 @@ export type Follower<S> = {
   changed(change: DocumentChange, state: Y.Doc): void
   /** It has to stay in memory although nobody has used it for some time. */
   isNeeded(doc: DocId): boolean
-  /** What is to be known of it while it is not in memory. Also asked for when the documents are closed. */
+  /** What is to be known of it while it is not in memory. Also asked for when it has come to rest, or is closed. */
   summarize(doc: DocId, state: Y.Doc): S
-  /** Names that lead to it, as far as they have changed since it was loaded. */
+  /** Names that lead to it, as far as they have changed since those that were `stored` were asked for. */
   readonly names?: (doc: DocId) => NameChanges
+  /** What was asked for last is stored. */
+  readonly stored?: (doc: DocId) => void
   /** It is not in memory. */
   away(doc: DocId, summary: S): void
 }

@@ -32,6 +32,7 @@ export async function saveSummary(replica: Replica, feed: Feed): Promise<Parts |
   const { doc, live } = feed
   const followers = followersOf(replica, feed)
   if (!live || followers.length === 0) return {}
+  const { version } = live
   try {
     const parts = Object.fromEntries(followers.map((follower) => [follower.part, follower.summarize(doc, live.state)]))
     const summary: Snapshot = { heads: new Map(feed.heads), bytes: encodeCanonical({ v: 1, parts }) }
@@ -42,6 +43,8 @@ export async function saveSummary(replica: Replica, feed: Feed): Promise<Parts |
     const isStored = added.length + removed.length === 0 && feed.storedSummary === hash
     if (feed.heads.size > 0 && !isStored) await replica.store.saveSummary(doc, summary, { added, removed })
     feed.storedSummary = hash
+    feed.storedVersion = version
+    for (const follower of followers) follower.stored?.(doc)
     return parts
   } catch (err) {
     replica.log.warn({ err, doc }, 'what is kept of a document could not be stored: it stays in memory')

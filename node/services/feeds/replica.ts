@@ -55,6 +55,8 @@ export type Feed = {
   content: KnownContent | undefined
   /** Hash of the summary that is stored, where that is known. */
   storedSummary: string | undefined
+  /** Version of the live state that it is of. */
+  storedVersion: number | undefined
   /** Local writes that are in the live state and not yet durable, in order. */
   pending: PendingWrite[]
   readonly listeners: Set<Listener>
@@ -170,6 +172,7 @@ export function feedOf(replica: Replica, doc: DocId): Feed {
     lastUsedMs: replica.clock.monoMs(),
     content: undefined,
     storedSummary: undefined,
+    storedVersion: undefined,
     pending: [],
     listeners: new Set(),
     waiters: new Set(),

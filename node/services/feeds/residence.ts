@@ -14,7 +14,7 @@ const IDLE_MS = 5 * 60_000
 const CROWDED_BYTES = 64 * 1024 * 1024
 
 /** Whoever has just used a document is likely to use it again. */
-const CROWDED_IDLE_MS = 10_000
+const RESTING_MS = 10_000
 
 /** Which documents are in memory. */
 export type Residence = {
@@ -25,7 +25,10 @@ export type Residence = {
    * else needs it by then.
    */
   readonly visit: Visit
-  /** Puts away what is idle, and forgets documents that were only asked for. Only inside `exclusive`. */
+  /**
+   * Puts away what is idle, forgets documents that were only asked for, and stores what is to be known of those that have
+   * come to rest, so that after a crash they need not be loaded for it. Only inside `exclusive`.
+   */
   sweep(): Promise<void>
   /** Stores what makes the next start quick. Only inside `exclusive`. */
   prepareForEnd(): Promise<void>
@@ -60,10 +63,12 @@ export function createResidence(deps: ResidenceDeps): Residence {
       for (const feed of [...replica.feeds.values()].toSorted((a, b) => a.lastUsedMs - b.lastUsedMs)) {
         const { uses } = feed
         const idleMs = now - feed.lastUsedMs
-        if (idleMs < (bytes > CROWDED_BYTES ? CROWDED_IDLE_MS : IDLE_MS)) return
+        if (idleMs < RESTING_MS) return
         const { live } = feed
-        if (await putAway(deps, feed, () => feed.uses === uses)) bytes -= live ? bytesOf(live) : 0
-        if (!isKnown(feed) && isAway(feed)) replica.feeds.delete(feed.doc)
+        const isDue = idleMs >= IDLE_MS || bytes > CROWDED_BYTES
+        if (isDue && (await putAway(deps, feed, () => feed.uses === uses))) bytes -= live ? bytesOf(live) : 0
+        else if (live && isSettled(feed) && feed.storedVersion !== live.version) await saveSummary(replica, feed)
+        if (isDue && !isKnown(feed) && isAway(feed)) replica.feeds.delete(feed.doc)
       }
     },
     async prepareForEnd() {

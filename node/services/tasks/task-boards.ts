@@ -16,6 +16,7 @@ import type { Documents } from '../feeds/documents.ts'
 import type { EventHub } from '../event-hub.ts'
 import type { HeldLease, LeaseService } from '../leases/lease-service.ts'
 import type { Presence } from '../sync/presence.ts'
+import { TaskNames } from './task-names.ts'
 import type { TaskOverview } from './task-service.ts'
 
 export type TaskBoards = {
@@ -66,11 +67,7 @@ const TaskSummary = z.object({
 })
 type TaskSummary = z.infer<typeof TaskSummary>
 
-type Loaded = {
-  readonly board: TaskBoard
-  /** Tasks that have come (true) or gone since what is stored; undefined when all may have. */
-  readonly names: Map<TaskId, boolean> | undefined
-}
+type Loaded = { readonly board: TaskBoard; readonly names: TaskNames }
 
 /** Keys of leases on tasks: one space per mesh, so the project is part of it. */
 export const taskResource = (projectId: ProjectId, id: TaskId) =>
@@ -108,7 +105,8 @@ class Boards implements TaskBoards {
       changed: ({ doc }, state) => this.#takeIn(doc, state),
       isNeeded: (doc) => this.#hasOwnClaim(doc),
       summarize: (doc) => this.#summarize(doc),
-      names: (doc) => namesOf(this.#loaded.get(doc)),
+      names: (doc) => this.#namesOf(doc),
+      stored: (doc) => this.#loaded.get(doc)?.names.stored(),
       away: (doc, summary) => {
         this.#loaded.get(doc)?.board.close()
         this.#loaded.delete(doc)
@@ -205,7 +203,7 @@ class Boards implements TaskBoards {
     if (projectId === undefined) return
     const board = new TaskBoard(projectId, boardRules(projectId, this.#deps.certifies, this.#watch))
     board.sync(state)
-    this.#loaded.set(doc, { board, names: this.#away.has(doc) ? new Map() : undefined })
+    this.#loaded.set(doc, { board, names: new TaskNames(this.#away.has(doc)) })
     this.#away.delete(doc)
   }
 
@@ -213,11 +211,13 @@ class Boards implements TaskBoards {
     const loaded = this.#loaded.get(doc)
     if (!loaded) return
     const transitions = loaded.board.sync(state)
-    for (const { before, after } of transitions) {
-      if (!before && after) loaded.names?.set(after.id, true)
-      if (before && !after) loaded.names?.set(before.id, false)
-    }
+    loaded.names.note(transitions)
     this.#tell(transitions)
+  }
+
+  #namesOf(doc: DocId): NameChanges {
+    const loaded = this.#loaded.get(doc)
+    return loaded ? loaded.names.take(() => [...loaded.board.ids()]) : { added: [], removed: [] }
   }
 
   #hasOwnClaim(doc: DocId): boolean {
@@ -246,13 +246,6 @@ class Boards implements TaskBoards {
       if (event) this.#deps.events.publish(event)
     }
   }
-}
-
-function namesOf(loaded: Loaded | undefined): NameChanges {
-  if (!loaded?.names) return { added: [...(loaded?.board.ids() ?? [])], removed: [] }
-  const { names } = loaded
-  const having = (isThere: boolean): TaskId[] => [...names].flatMap(([id, is]) => (is === isThere ? [id] : []))
-  return { added: having(true), removed: having(false) }
 }
 
 const boardRules = (projectId: ProjectId, certifies: CertificateCheck, watch: ClaimWatch): TaskBoardRules => ({

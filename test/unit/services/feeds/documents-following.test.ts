@@ -87,6 +87,25 @@ it('after a crash, what had changed is loaded and leaves again, the rest is not 
   expect(loaded(b)).toEqual([])
 })
 
+it('after a crash, nothing has to be loaded that had come to rest', async () => {
+  const membership = createMembership(1)
+  const a = await createTestReplica(0, membership)
+  const stored: number[] = []
+  const saveSummary = a.store.saveSummary.bind(a.store)
+  a.store.saveSummary = async (...summary) => {
+    stored.push(summary.length)
+    await saveSummary(...summary)
+  }
+  await follow(a)
+  await a.documents.write(PROJECT, undefined, setKey('x', 1))
+  await a.clock.advance(60_000)
+  expect([stored.length, loaded(a)]).toEqual([1, [PROJECT]])
+  const b = await createTestReplica(0, membership, a.store.crash())
+  const { caughtUp, take } = await follow(b)
+  await caughtUp
+  expect([take(), loaded(b)]).toEqual([['one away {"x":1}'], []])
+})
+
 it('a part that does not fit, or was not kept by an earlier release, is made anew', async () => {
   const membership = createMembership(1)
   const a = await createTestReplica(0, membership)

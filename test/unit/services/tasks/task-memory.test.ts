@@ -124,6 +124,25 @@ it.each(['a stop', 'a crash'])('after %s a claim goes on, and nothing else has t
   expect(await complete(again, task, 'agent')).toBe('ok')
 })
 
+it('tasks that came and went are found or not after each time the index was stored, also where the disk refused', async () => {
+  const [a] = lab.nodes as [LabNode, LabNode]
+  const rest = (): Promise<void> => lab.pass(15_000)
+  const one = await create(a, 'one')
+  await rest()
+  const two = await create(a, 'two')
+  const saveSummary = a.store.saveSummary.bind(a.store)
+  a.store.saveSummary = () => Promise.reject(new Error('the disk is full'))
+  await rest()
+  await over(a.tasks.remove(a.actor('maker'), one.id))
+  a.store.saveSummary = saveSummary
+  await rest()
+  const three = await create(a, 'three')
+  await lab.pass(IDLE_MS)
+  expect(loaded(a)).toEqual([])
+  const named = await Promise.all([one, two, three].map(({ id }) => a.documents.named(id)))
+  expect(named.map(({ length }) => length)).toEqual([0, 1, 1])
+})
+
 it('after a crash, tasks are found by an index that is made anew', async () => {
   const [, b] = lab.nodes as [LabNode, LabNode]
   willCrash(b)
