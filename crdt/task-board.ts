@@ -285,10 +285,10 @@ export class TaskBoard {
   }
 
   #order(): void {
-    const all = [...this.#entries.values()].flatMap(({ shown }) => shown ?? [])
-    this.#all.fill(all)
-    this.#available.fill(all.filter(isAvailable))
-    for (const status of TASK_STATUSES) this.#byStatus[status].fill(all.filter((shown) => statusOf(shown) === status))
+    this.#all.fill([...this.#entries.values()].flatMap(({ shown }) => shown ?? []))
+    this.#available.fillFrom(this.#all, isAvailable)
+    for (const status of TASK_STATUSES)
+      this.#byStatus[status].fillFrom(this.#all, (shown) => statusOf(shown) === status)
   }
 }
 

@@ -23,6 +23,11 @@ export class TaskQueue<T extends Queued> {
     for (const priority of PRIORITIES) this.#lane(priority).sort(compare)
   }
 
+  /** Those of a queue that are in order already. */
+  fillFrom(queue: TaskQueue<T>, belongs: (task: T) => boolean): void {
+    for (const priority of PRIORITIES) this.#lanes.set(priority, queue.#lane(priority).filter(belongs))
+  }
+
   get size(): number {
     let size = 0
     for (const lane of this.#lanes.values()) size += lane.length

@@ -98,7 +98,10 @@ async function syncByWebsocket(context: Context, count: number): Promise<number>
   const startClient = () => startChild<YWebsocketClientCalls>(context, 'y-websocket-client', [url])
   const author = await startClient()
   await author.call('enter', 'room')
-  await author.call('addTasks', count)
-  const fresh = await startClient()
-  return await fresh.call('enterAndList', { room: 'room', count })
+  await author.call('addTasksTogether', { count, perUpdate: IN_FLIGHT })
+  // The first may still wait for the author; then the server has all.
+  const first = await startClient()
+  await first.call('enterAndList', { room: 'room', count })
+  const second = await startClient()
+  return await second.call('enterAndList', { room: 'room', count })
 }

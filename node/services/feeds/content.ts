@@ -3,7 +3,7 @@ import { haveSameHeads } from './followers.ts'
 import { StorageError } from './documents.ts'
 import type { OwnWrites } from './own-writes.ts'
 import type { Visit } from './residence.ts'
-import type { Feed, LiveDoc, Replica } from './replica.ts'
+import type { Feed, KnownContent, LiveDoc, Replica } from './replica.ts'
 
 /** Of the event loop; others wait no longer for a hash of 100,000 tasks, which takes a second. */
 const SLICE_MS = 10
@@ -22,10 +22,14 @@ type ContentDeps = {
  * memory for it. @throws StorageError when it cannot be loaded
  */
 export async function hashContent(deps: ContentDeps, feed: Feed): Promise<Uint8Array> {
-  const known = feed.content
-  if (known && !feed.live && haveSameHeads(known, feed)) return known.hash
-  return await deps.visit(feed, () => hashHeld(deps, feed))
+  return knownOf(feed)?.hash ?? (await deps.visit(feed, () => hashHeld(deps, feed)))
 }
+
+export const hasContent = (feed: Feed): boolean => feed.live !== undefined || knownOf(feed) !== undefined
+
+/** Of one that is not in memory. */
+const knownOf = (feed: Feed): KnownContent | undefined =>
+  !feed.live && feed.content && haveSameHeads(feed.content, feed) ? feed.content : undefined
 
 async function hashHeld(deps: ContentDeps, feed: Feed): Promise<Uint8Array> {
   const { replica } = deps

@@ -1,7 +1,7 @@
 import type * as Y from 'yjs'
 import { isVolatile, type DocId, type PeerId } from '../../../crdt/ids.ts'
 import { every } from '../../ports/clock.ts'
-import { hashContent } from './content.ts'
+import { hasContent, hashContent } from './content.ts'
 import { StorageError, type Documents } from './documents.ts'
 import { followKind } from './followers.ts'
 import type { FeedExchange } from './feed-exchange.ts'
@@ -233,6 +233,7 @@ function createExchange(parts: Parts): FeedExchange {
     forks: forks.all,
     onFork: forks.onLearnt,
     headsOf: (author) => headsOf(replica, author),
+    hasContent: (doc) => hasContent(feedOf(replica, doc)),
     contentHash: (doc) => hashContent({ replica, ownWrites, visit: residence.visit }, feedOf(replica, doc)),
     rebuild: (doc) => rebuild(parts, feedOf(replica, doc)),
     async membershipChanged() {

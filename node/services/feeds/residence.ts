@@ -47,12 +47,14 @@ export function createResidence(deps: ResidenceDeps): Residence {
     hold,
     async visit(feed, task) {
       const isGuest = feed.live === undefined
+      const { lastUsedMs } = feed
       const unpin = await hold(feed)
       const { uses } = feed
       try {
         return await task()
       } finally {
         unpin()
+        if (feed.uses === uses) feed.lastUsedMs = lastUsedMs
         if (isGuest) void replica.exclusive(() => putAway(deps, feed, () => feed.uses === uses))
       }
     },
