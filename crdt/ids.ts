@@ -53,6 +53,12 @@ export const machineDoc = (peer: PeerId): DocId => `machine/${peer}` as DocId
 export const projectDoc = (project: ProjectId): DocId => `project/${project}` as DocId
 export const liveDoc = (peer: PeerId, generation: number): DocId => `live/${peer}/${generation}` as DocId
 
+/** The project whose document it is, if it is one. */
+export function projectOfDoc(doc: DocId): ProjectId | undefined {
+  const [kind, id] = doc.split('/')
+  return kind === 'project' ? ProjectId.safeParse(id).data : undefined
+}
+
 /** The only author allowed to write the document, or undefined when any member with the capability may. */
 export function soleAuthor(doc: DocId): PeerId | undefined {
   const [kind, peer] = doc.split('/')

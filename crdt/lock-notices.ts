@@ -39,6 +39,7 @@ const shared = {
 }
 
 const OpenRecord = z.object({ ...shared, state: z.literal('open') })
+export type OpenRecord = z.infer<typeof OpenRecord>
 const YieldRecord = z.object({ ...shared, state: z.literal('yield'), ended: z.iso.datetime(), conflict: Conflict })
 const RestartRecord = z.object({ ...shared, state: z.literal('owner-restart'), ended: z.iso.datetime() })
 
@@ -72,7 +73,7 @@ export function dropNotice(doc: Y.Doc, author: PeerId, claim: string): boolean {
 }
 
 /** What the author left open: at its start, what its last run had no time to end. */
-export const openClaims = (doc: Y.Doc, author: PeerId): z.infer<typeof OpenRecord>[] =>
+export const openClaims = (doc: Y.Doc, author: PeerId): OpenRecord[] =>
   read(doc, author).flatMap((record) => (record.state === 'open' ? [record] : []))
 
 /** Everything of all authors, open claims left out, oldest first. */

@@ -63,47 +63,52 @@ export function writeProjectPath(state: Y.Doc, peer: PeerId, path: string): void
   state.getMap(PATHS).set(peer, ProjectPath.parse(path))
 }
 
-/** Where the project lies, by machine; what is not valid is not there. */
-export function readProjectPaths(state: Y.Doc): Map<PeerId, string> {
-  const paths = new Map<PeerId, string>()
+/** What a project's document says of it; what is not valid is not there. */
+export const ProjectContent = z.object({
+  fields: ProjectFieldChanges,
+  /** Where the project lies, by machine. */
+  paths: z.array(z.tuple([PeerId, ProjectPath])),
+})
+export type ProjectContent = z.infer<typeof ProjectContent>
+
+export function readProjectContent(state: Y.Doc): ProjectContent {
+  const fields: Record<string, unknown> = {}
+  for (const [key, schema] of Object.entries(ProjectFields.shape)) {
+    const parsed = schema.safeParse(state.getMap(FIELDS).get(key))
+    if (parsed.success) fields[key] = parsed.data
+  }
+  const paths: ProjectContent['paths'] = []
   for (const [key, value] of state.getMap(PATHS)) {
     const peer = PeerId.safeParse(key)
     const path = ProjectPath.safeParse(value)
-    if (peer.success && path.success) paths.set(peer.data, path.data)
-    if (paths.size >= PATHS_READ_MAX) break
+    if (peer.success && path.success) paths.push([peer.data, path.data])
+    if (paths.length >= PATHS_READ_MAX) break
   }
-  return paths
+  return { fields: ProjectFieldChanges.parse(fields), paths }
 }
 
-/** The project as every surface reads it; each field that is missing or not valid has its default. */
-export function readProject(
-  state: Y.Doc,
+/** The project as every surface reads it; each field that is missing has its default. */
+export function projectView(
+  { fields, paths }: ProjectContent,
   { id, name, createdAt, createdBy }: ProjectEntry & { id: ProjectId },
 ): Project {
-  const map = state.getMap(FIELDS)
-  const { shape } = ProjectFields
-  const field = <T extends z.ZodType>(key: string, schema: T): z.infer<T> | undefined =>
-    schema.safeParse(map.get(key)).data
+  const { maxContextTokens, taskTimeoutMinutes, lockPolicy, caseFold } = DEFAULT_PROJECT_SETTINGS
   return {
     id,
-    name: field('name', shape.name) ?? name,
-    summary: field('summary', shape.summary) ?? '',
-    architecture: field('architecture', shape.architecture) ?? '',
-    conventions: field('conventions', shape.conventions) ?? '',
-    currentFocus: field('currentFocus', shape.currentFocus) ?? '',
-    recentChanges: field('recentChanges', shape.recentChanges) ?? '',
+    name: fields.name ?? name,
+    summary: fields.summary ?? '',
+    architecture: fields.architecture ?? '',
+    conventions: fields.conventions ?? '',
+    currentFocus: fields.currentFocus ?? '',
+    recentChanges: fields.recentChanges ?? '',
     settings: {
-      maxContextTokens:
-        field('settings.maxContextTokens', shape['settings.maxContextTokens']) ??
-        DEFAULT_PROJECT_SETTINGS.maxContextTokens,
-      taskTimeoutMinutes:
-        field('settings.taskTimeoutMinutes', shape['settings.taskTimeoutMinutes']) ??
-        DEFAULT_PROJECT_SETTINGS.taskTimeoutMinutes,
-      lockPolicy: field('settings.lockPolicy', shape['settings.lockPolicy']) ?? DEFAULT_PROJECT_SETTINGS.lockPolicy,
-      caseFold: field('settings.caseFold', shape['settings.caseFold']) ?? DEFAULT_PROJECT_SETTINGS.caseFold,
+      maxContextTokens: fields['settings.maxContextTokens'] ?? maxContextTokens,
+      taskTimeoutMinutes: fields['settings.taskTimeoutMinutes'] ?? taskTimeoutMinutes,
+      lockPolicy: fields['settings.lockPolicy'] ?? lockPolicy,
+      caseFold: fields['settings.caseFold'] ?? caseFold,
     },
-    repository: field('repository', shape.repository) ?? null,
-    paths: Object.fromEntries(readProjectPaths(state)),
+    repository: fields.repository ?? null,
+    paths: Object.fromEntries(paths),
     createdAt,
     createdBy,
   }

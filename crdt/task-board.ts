@@ -1,19 +1,29 @@
 import { TaskId } from './ids.ts'
 import { paginateRuns } from './page.ts'
 import { deletedTasks, splitTaskKey } from './task-document.ts'
-import { bestCompletion, ClaimReader, readBody, readCompletion, standingClaim, taskView } from './task-entry.ts'
+import {
+  bestCompletion,
+  ClaimReader,
+  readBody,
+  readCompletion,
+  standingClaim,
+  statusOf,
+  taskView,
+} from './task-entry.ts'
 import { TaskQueue } from './task-queue.ts'
 import { TaskSource } from './task-source.ts'
 import type * as Y from 'yjs'
 import type { Page, PageRequest } from './page.ts'
-import type { PeerId, ProjectId } from './ids.ts'
-import type { StandingClaim, TaskEntry } from './task-entry.ts'
+import type { InstanceId, PeerId, ProjectId } from './ids.ts'
+import type { ShownTask, StandingClaim, TaskEntry } from './task-entry.ts'
 import type { ClaimedRecord, ClaimRecord } from './task-record.ts'
+import { TASK_STATUSES } from './task.ts'
 import type { Priority, Task, TaskStatus } from './task.ts'
 
 export type TaskTransition = {
-  readonly before: Task | undefined
-  readonly after: Task | undefined
+  readonly projectId: ProjectId
+  readonly before: ShownTask | undefined
+  readonly after: ShownTask | undefined
   /** What the holder said when it gave the claim back; undefined when it has just fallen silent. */
   readonly reason: string | undefined
 }
@@ -30,7 +40,7 @@ const BULK_CHANGES = 1000
 
 /**
  * The tasks of one project as they are read: an index in memory that follows the document change by change. Content
- * that makes no sense is not shown and hurts nothing else.
+ * that makes no sense is not shown and hurts nothing else. A page costs what is on it, however long the list is.
  */
 export class TaskBoard {
   readonly projectId: ProjectId
@@ -40,10 +50,14 @@ export class TaskBoard {
   #entries = new Map<TaskId, TaskEntry>()
   #claimsBy = new Map<PeerId, Map<TaskId, ClaimRecord>>()
   #dependents = new Map<TaskId, Set<TaskId>>()
-  readonly #shown = new Map<TaskId, Task>()
   readonly #tasksByLease = new Map<string, TaskId>()
-  readonly #all = new TaskQueue<Task>()
-  readonly #available = new TaskQueue<Task>()
+  readonly #all = new TaskQueue<ShownTask>()
+  readonly #byStatus: Readonly<Record<TaskStatus, TaskQueue<ShownTask>>> = {
+    pending: new TaskQueue(),
+    in_progress: new TaskQueue(),
+    completed: new TaskQueue(),
+  }
+  readonly #available = new TaskQueue<ShownTask>()
 
   constructor(projectId: ProjectId, rules: TaskBoardRules) {
     this.projectId = projectId
@@ -52,29 +66,38 @@ export class TaskBoard {
   }
 
   get size(): number {
-    return this.#shown.size
+    return this.#all.size
+  }
+
+  count(status: TaskStatus): number {
+    return this.#byStatus[status].size
   }
 
   get(id: TaskId): Task | undefined {
-    return this.#shown.get(id)
+    const shown = this.#entries.get(id)?.shown
+    return shown && taskView(this.projectId, shown)
+  }
+
+  has(id: TaskId): boolean {
+    return this.#entries.get(id)?.shown !== undefined
+  }
+
+  *ids(): Generator<TaskId> {
+    for (const { id, shown } of this.#entries.values()) if (shown) yield id
   }
 
   /** In the order of work: the most urgent first, then the oldest. */
-  list(filter: { status?: TaskStatus; priority?: Priority }, page: PageRequest): Page<Task> {
-    const { priority, status } = filter
-    const lanes = this.#all.lanes(priority)
-    if (status === undefined) return paginateRuns(lanes, page)
-    return paginateRuns(
-      lanes.map((lane) => lane.filter((task) => task.status === status)),
-      page,
-    )
+  list({ priority, status }: { status?: TaskStatus; priority?: Priority }, page: PageRequest): Page<Task> {
+    const queue = status === undefined ? this.#all : this.#byStatus[status]
+    const { items, ...rest } = paginateRuns(queue.lanes(priority), page)
+    return { items: items.map((shown) => taskView(this.projectId, shown)), ...rest }
   }
 
   /** The first task in the order of work that can be claimed. */
   next(isSkipped: (id: TaskId) => boolean = () => false): Task | undefined {
     for (const lane of this.#available.lanes()) {
-      const task = lane.find(({ id }) => !isSkipped(id))
-      if (task) return task
+      const shown = lane.find(({ id }) => !isSkipped(id))
+      if (shown) return taskView(this.projectId, shown)
     }
     return undefined
   }
@@ -87,6 +110,13 @@ export class TaskBoard {
       if (claim) claims.push({ id, claim })
     }
     return claims
+  }
+
+  /** Who holds a claim and renews it, once per claim. */
+  instances(): InstanceId[] {
+    return this.#byStatus.in_progress
+      .lanes()
+      .flatMap((lane) => lane.flatMap(({ claim }) => claim?.record.instance ?? []))
   }
 
   standing(id: TaskId): StandingClaim | undefined {
@@ -104,11 +134,12 @@ export class TaskBoard {
     if (this.#source?.doc !== doc) {
       this.#source?.close()
       this.#source = new TaskSource(doc)
-      this.#entries = new Map()
+      const shown = [...this.#entries.values()].filter((entry) => entry.shown)
+      this.#entries = new Map(shown.map((entry) => [entry.id, { ...emptyEntry(entry.id), shown: entry.shown }]))
       this.#claimsBy = new Map()
       this.#dependents = new Map()
       this.#tasksByLease.clear()
-      for (const id of this.#shown.keys()) touched.add(id)
+      for (const { id } of shown) touched.add(id)
     }
     this.#takeIn(this.#source, touched)
     return this.#refresh(touched)
@@ -194,19 +225,8 @@ export class TaskBoard {
   }
 
   #entry(id: TaskId): TaskEntry {
-    let entry = this.#entries.get(id)
-    if (!entry) {
-      entry = {
-        id,
-        body: undefined,
-        isEdited: false,
-        isDeleted: false,
-        claims: undefined,
-        completions: undefined,
-        lease: undefined,
-      }
-      this.#entries.set(id, entry)
-    }
+    const entry = this.#entries.get(id) ?? emptyEntry(id)
+    this.#entries.set(id, entry)
     return entry
   }
 
@@ -216,32 +236,31 @@ export class TaskBoard {
     const isBulk = touched.size > BULK_CHANGES
     // A set also yields what is added while it is walked.
     for (const id of touched) {
-      const before = this.#shown.get(id)
-      const after = this.#view(id)
-      if (sameTask(before, after)) continue
-      for (const dependent of this.#dependents.get(id) ?? []) touched.add(dependent)
-      if (after) this.#shown.set(id, after)
-      else this.#shown.delete(id)
+      const entry = this.#entries.get(id)
+      if (!entry) continue
+      const before = entry.shown
+      const after = this.#look(entry)
+      // Also when it says the same: what it was read from may be of a document that is no longer in use.
+      entry.shown = after
       if (!isBulk) this.#reorder(before, after)
-      transitions.push({ before, after, reason: this.#reasonOf(id, before) })
+      if (this.#isSame(before, after)) continue
+      for (const dependent of this.#dependents.get(id) ?? []) touched.add(dependent)
+      transitions.push({ projectId: this.projectId, before, after, reason: reasonOf(entry, before) })
     }
-    if (isBulk) {
-      this.#all.fill(this.#shown.values())
-      this.#available.fill([...this.#shown.values()].filter(isAvailable))
-    }
+    if (isBulk) this.#order()
     return transitions
   }
 
-  #view(id: TaskId): Task | undefined {
-    const entry = this.#entries.get(id)
-    if (entry?.lease !== undefined) this.#tasksByLease.delete(entry.lease)
-    if (!entry?.body || entry.isDeleted) return undefined
+  #look(entry: TaskEntry): ShownTask | undefined {
+    if (entry.lease !== undefined) this.#tasksByLease.delete(entry.lease)
+    if (!entry.body || entry.isDeleted) return undefined
     const standing = standingClaim(entry)
     entry.lease = standing?.record.lease
-    if (entry.lease !== undefined) this.#tasksByLease.set(entry.lease, id)
+    if (entry.lease !== undefined) this.#tasksByLease.set(entry.lease, entry.id)
     const claim = standing && this.#rules.isLive(standing) ? standing : undefined
-    const isBlocked = entry.body.dependencies.some((dependency) => this.#isOpen(dependency))
-    return taskView(entry, entry.body, { projectId: this.projectId, claim, isBlocked })
+    const completion = claim ? undefined : bestCompletion(entry)
+    const isBlocked = !completion && entry.body.dependencies.some((dependency) => this.#isOpen(dependency))
+    return { id: entry.id, body: entry.body, claim, completion, isBlocked }
   }
 
   /** A dependency that was deleted, or never was, holds nobody up. */
@@ -252,27 +271,42 @@ export class TaskBoard {
     return bestCompletion(entry) === undefined || (claim !== undefined && this.#rules.isLive(claim))
   }
 
-  #reorder(before: Task | undefined, after: Task | undefined): void {
-    if (before) {
-      this.#all.remove(before)
-      if (isAvailable(before)) this.#available.remove(before)
-    }
-    if (after) {
-      this.#all.add(after)
-      if (isAvailable(after)) this.#available.add(after)
-    }
+  #isSame(a: ShownTask | undefined, b: ShownTask | undefined): boolean {
+    if (a === undefined || b === undefined) return a === b
+    return JSON.stringify(taskView(this.projectId, a)) === JSON.stringify(taskView(this.projectId, b))
   }
 
-  #reasonOf(id: TaskId, before: Task | undefined): string | undefined {
-    if (!before?.claim) return undefined
-    const record = this.#entries.get(id)?.claims?.get(before.claim.node)
-    return record?.state === 'released' && record.lease === before.claim.leaseId ? record.reason : undefined
+  #reorder(before: ShownTask | undefined, after: ShownTask | undefined): void {
+    const move = (queue: TaskQueue<ShownTask>, belongs: (shown: ShownTask) => boolean): void =>
+      queue.change(before && belongs(before) ? before : undefined, after && belongs(after) ? after : undefined)
+    move(this.#all, () => true)
+    move(this.#available, isAvailable)
+    for (const status of TASK_STATUSES) move(this.#byStatus[status], (shown) => statusOf(shown) === status)
+  }
+
+  #order(): void {
+    this.#all.fill([...this.#entries.values()].flatMap(({ shown }) => shown ?? []))
+    this.#available.fillFrom(this.#all, isAvailable)
+    for (const status of TASK_STATUSES)
+      this.#byStatus[status].fillFrom(this.#all, (shown) => statusOf(shown) === status)
   }
 }
 
-const isAvailable = (task: Task): boolean => task.status === 'pending' && !task.isBlocked
+const emptyEntry = (id: TaskId): TaskEntry => ({
+  id,
+  body: undefined,
+  isEdited: false,
+  isDeleted: false,
+  claims: undefined,
+  completions: undefined,
+  lease: undefined,
+  shown: undefined,
+})
 
-function sameTask(a: Task | undefined, b: Task | undefined): boolean {
-  if (a === undefined || b === undefined) return a === b
-  return JSON.stringify(a) === JSON.stringify(b)
+function reasonOf({ claims }: TaskEntry, before: ShownTask | undefined): string | undefined {
+  if (!before?.claim) return undefined
+  const record = claims?.get(before.claim.node)
+  return record?.state === 'released' && record.lease === before.claim.record.lease ? record.reason : undefined
 }
+
+const isAvailable = (shown: ShownTask): boolean => statusOf(shown) === 'pending' && !shown.isBlocked

@@ -4,7 +4,7 @@ import { ClaimRecord, Completion, TASK_FIELDS, TaskBody, TaskFields } from './ta
 import type { ClaimedRecord } from './task-record.ts'
 import type * as Y from 'yjs'
 import type { ProjectId, TaskId } from './ids.ts'
-import type { Task } from './task.ts'
+import type { Task, TaskStatus } from './task.ts'
 
 /** What the document says about one task, parsed; what did not parse is not here. */
 export type TaskEntry = {
@@ -17,14 +17,31 @@ export type TaskEntry = {
   completions: Map<PeerId, Completion> | undefined
   /** Of the standing claim. */
   lease: string | undefined
+  /** Undefined while there is nothing to show. */
+  shown: ShownTask | undefined
+}
+
+/** What is shown of a task, without what can be made from it: there may be 100,000. `taskView` is the whole. */
+export type ShownTask = {
+  readonly id: TaskId
+  readonly body: TaskBody
+  /** The claim in force, when its holder still renews it. */
+  readonly claim: StandingClaim | undefined
+  readonly completion: Completion | undefined
+  readonly isBlocked: boolean
 }
 
 export type StandingClaim = { readonly node: PeerId; readonly record: ClaimedRecord }
 
-/** The body with the newest valid value of each edited field. */
+/**
+ * The body with the newest valid value of each edited field; without edits the very object that the document holds, so
+ * that nothing is kept twice. It may have properties that are not known here.
+ */
 export function readBody(doc: Y.Doc, { id, isEdited }: { id: TaskId; isEdited: boolean }): TaskBody | undefined {
-  const body = TaskBody.safeParse(taskBodies(doc).get(id)).data
-  if (body === undefined || !isEdited) return body
+  const stored = taskBodies(doc).get(id)
+  if (!TaskBody.safeParse(stored).success) return undefined
+  if (!isEdited) return stored as TaskBody
+  const body = { ...(stored as TaskBody) }
   const edits = taskEdits(doc)
   for (const field of TASK_FIELDS) {
     const key = `${id}/${field}`
@@ -115,37 +132,35 @@ export function bestCompletion(entry: TaskEntry): Completion | undefined {
   return best
 }
 
-export function taskView(
-  entry: TaskEntry,
-  body: TaskBody,
-  state: { projectId: ProjectId; claim: StandingClaim | undefined; isBlocked: boolean },
-): Task {
-  const { claim } = state
-  const completion = claim ? undefined : bestCompletion(entry)
+export const statusOf = ({ claim, completion }: ShownTask): TaskStatus =>
+  claim ? 'in_progress' : completion ? 'completed' : 'pending'
+
+export function taskView(projectId: ProjectId, shown: ShownTask): Task {
+  const { id, body, claim, completion, isBlocked } = shown
   return {
-    id: entry.id,
-    projectId: state.projectId,
+    id,
+    projectId,
     title: body.title,
     description: body.description,
     priority: body.priority,
-    status: claim ? 'in_progress' : completion ? 'completed' : 'pending',
+    status: statusOf(shown),
     files: body.files,
     dependencies: body.dependencies,
     estimatedTokens: body.estimated_tokens,
     createdAt: body.created_at,
     createdBy: body.created_by,
-    isBlocked: state.isBlocked && !completion,
+    isBlocked,
     claim: claim ? claimView(claim) : null,
-    completion: completion
-      ? {
-          summary: completion.summary,
-          filesModified: completion.files_modified,
-          completedAt: completion.at,
-          instanceId: completion.instance,
-        }
-      : null,
+    completion: completion ? completionView(completion) : null,
   }
 }
+
+const completionView = (completion: Completion): NonNullable<Task['completion']> => ({
+  summary: completion.summary,
+  filesModified: completion.files_modified,
+  completedAt: completion.at,
+  instanceId: completion.instance,
+})
 
 const claimView = ({ node, record }: StandingClaim): NonNullable<Task['claim']> => ({
   instanceId: record.instance,

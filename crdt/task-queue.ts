@@ -2,7 +2,10 @@ import { PRIORITIES } from './task.ts'
 import type { Priority } from './task.ts'
 
 /** What decides the order of work: priority first, then age, then id so that every node lists alike. */
-export type Queued = { readonly id: string; readonly priority: Priority; readonly createdAt: string }
+export type Queued = {
+  readonly id: string
+  readonly body: { readonly priority: Priority; readonly created_at: string }
+}
 
 const MOST_URGENT_FIRST = PRIORITIES.toReversed()
 
@@ -16,25 +19,46 @@ export class TaskQueue<T extends Queued> {
   /** Much cheaper than adding one by one. */
   fill(tasks: Iterable<T>): void {
     for (const priority of PRIORITIES) this.#lane(priority).length = 0
-    for (const task of tasks) this.#lane(task.priority).push(task)
+    for (const task of tasks) this.#lane(task.body.priority).push(task)
     for (const priority of PRIORITIES) this.#lane(priority).sort(compare)
   }
 
-  add(task: T): void {
-    const lane = this.#lane(task.priority)
-    lane.splice(place(lane, task), 0, task)
+  /** Those of a queue that are in order already. */
+  fillFrom(queue: TaskQueue<T>, belongs: (task: T) => boolean): void {
+    for (const priority of PRIORITIES) this.#lanes.set(priority, queue.#lane(priority).filter(belongs))
   }
 
-  /** By the order that the task had when it was added. */
-  remove(task: Queued): void {
-    const lane = this.#lane(task.priority)
-    const at = place(lane, task)
-    if (lane[at]?.id === task.id) lane.splice(at, 1)
+  get size(): number {
+    let size = 0
+    for (const lane of this.#lanes.values()) size += lane.length
+    return size
+  }
+
+  /** Puts `after` where `before` was, or belongs now. `before` is what was added last of this task. */
+  change(before: T | undefined, after: T | undefined): void {
+    if (before && after && compare(before, after) === 0 && before.body.priority === after.body.priority) {
+      const lane = this.#lane(before.body.priority)
+      lane[place(lane, before)] = after
+      return
+    }
+    if (before) this.#remove(before)
+    if (after) this.#add(after)
   }
 
   /** One run per priority, the most urgent first; reading them is all that may be done with them. */
   lanes(only?: Priority): readonly (readonly T[])[] {
     return MOST_URGENT_FIRST.filter((priority) => only === undefined || only === priority).map((p) => this.#lane(p))
+  }
+
+  #add(task: T): void {
+    const lane = this.#lane(task.body.priority)
+    lane.splice(place(lane, task), 0, task)
+  }
+
+  #remove(task: T): void {
+    const lane = this.#lane(task.body.priority)
+    const at = place(lane, task)
+    if (lane[at]?.id === task.id) lane.splice(at, 1)
   }
 
   #lane(priority: Priority): T[] {
@@ -57,7 +81,7 @@ function place(lane: readonly Queued[], task: Queued): number {
 }
 
 function compare(a: Queued, b: Queued): number {
-  if (a.createdAt !== b.createdAt) return a.createdAt < b.createdAt ? -1 : 1
+  if (a.body.created_at !== b.body.created_at) return a.body.created_at < b.body.created_at ? -1 : 1
   if (a.id === b.id) return 0
   return a.id < b.id ? -1 : 1
 }

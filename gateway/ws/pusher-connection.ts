@@ -56,6 +56,8 @@ type Subscription = {
   readonly spelling: Spelling
   readonly stop: AbortController
   viewer: SessionViewer | undefined
+  /** Ends what is kept in memory for it. */
+  readonly release: () => void
 }
 
 /** One socket that speaks the Pusher protocol. Its frames are worked on one after the other. */
@@ -170,20 +172,33 @@ export class Connection {
     }
     const found = await this.#find(topic)
     if (!found.ok) return found
+    const release = found.value
     const spelling = data.spelling ?? 'both'
     const stop = new AbortController()
     const attached = await this.#attach({ topic, actor, stop }, data.from)
-    if (!attached.ok) return attached
+    if (!attached.ok) {
+      release()
+      return attached
+    }
     const viewer = attached.value
-    if (this.#socket.readyState !== this.#socket.OPEN) return ok(viewer?.close())
-    return ok(this.#enter(channel, { topic, actor, spelling, stop, viewer }))
+    if (this.#socket.readyState !== this.#socket.OPEN) {
+      release()
+      return ok(viewer?.close())
+    }
+    return ok(this.#enter(channel, { topic, actor, spelling, stop, viewer, release }))
   }
 
-  async #find(topic: Topic): Promise<Result<unknown>> {
-    const { sessions, projects, machines } = this.#deps.services
-    if (topic.kind === 'session') return await sessions.get(topic.id)
-    if (topic.kind === 'project') return await projects.get(topic.id)
-    return topic.kind === 'machine' ? await machines.get(topic.id) : ok(null)
+  /** With what to call when it is not needed any more. */
+  async #find(topic: Topic): Promise<Result<() => void>> {
+    const { sessions, tasks, machines } = this.#deps.services
+    if (topic.kind === 'project') return await tasks.watch(topic.id)
+    const found =
+      topic.kind === 'session'
+        ? await sessions.get(topic.id)
+        : topic.kind === 'machine'
+          ? await machines.get(topic.id)
+          : ok(null)
+    return found.ok ? ok(() => undefined) : found
   }
 
   /** Undefined: there is nothing to view, because the topic is no session or the session is over. */
@@ -216,6 +231,7 @@ export class Connection {
   #leave(channel: string): void {
     const left = this.#subscriptions.get(channel)
     this.#subscriptions.delete(channel)
+    left?.release()
     left?.stop.abort()
     left?.viewer?.close()
   }

@@ -22,6 +22,8 @@ export type FeedSize = {
 export type StoreSizes = {
   readonly feeds: readonly FeedSize[]
   readonly snapshots: ReadonlyMap<DocId, number>
+  /** Of documents, for when they are not in memory, and the names that lead to them. */
+  readonly summaries: Counted
   readonly records: Counted
   readonly facts: Counted
 }
@@ -35,10 +37,14 @@ type Counted = { readonly count: number; readonly bytes: number }
 export async function measure(db: Db, dir: string, sinceMs: number): Promise<StoreSizes> {
   const feeds: FeedSize[] = []
   const snapshots = new Map<DocId, number>()
-  const [records, facts] = [
-    { count: 0, bytes: 0 },
-    { count: 0, bytes: 0 },
-  ]
+  const none = (): { count: number; bytes: number } => ({ count: 0, bytes: 0 })
+  const [records, facts, summaries] = [none(), none(), none()]
+  const counts = new Map([
+    ['r', records],
+    ['f', facts],
+    ['u', summaries],
+    ['n', summaries],
+  ])
   let feed: Open | undefined
   const settle = async (): Promise<void> => {
     if (feed) feeds.push(await close(db, dir, feed, sinceMs))
@@ -57,13 +63,13 @@ export async function measure(db: Db, dir: string, sinceMs: number): Promise<Sto
     }
     await settle()
     if (kind === 's') snapshots.set(docAt(key), bytes)
-    const counted = kind === 'r' ? records : kind === 'f' ? facts : undefined
+    const counted = counts.get(kind)
     if (!counted) continue
     counted.count++
     counted.bytes += bytes
   }
   await settle()
-  return { feeds, snapshots, records, facts }
+  return { feeds, snapshots, summaries, records, facts }
 }
 
 /** `sizes` from `firstSeq` on, one after the other. */

@@ -3,16 +3,19 @@ import { z } from 'zod'
 import { DocId, PeerId } from '../../crdt/ids.ts'
 import { decodeCanonical, encodeCanonical } from '../../protocols/codec.ts'
 import { Hash } from '../../protocols/crypto.ts'
-import type { FeedStore, Snapshot, StoredEnvelope } from '../ports/feed-store.ts'
+import type { FeedStore, NameChanges, Snapshot, StoredEnvelope } from '../ports/feed-store.ts'
 import { checkVersion, createDb, damaged, type Db, entries, get, type Op, openDb, readError } from './level-db.ts'
-import { AFTER_SEQS, envelopeKey, key, number, readNumber, type Bytes } from './level-keys.ts'
+import { AFTER_NAMES, AFTER_SEQS, envelopeKey, key, number, readNumber, type Bytes } from './level-keys.ts'
 import { findDamagedLog } from './level-log.ts'
 import { type Row, rowsOf, writeRows } from './level-rows.ts'
 import { measure, type StoreSizes } from './level-sizes.ts'
-import { createWriter } from './level-writer.ts'
+import { createWriter, type Writer } from './level-writer.ts'
 
 /** A snapshot holds one whole document. */
 const SNAPSHOT_BYTES_MAX = 1024 * 1024 * 1024
+
+/** Names written at once: a project of 100,000 tasks may get all of them anew. */
+const NAMES_PER_WRITE = 4096
 
 /** The real store can also be copied as a whole, as one moment saw it, while it is in use. */
 export type LevelStore = FeedStore & {
@@ -79,12 +82,7 @@ async function createStore(db: Db, dir: string): Promise<LevelStore> {
       else heads.set(headId(doc, author), lastSeq)
     },
     documents: async () => groupHeads(heads),
-    saveSnapshot: (doc, snapshot) =>
-      writer.commit([{ type: 'put', key: key('s', doc), value: encodeSnapshot(snapshot) }]),
-    async loadSnapshot(doc) {
-      const value = await get(db, dir, key('s', doc))
-      return value && decodeSnapshot(value, dir)
-    },
+    ...storeDerived({ db, dir, writer }),
     async appendRecords(added) {
       const first = records
       records += added.length
@@ -104,6 +102,35 @@ async function createStore(db: Db, dir: string): Promise<LevelStore> {
   }
 }
 
+/** What can be made anew from the feeds. */
+function storeDerived({ db, dir, writer }: { db: Db; dir: string; writer: Writer }): Derived {
+  return {
+    saveSnapshot: (doc, snapshot) =>
+      writer.commit([{ type: 'put', key: key('s', doc), value: encodeSnapshot(snapshot) }]),
+    async loadSnapshot(doc) {
+      const value = await get(db, dir, key('s', doc))
+      return value && decodeSnapshot(value, dir)
+    },
+    async saveSummary(doc, summary, names) {
+      for (const ops of nameWrites(doc, names)) await writer.commit(ops)
+      await writer.commit([{ type: 'put', key: key('u', doc), value: encodeSnapshot(summary) }])
+    },
+    async loadSummary(doc) {
+      const value = await get(db, dir, key('u', doc))
+      return value && decodeSnapshot(value, dir)
+    },
+    async named(name) {
+      const prefix = key('n', name)
+      const docs: DocId[] = []
+      for await (const [at] of entries(db, dir, { gt: prefix, lt: key('n', name, AFTER_NAMES) }))
+        docs.push(DocId.parse(new TextDecoder().decode(at.subarray(prefix.byteLength, -1))))
+      return docs
+    },
+  }
+}
+
+type Derived = Pick<FeedStore, 'saveSnapshot' | 'loadSnapshot' | 'saveSummary' | 'loadSummary' | 'named'>
+
 const headId = (doc: DocId, author: PeerId): string => `${doc}\0${author}`
 
 const headOp = (doc: DocId, author: PeerId, seq: number): Op =>
@@ -115,6 +142,19 @@ const envelopeOps = ({ doc, author, seq, bytes }: StoredEnvelope): Op[] => [
   { type: 'put', key: envelopeKey(doc, author, seq), value: bytes },
   headOp(doc, author, seq),
 ]
+
+function* nameWrites(doc: DocId, { added, removed }: NameChanges): Generator<readonly Op[]> {
+  let ops: Op[] = []
+  for (const [type, names] of [['del', removed] as const, ['put', added] as const])
+    for (const name of names) {
+      const at = key('n', name, doc)
+      ops.push(type === 'del' ? { type, key: at } : { type, key: at, value: new Uint8Array() })
+      if (ops.length < NAMES_PER_WRITE) continue
+      yield ops
+      ops = []
+    }
+  if (ops.length > 0) yield ops
+}
 
 /** Reads `heads` when it runs: what has been stored since then stays. */
 const revertOps = (envelopes: readonly StoredEnvelope[], heads: ReadonlyMap<string, number>): Op[] =>

@@ -1,5 +1,5 @@
 import type { Capability } from '../../crdt/capability.ts'
-import { SessionId, type PeerId } from '../../crdt/ids.ts'
+import type { PeerId } from '../../crdt/ids.ts'
 import type { MachineProbe } from '../ports/machine-probe.ts'
 import { hasCapability } from '../../protocols/membership/membership.ts'
 import { createArgon2Hasher } from '../adapters/argon2-hasher.ts'
@@ -25,6 +25,7 @@ import { createTaskService } from '../services/tasks/task-composition.ts'
 import { watchAvailability } from '../services/voters/availability-watch.ts'
 import { createElectorateService } from '../services/voters/electorate-service.ts'
 import { hostName } from './config.ts'
+import { hasSessionEnded, hasSessionIn } from './hosted-sessions.ts'
 import { meterMesh } from './mesh-metrics.ts'
 import { meshServiceOf } from './mesh-status.ts'
 import { logMembers } from './member-log.ts'
@@ -114,7 +115,8 @@ async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup
   const { accounts, machines, mesh } = await openDirectory(deps, core, { rpc, probe, events, cleanup })
   const wake = await createWakeService({ ...means, self, documents, machines, rpc, lan: createLan() })
   cleanup.push(() => wake.stop())
-  const projects = await createProjectService({ ...means, documents, machines, rpc, probe, events })
+  const isWorkedIn = (paths: ReadonlyMap<PeerId, string>): boolean => hasSessionIn(hosts, paths.get(self))
+  const projects = await createProjectService({ ...means, documents, machines, rpc, probe, events, isWorkedIn })
   cleanup.push(() => projects.stop())
   core.names.ask = (peer) => machines.nameOf(peer)
   const sessions = await createSessionService({
@@ -248,7 +250,7 @@ type WorkDeps = Pick<Services, 'projects' | 'events'> & {
 
 async function openWork({ core, rpc, projects, events, ttlMs, metrics }: WorkDeps, cleanup: Cleanup): Promise<Work> {
   const { means, self, store, membership, documents, leases, presence, boot, nameOf } = core
-  const hasEnded = (instance: string): boolean => hasSessionEnded(core, instance)
+  const hasEnded = (instance: string): boolean => hasSessionEnded(core.hosts, instance)
   const shared = { ...means, self, documents, leases, presence, events, rpc, projects, nameOf, ttlMs, hasEnded }
   const tasks = createTaskService(shared)
   cleanup.push(() => tasks.stop())
@@ -258,13 +260,6 @@ async function openWork({ core, rpc, projects, events, ttlMs, metrics }: WorkDep
   await tasks.start()
   await locks.start()
   return { tasks, locks }
-}
-
-/** An agent whose instance id is that of its session lives as long as that does. Of any other nothing is known. */
-function hasSessionEnded({ hosts }: MeshCore, instance: string): boolean {
-  const id = SessionId.safeParse(instance)
-  const session = id.success ? hosts.get(id.data) : undefined
-  return session !== undefined && session.state.status !== 'running'
 }
 
 async function isEmpty({ membership }: MeshCore, accounts: Accounts, { projects }: Services): Promise<boolean> {

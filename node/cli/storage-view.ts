@@ -28,6 +28,8 @@ export type StorageView = {
   /** Largest first. */
   readonly documents: readonly DocumentStorage[]
   readonly membership: { readonly count: number; readonly bytes: number }
+  /** What is known of documents that are not in memory, and the ids that lead to them. */
+  readonly summaries: { readonly count: number; readonly bytes: number }
   readonly facts: { readonly count: number; readonly bytes: number }
   readonly voterJournalBytes: number
   readonly sessions: readonly { readonly id: string; readonly bytes: number }[]
@@ -52,6 +54,7 @@ export async function storageView(data: DataDirectory, core: MeshCore): Promise<
   return {
     documents,
     membership: sizes.records,
+    summaries: sizes.summaries,
     facts: sizes.facts,
     voterJournalBytes: await folderSize(dirname(journalFile(folder))),
     sessions: await sessionsOf(data.sessionsDir),

@@ -17,6 +17,9 @@ export type Snapshot = {
   readonly bytes: Uint8Array
 }
 
+/** Names that lead to a document from now on, or no longer do: ids of what is in it. */
+export type NameChanges = { readonly added: readonly string[]; readonly removed: readonly string[] }
+
 /** Durable storage of feeds, membership records and snapshots. Volatile documents never reach it. */
 export interface FeedStore {
   /** Resolves when every envelope is on disk (synced); all or none. Rejects when they are not: then nothing is stored. */
@@ -32,6 +35,14 @@ export interface FeedStore {
   documents(): Promise<ReadonlyMap<DocId, ReadonlyMap<PeerId, number>>>
   saveSnapshot(doc: DocId, snapshot: Snapshot): Promise<void>
   loadSnapshot(doc: DocId): Promise<Snapshot | undefined>
+  /**
+   * Keeps what is to be known of a document that is not in memory. All of it can be made anew from the feeds, and has to
+   * be when their heads are others. The names are there before the summary is.
+   */
+  saveSummary(doc: DocId, summary: Snapshot, names: NameChanges): Promise<void>
+  loadSummary(doc: DocId): Promise<Snapshot | undefined>
+  /** Documents to which the name leads, in order of their ids. */
+  named(name: string): Promise<readonly DocId[]>
   /** Membership records in order of arrival; synced before it resolves. */
   appendRecords(records: readonly Uint8Array[]): Promise<void>
   readRecords(): Promise<readonly Uint8Array[]>

@@ -11,6 +11,14 @@ const CHUNK_BYTES = 64 * 1024
  * collect structs; different when what they show differs, also where their state vectors are equal.
  */
 export function contentHash(doc: Y.Doc, crypto: Crypto): Uint8Array {
+  const steps = contentHashSteps(doc, crypto)
+  let step = steps.next()
+  while (step.done !== true) step = steps.next()
+  return step.value
+}
+
+/** The same a piece at a time, for large documents; the document must not change in between. */
+export function* contentHashSteps(doc: Y.Doc, crypto: Crypto): Generator<undefined, Uint8Array> {
   const hash = createRunningHash(crypto)
   for (const [client, clock] of [...Y.decodeStateVector(Y.encodeStateVector(doc))].toSorted((a, b) => a[0] - b[0]))
     hash.add([client, clock])
@@ -18,17 +26,23 @@ export function contentHash(doc: Y.Doc, crypto: Crypto): Uint8Array {
     // A top-level type that was only asked for, or holds nothing any more, says nothing.
     if (isEmpty(type)) continue
     hash.add(name)
-    addType(type, hash)
+    yield* addType(type, hash)
   }
   return hash.digest()
 }
 
-type RunningHash = { add(value: unknown): void; digest(): Uint8Array }
+type RunningHash = {
+  add(value: unknown): void
+  /** True once after each piece. */
+  isPiece(): boolean
+  digest(): Uint8Array
+}
 
 function createRunningHash(crypto: Crypto): RunningHash {
   let state: Uint8Array = new Uint8Array(32)
   let parts: Uint8Array[] = []
   let size = 0
+  let isPiece = false
   const fold = (): void => {
     const chunk = new Uint8Array(32 + size)
     chunk.set(state)
@@ -40,6 +54,7 @@ function createRunningHash(crypto: Crypto): RunningHash {
     state = crypto.sha256(chunk)
     parts = []
     size = 0
+    isPiece = true
   }
   return {
     add(value) {
@@ -47,6 +62,11 @@ function createRunningHash(crypto: Crypto): RunningHash {
       parts.push(part)
       size += part.byteLength
       if (size >= CHUNK_BYTES) fold()
+    },
+    isPiece() {
+      const was = isPiece
+      isPiece = false
+      return was
     },
     digest() {
       fold()
@@ -66,13 +86,14 @@ function isEmpty(type: AnyType): boolean {
   return true
 }
 
-function addType(type: AnyType, hash: RunningHash): void {
+function* addType(type: AnyType, hash: RunningHash): Generator<undefined, void> {
   for (const [key, item] of [...type._map].toSorted(byKey)) {
     if (item.deleted) continue
     hash.add(key)
     // What a map shows under a key is the last value of the item there.
-    if (item.content instanceof Y.ContentType) addContent(item.content, hash)
+    if (item.content instanceof Y.ContentType) yield* addContent(item.content, hash)
     else hash.add({ value: item.content.getContent().at(-1) })
+    if (hash.isPiece()) yield
   }
   let text = ''
   hash.add('[')
@@ -84,16 +105,18 @@ function addType(type: AnyType, hash: RunningHash): void {
     }
     if (text !== '') hash.add(text)
     text = ''
-    addContent(item.content, hash)
+    yield* addContent(item.content, hash)
+    if (hash.isPiece()) yield
   }
   if (text !== '') hash.add(text)
   hash.add(']')
 }
 
-function addContent(content: Y.Item['content'], hash: RunningHash): void {
-  if (!(content instanceof Y.ContentType)) return content.getContent().forEach((value) => hash.add({ value }))
-  hash.add(kindOf(content.type))
-  addType(content.type, hash)
+function* addContent(content: Y.Item['content'], hash: RunningHash): Generator<undefined, void> {
+  if (content instanceof Y.ContentType) {
+    hash.add(kindOf(content.type))
+    yield* addType(content.type, hash)
+  } else for (const value of content.getContent()) hash.add({ value })
 }
 
 const kindOf = (type: AnyType): string => (type instanceof Y.Map ? '{}' : type instanceof Y.Array ? '[]' : 'text')

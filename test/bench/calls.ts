@@ -44,7 +44,8 @@ export async function startChild<C extends Calls>(
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     serialization: 'advanced',
   })
-  const stop = (): Promise<void> => endProcess(child)
+  // A node stores what makes its next start quick.
+  const stop = (): Promise<void> => endProcess(child, 20_000)
   context.defer(stop)
   const waiting = new Map<number, PromiseWithResolvers<unknown>>()
   child.on('exit', (code) => {

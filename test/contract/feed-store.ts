@@ -100,6 +100,36 @@ export function describeFeedStore({ create, reopen }: FeedStoreHarness): void {
     expect(await store.loadSnapshot(PROJECT)).toEqual({ heads: new Map(), bytes: bytes(2) })
   })
 
+  it('keeps summaries, and finds documents by the names in them', async () => {
+    const store = await create()
+    const summary = (value: number) => ({
+      heads: new Map([[A, { seq: value, hash: new Uint8Array(32) }]]),
+      bytes: bytes(value),
+    })
+    const many = Array.from({ length: 5000 }, (_, n) => `many ${n}`)
+    await store.saveSummary(PROJECT, summary(1), { added: ['x', 'y', ...many], removed: [] })
+    await store.saveSummary(MESH_DOC, summary(2), { added: ['x', 'x y'], removed: ['never'] })
+    await store.saveSummary(PROJECT, summary(3), { added: ['z'], removed: ['y'] })
+    for (const next of [async () => store, () => reopen(store)]) {
+      const one = await next()
+      expect(await one.loadSummary(PROJECT)).toEqual(summary(3))
+      expect(await one.loadSummary(MESH_DOC)).toEqual(summary(2))
+      expect(await Promise.all(['x', 'y', 'z', 'x y', 'many 4999', 'many'].map((name) => one.named(name)))).toEqual([
+        [MESH_DOC, PROJECT],
+        [],
+        [PROJECT],
+        [MESH_DOC],
+        [PROJECT],
+        [],
+      ])
+      expect([await one.readRecords(), await one.documents(), await one.loadSnapshot(PROJECT)]).toEqual([
+        [],
+        new Map(),
+        undefined,
+      ])
+    }
+  })
+
   it('[M7] forgets the end of one feed and nothing else', async () => {
     const store = await create()
     await store.append([...[1, 2, 3, 4].map((seq) => envelope(seq)), envelope(1, PROJECT, B), envelope(1, MESH_DOC)])

@@ -24,6 +24,7 @@ export const OUT_OF_REACH: Readonly<Record<string, string>> = {
   'node/cli/remembered.ts decodeCanonical(Addresses': OWN_STORE,
   'node/cli/remembered.ts decodeCanonical(Port': OWN_STORE,
   'node/cli/remembered.ts decodeCanonical(z.int': OWN_STORE,
+  'node/services/feeds/followers.ts decodeCanonical(SummaryBody': OWN_STORE,
   'node/services/feeds/forks.ts decodeCanonical(Index': OWN_STORE,
   'node/services/feeds/forks.ts decodeCanonical(Stored': OWN_STORE,
   'node/services/feeds/frozen.ts decodeCanonical(Evidence': OWN_STORE,

@@ -222,6 +222,34 @@ it.each([
   socket.close()
 })
 
+it('keeps a project in memory as long as a socket is subscribed to it', async () => {
+  const lab = await open()
+  const body = { name: 'p', project_path: '/tmp' }
+  const { json } = await lab.call('POST', `/api/machines/${lab.services.machines.self}/projects`, { body })
+  const channel = `private-project.${json.data.id}`
+  const { tasks } = lab.services
+  const watch = tasks.watch.bind(tasks)
+  const released: PromiseWithResolvers<void>[] = []
+  Object.assign(tasks, {
+    watch: async (projectId: string): ReturnType<typeof watch> => {
+      const watched = await watch(projectId)
+      const release = Promise.withResolvers<void>()
+      released.push(release)
+      return watched.ok ? { ...watched, value: () => release.resolve(watched.value()) } : watched
+    },
+  })
+  const socket = await openSocket(lab.url)
+  socket.subscribe(channel, { token: lab.token })
+  await subscribed(socket, channel)
+  expect(released.length).toBe(1)
+  socket.send({ event: 'pusher:unsubscribe', data: { channel } })
+  await released[0]?.promise
+  socket.subscribe(channel, { token: lab.token })
+  await socket.seen(() => released.length === 2)
+  socket.close()
+  await released[1]?.promise
+})
+
 it('tells subscribers of a project what happens there, each token only what it may read', async () => {
   const lab = await open()
   const self = lab.services.machines.self

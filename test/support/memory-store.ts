@@ -19,13 +19,22 @@ export type MemoryStore = FeedStore & {
 type Disk = {
   readonly feeds: Map<DocId, Map<PeerId, StoredEnvelope[]>>
   readonly snapshots: Map<DocId, Snapshot>
+  readonly summaries: Map<DocId, Snapshot>
+  readonly names: Map<DocId, Set<string>>
   readonly records: Uint8Array[]
   readonly facts: Map<string, Uint8Array>
 }
 
 /** A feed store in memory that can refuse, stall and crash. */
 export function createMemoryStore(
-  disk: Disk = { feeds: new Map(), snapshots: new Map(), records: [], facts: new Map() },
+  disk: Disk = {
+    feeds: new Map(),
+    snapshots: new Map(),
+    summaries: new Map(),
+    names: new Map(),
+    records: [],
+    facts: new Map(),
+  },
 ): MemoryStore {
   let failure: Error | undefined
   let held: { promise: Promise<void>; resolve: () => void } | undefined
@@ -96,6 +105,16 @@ export function createMemoryStore(
       disk.snapshots.set(doc, structuredClone(snapshot))
     },
     loadSnapshot: async (doc) => structuredClone(disk.snapshots.get(doc)),
+    async saveSummary(doc, summary, { added, removed }) {
+      const copy = structuredClone(summary)
+      const changes = [[...added], [...removed]] as const
+      await turn()
+      const names = disk.names.get(doc) ?? new Set()
+      disk.names.set(doc, new Set([...names].filter((name) => !changes[1].includes(name)).concat(changes[0])))
+      disk.summaries.set(doc, copy)
+    },
+    loadSummary: async (doc) => structuredClone(disk.summaries.get(doc)),
+    named: async (name) => [...disk.names].flatMap(([doc, names]) => (names.has(name) ? [doc] : [])).toSorted(),
     async appendRecords(records) {
       const batch = records.map((record) => record.slice())
       await turn()

@@ -13,6 +13,7 @@ import {
   type DocumentChange,
   type Documents,
   type FeedPosition,
+  type Follower,
 } from '../../node/services/feeds/documents.ts'
 import { createEventHub } from '../../node/services/event-hub.ts'
 import type { HeldLease, LeaseRefusal, LeaseService } from '../../node/services/leases/lease-service.ts'
@@ -118,6 +119,7 @@ export class SimNode {
   isOffline = false
   diskFails = false
   readonly #listeners = new Map<DocId, Set<(change: DocumentChange, state: Y.Doc) => void>>()
+  readonly #followers = new Set<Follower<unknown>>()
   #seq = 0
 
   constructor(mesh: SimMesh, n: number, capabilities: readonly Capability[]) {
@@ -137,8 +139,11 @@ export class SimNode {
   }
 
   doc(id: DocId): Y.Doc {
-    const doc = this.docs.get(id) ?? new Y.Doc()
+    const known = this.docs.get(id)
+    if (known) return known
+    const doc = new Y.Doc()
     this.docs.set(id, doc)
+    for (const follower of this.#followers) if (isOf(follower, id)) follower.loaded(id, doc)
     return doc
   }
 
@@ -173,6 +178,14 @@ export class SimNode {
       reached: async () => true,
       list: () => [...this.docs.keys()],
       onDocument: () => () => undefined,
+      // All of it is in memory, always.
+      follow: async (follower) => {
+        const told = follower as Follower<unknown>
+        this.#followers.add(told)
+        for (const [doc, state] of this.docs) if (isOf(told, doc)) told.loaded(doc, state)
+        return { caughtUp: Promise.resolve() }
+      },
+      named: async () => [],
     }
   }
 
@@ -236,8 +249,12 @@ export class SimNode {
 
   #changed(change: DocumentChange): void {
     for (const listener of this.#listeners.get(change.doc) ?? []) listener(change, this.doc(change.doc))
+    for (const follower of this.#followers)
+      if (isOf(follower, change.doc)) follower.changed(change, this.doc(change.doc))
   }
 }
+
+const isOf = ({ kind }: Follower<unknown>, doc: DocId): boolean => doc.split('/', 1)[0] === kind
 
 /** Leases that are granted, made to wait or denied as told; never two on one name. */
 export class SimLeases {

@@ -15,7 +15,7 @@ export function storageCommand(): Command {
 }
 
 function linesOf(view: StorageView): string[] {
-  const { membership, facts, sessions } = view
+  const { membership, summaries, facts, sessions } = view
   const sessionBytes = sessions.reduce((sum, { bytes }) => sum + bytes, 0)
   return [
     ...table([
@@ -25,6 +25,7 @@ function linesOf(view: StorageView): string[] {
     '',
     ...table([
       ['membership log', `${membership.count} records`, readable(membership.bytes)],
+      ['summaries and index', String(summaries.count), readable(summaries.bytes)],
       ['facts of this node', String(facts.count), readable(facts.bytes)],
       ["voter's journal", '', readable(view.voterJournalBytes)],
       ['session logs', `${sessions.length} sessions`, readable(sessionBytes)],
@@ -82,6 +83,7 @@ const wireStorage = (view: StorageView): object => ({
     authors: document.authors.map((author) => ({ peer_id: author.peer, name: author.name, ...wireFigures(author) })),
   })),
   membership: view.membership,
+  summaries: view.summaries,
   facts: view.facts,
   voter_journal_bytes: view.voterJournalBytes,
   sessions: view.sessions,

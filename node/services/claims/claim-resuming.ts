@@ -3,8 +3,11 @@ import type { Log } from '../../ports/log.ts'
 
 /** What an earlier process of this node held, until the voters have said what became of it. */
 export type Resuming = {
-  /** Owns the work, which may take as long as the voters are silent. To be called once. */
-  begin(work: Promise<void>): void
+  /**
+   * Owns the work, which may take as long as the voters are silent, once it is `known` what there is to do. To be called
+   * once.
+   */
+  begin(known: Promise<void>, work: () => Promise<void>): void
   /**
    * Waited for by everything that depends on who holds what: until it is known, a holder would be told that it holds
    * nothing. Patience is limited; after that the answer is that of somebody who holds nothing.
@@ -22,16 +25,17 @@ export function createResuming({ clock, log }: { clock: Clock; log: Log }): Resu
   let known: Promise<void> = Promise.resolve()
   let isStopped = false
   return {
-    begin(work) {
+    begin(ready, work) {
       const { promise, resolve } = Promise.withResolvers<void>()
       known = promise
-      const cancel = clock.after(PATIENCE_MS, resolve)
-      work
+      const run = async (): Promise<void> => {
+        await ready
+        const cancel = clock.after(PATIENCE_MS, resolve)
+        await work().finally(cancel)
+      }
+      run()
         .catch((error: unknown) => log.error({ err: error }, 'what the last run held could not be resumed'))
-        .finally(() => {
-          cancel()
-          resolve()
-        })
+        .finally(resolve)
     },
     known: () => known,
     stop() {

@@ -26,7 +26,7 @@ const CLOCK_SKEW_MS = 2 * 60_000
 /** A lease forgotten after that is too old to be taken for a new one when it is asked about again. */
 const DEAD_KEPT_MS = 5 * 60_000
 
-type Watched = WatchedLease & { renewedMs: number; isHeard: boolean; lastLiveMs: number; isLive: boolean }
+type Watched = WatchedLease & { renewedMs: number; lastLiveMs: number; isLive: boolean }
 
 export type ClaimWatchDeps = {
   clock: Clock
@@ -59,8 +59,11 @@ class Watch implements ClaimWatch {
   isLive(lease: WatchedLease): boolean {
     const known = this.#watched.get(lease.leaseId)
     if (known) return known.isLive
-    const now = this.#deps.clock.monoMs()
-    const first = { ...lease, renewedMs: now, isHeard: false, lastLiveMs: now, isLive: false }
+    const { clock } = this.#deps
+    const now = clock.monoMs()
+    // An old record that nobody renews is not news because it is read for the first time.
+    const isOld = lease.issuedAtMs + this.#ttlMs + CLOCK_SKEW_MS < clock.wallMs()
+    const first = { ...lease, renewedMs: isOld ? -Infinity : now, lastLiveMs: now, isLive: false }
     this.#watched.set(lease.leaseId, first)
     return this.#look(first)
   }
@@ -83,14 +86,11 @@ class Watch implements ClaimWatch {
   }
 
   #liveUntilMs(lease: Watched): number {
-    const { clock, leases, presence, self } = this.#deps
+    const { leases, presence, self } = this.#deps
     if (lease.node === self) return leases.isValid(lease.leaseId) ? Infinity : -Infinity
     const heard = presence.lastRenewedMonoMs(lease.node, lease.leaseId)
-    lease.isHeard ||= heard !== undefined
-    lease.renewedMs = Math.max(lease.renewedMs, heard ?? 0)
-    // An old record that nobody renews is not news because it is read for the first time.
-    const isOld = lease.issuedAtMs + this.#ttlMs + CLOCK_SKEW_MS < clock.wallMs()
-    return isOld && !lease.isHeard && !lease.isLive ? -Infinity : lease.renewedMs + this.#ttlMs
+    lease.renewedMs = Math.max(lease.renewedMs, heard ?? -Infinity)
+    return lease.renewedMs + this.#ttlMs
   }
 
   #look(lease: Watched): boolean {

@@ -7,7 +7,7 @@ import { history } from './history.ts'
 import { isSnapshotDue, takeSnapshot, type Loader } from './loading.ts'
 import type { OwnWrites } from './own-writes.ts'
 import { forget, hashAt } from './places.ts'
-import { announce, type Feed, type Replica } from './replica.ts'
+import { announce, followersOf, type Feed, type Replica } from './replica.ts'
 
 export type CutDeps = {
   readonly replica: Replica
@@ -31,6 +31,8 @@ async function cutFeed(deps: CutDeps, feed: Feed): Promise<void> {
   const { replica, loader, ownWrites } = deps
   if (!(await hasVoid(replica, feed))) return
   await feed.loading
+  // So that whoever follows it is told what goes.
+  if (!feed.live && followersOf(replica, feed).length > 0) await loader.load(feed)
   await ownWrites.quiesce(feed)
   const limits = isVolatile(feed.doc) ? await cutsOf(replica, feed) : await keepNeeded(replica, feed)
   const authors: PeerId[] = []

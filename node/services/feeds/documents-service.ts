@@ -1,17 +1,19 @@
 import type * as Y from 'yjs'
 import { isVolatile, type DocId, type PeerId } from '../../../crdt/ids.ts'
-import { contentHash } from '../../../protocols/feed/content-hash.ts'
 import { every } from '../../ports/clock.ts'
+import { hasContent, hashContent } from './content.ts'
 import { StorageError, type Documents } from './documents.ts'
+import { followKind } from './followers.ts'
 import type { FeedExchange } from './feed-exchange.ts'
 import { applyCuts } from './cuts.ts'
 import { createForks, restoreForks, type Forks } from './forks.ts'
 import { loadFrozen, type Frozen, type FrozenListener } from './frozen.ts'
 import { createGenerations, type Generations } from './generations.ts'
 import { receiveEnvelopes } from './intake.ts'
-import { createLoader, isSnapshotDue, takeSnapshot, type Loader } from './loading.ts'
+import { createLoader, takeSnapshot, type Loader } from './loading.ts'
 import { headsOf, isKnown, missing, vectorsOf } from './missing.ts'
 import { createOwnWrites, type OwnWrites } from './own-writes.ts'
+import { createResidence, pin, usable, weigh, type Residence } from './residence.ts'
 import { readOne } from './places.ts'
 import { loadRestoration, type Restoration } from './restoration.ts'
 import {
@@ -27,9 +29,7 @@ import {
 } from './replica.ts'
 import { createWaitingRoom, type WaitingRoom } from './waiting-room.ts'
 
-/** A document nobody has used for this long leaves memory. */
-const IDLE_MS = 60_000
-const SWEEP_MS = 30_000
+const SWEEP_MS = 10_000
 
 /** A replay costs seconds for a large document, and anybody can claim that replicas differ. */
 const REBUILD_EVERY_MS = 60_000
@@ -69,8 +69,10 @@ type Parts = {
   readonly loader: Loader
   readonly ownWrites: OwnWrites
   readonly restoration: Restoration
-  /** Pins the document and brings it into memory. */
-  readonly hold: (feed: Feed) => Promise<() => void>
+  readonly residence: Residence
+  readonly hold: Residence['hold']
+  /** Until the documents are closed. */
+  readonly isOpen: () => boolean
 }
 
 /** @throws StorageError when what is stored contradicts itself. */
@@ -84,13 +86,16 @@ export async function createDocuments(deps: ReplicaDeps): Promise<DocumentsServi
   const loader = createLoader(replica, frozen)
   const restoration = await loadRestoration(replica)
   const ownWrites = createOwnWrites({ replica, loader, frozen, generations, restoration })
-  const hold = createHold(replica, loader, ownWrites)
+  const residence = createResidence({ replica, loader, ownWrites })
+  const { hold } = residence
   const forks = createForks({ replica, room, loader, ownWrites })
-  const parts: Parts = { replica, frozen, forks, room, generations, loader, ownWrites, restoration, hold }
+  let isOpen = true
+  const shared = { replica, frozen, forks, room, generations, loader, ownWrites, restoration }
+  const parts: Parts = { ...shared, residence, hold, isOpen: () => isOpen }
   await replica.exclusive(() => catchUpCuts(parts))
   // A mesh of one has nobody to wait for.
   await restoration.look()
-  const cancelSweep = every(replica.clock, SWEEP_MS, () => void replica.exclusive(() => sweep(parts)))
+  const cancelSweep = every(replica.clock, SWEEP_MS, () => void replica.exclusive(() => residence.sweep()))
   return {
     ...createDocumentApi(parts),
     ...createExchange(parts),
@@ -100,10 +105,11 @@ export async function createDocuments(deps: ReplicaDeps): Promise<DocumentsServi
     restoration,
     forgetWaiting: (author) => room.dropAuthor(author),
     async close() {
+      isOpen = false
       cancelSweep()
       await replica.exclusive(async () => {
         await ownWrites.flush()
-        for (const feed of replica.feeds.values()) await snapshotBeforeUnload(parts, feed)
+        await residence.prepareForEnd()
       })
     },
   }
@@ -135,44 +141,14 @@ const describe = (feed: Feed, room: WaitingRoom): DocumentInfo => ({
   envelopes: [...feed.heads.values()].reduce((sum, { seq }) => sum + seq, 0),
   waiting: room.count(feed.doc),
   loaded: feed.live !== undefined,
-  weight: weightOf(feed),
+  weight: feed.live ? weigh(feed.live) : feed.weight,
 })
 
-function weightOf({ live, weight }: Feed): Weight | undefined {
-  if (!live) return weight
-  let structs = 0
-  for (const ofClient of live.state.store.clients.values()) structs += ofClient.length
-  return { bytes: live.snapshotBytes + live.tailBytes, structs }
-}
-
-const usable = (feed: Feed): LiveDoc | undefined => (feed.dirty ? undefined : feed.live)
-
-function createHold(replica: Replica, loader: Loader, ownWrites: OwnWrites): Parts['hold'] {
-  return async (feed) => {
-    feed.pins += 1
-    let held = true
-    const unpin = (): void => {
-      if (held) feed.pins -= 1
-      held = false
-      feed.lastUsedMs = replica.clock.monoMs()
-    }
-    try {
-      while (!usable(feed)) {
-        if (feed.dirty) await ownWrites.clean(feed)
-        else await (feed.loading ??= loader.load(feed).finally(() => (feed.loading = undefined)))
-      }
-      return unpin
-    } catch (error) {
-      unpin()
-      throw error
-    }
-  }
-}
-
-function createDocumentApi({ replica, ownWrites, hold }: Parts): Documents {
+function createDocumentApi({ replica, ownWrites, residence, isOpen }: Parts): Documents {
+  const { hold } = residence
   const use = async <T>(doc: DocId, task: (feed: Feed, live: LiveDoc) => T | Promise<T>): Promise<T> => {
     const feed = feedOf(replica, doc)
-    const unpin = usable(feed) ? pinNow(replica, feed) : await hold(feed)
+    const unpin = usable(feed) ? pin(replica, feed) : await hold(feed)
     try {
       // Between being loaded and being used it may have become dirty again.
       for (;;) {
@@ -208,6 +184,8 @@ function createDocumentApi({ replica, ownWrites, hold }: Parts): Documents {
         unpin()
       }
     },
+    follow: (follower) => followKind({ replica, visit: residence.visit, isOpen }, follower),
+    named: (name) => replica.store.named(name),
     reached: ({ doc, author, seq }, signal) => reached(feedOf(replica, doc), { author, seq }, signal),
     list: () => [...replica.feeds.values()].filter(isKnown).map((feed) => feed.doc),
     onDocument(listener) {
@@ -222,14 +200,6 @@ function look<T>(feed: Feed, live: LiveDoc, project: (state: Y.Doc) => T): T {
   const value = project(live.state)
   if (feed.dirty && !wasDirty) throw new Error('documents are changed through write() only')
   return value
-}
-
-function pinNow(replica: Replica, feed: Feed): () => void {
-  feed.pins += 1
-  return () => {
-    feed.pins -= 1
-    feed.lastUsedMs = replica.clock.monoMs()
-  }
 }
 
 async function reached(
@@ -253,7 +223,7 @@ async function reached(
 }
 
 function createExchange(parts: Parts): FeedExchange {
-  const { replica, frozen, forks, ownWrites, restoration, hold } = parts
+  const { replica, frozen, forks, ownWrites, restoration, residence } = parts
   return {
     vectors: () => vectorsOf(replica),
     missing: (theirs, bytesMax, refused = new Set()) => missing(replica, { theirs, refused }, bytesMax),
@@ -263,19 +233,8 @@ function createExchange(parts: Parts): FeedExchange {
     forks: forks.all,
     onFork: forks.onLearnt,
     headsOf: (author) => headsOf(replica, author),
-    async contentHash(doc) {
-      const feed = feedOf(replica, doc)
-      const unpin = await hold(feed)
-      try {
-        return await replica.exclusive(async () => {
-          while (feed.dirty || feed.pending.length > 0) await ownWrites.flush(feed)
-          if (!feed.live) throw new StorageError(`The document ${doc} could not be rebuilt.`)
-          return contentHash(feed.live.state, replica.crypto)
-        })
-      } finally {
-        unpin()
-      }
-    },
+    hasContent: (doc) => hasContent(feedOf(replica, doc)),
+    contentHash: (doc) => hashContent({ replica, ownWrites, visit: residence.visit }, feedOf(replica, doc)),
     rebuild: (doc) => rebuild(parts, feedOf(replica, doc)),
     async membershipChanged() {
       await replica.exclusive(() => applyCuts(parts))
@@ -301,26 +260,4 @@ async function rebuild({ replica, loader, ownWrites, hold }: Parts, feed: Feed):
   } finally {
     unpin()
   }
-}
-
-/** Unloads what is idle and forgets documents that were only asked for. */
-async function sweep(parts: Parts): Promise<void> {
-  const { replica } = parts
-  const isIdle = (feed: Feed): boolean =>
-    feed.pins === 0 && feed.pending.length === 0 && !feed.dirty && replica.clock.monoMs() - feed.lastUsedMs >= IDLE_MS
-  for (const feed of [...replica.feeds.values()].filter(isIdle)) {
-    await snapshotBeforeUnload(parts, feed)
-    if (!isIdle(feed)) continue
-    feed.weight = weightOf(feed)
-    feed.live?.state.destroy()
-    feed.live = undefined
-    if (!isKnown(feed) && feed.forks.size === 0 && feed.waiters.size === 0 && !feed.loading)
-      replica.feeds.delete(feed.doc)
-  }
-}
-
-async function snapshotBeforeUnload({ loader }: Parts, feed: Feed): Promise<void> {
-  const { live } = feed
-  if (!live || feed.dirty || feed.pending.length > 0 || !isSnapshotDue(feed, live, true)) return
-  await loader.saveSnapshot(feed, takeSnapshot(live, feed.heads))
 }

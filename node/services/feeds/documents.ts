@@ -1,6 +1,8 @@
 import type * as Y from 'yjs'
+import type { z } from 'zod'
 import type { Actor } from '../../../crdt/actor.ts'
 import type { DocId, PeerId } from '../../../crdt/ids.ts'
+import type { NameChanges } from '../../ports/feed-store.ts'
 
 /** A place in one author's feed of one document: everything up to it has been written. */
 export type FeedPosition = { readonly doc: DocId; readonly author: PeerId; readonly seq: number }
@@ -9,6 +11,33 @@ export type DocumentChange = {
   readonly doc: DocId
   readonly author: PeerId
   readonly local: boolean
+}
+
+/**
+ * Somebody who has to know something of every document of a kind, and does not want all of them in memory for it. Of each
+ * document it is told `loaded` or `away` at first, and whenever one becomes the other: after `loaded` every change comes
+ * as `changed`, after `away` there is none.
+ */
+export type Follower<S> = {
+  /** First part of the ids of these documents. */
+  readonly kind: string
+  /** Names its own part of what is stored about a document. */
+  readonly part: string
+  /** Of that part; what does not fit it is made anew. */
+  readonly summary: z.ZodType<S>
+  /** It is in memory, with this content. Nobody has used it yet: whatever is written next comes as `changed`. */
+  loaded(doc: DocId, state: Y.Doc): void
+  changed(change: DocumentChange, state: Y.Doc): void
+  /** It has to stay in memory although nobody has used it for some time. */
+  isNeeded(doc: DocId): boolean
+  /** What is to be known of it while it is not in memory. Also asked for when it has come to rest, or is closed. */
+  summarize(doc: DocId, state: Y.Doc): S
+  /** Names that lead to it, as far as they have changed since those that were `stored` were asked for. */
+  readonly names?: (doc: DocId) => NameChanges
+  /** What was asked for last is stored. */
+  readonly stored?: (doc: DocId) => void
+  /** It is not in memory. */
+  away(doc: DocId, summary: S): void
 }
 
 /**
@@ -35,6 +64,13 @@ export type Documents = {
   ): Promise<{ value: T; position: FeedPosition }>
   /** Pins the document in memory and tells of every later change, after it is durable. Returns the unpin. */
   open(doc: DocId, onChange?: (change: DocumentChange, state: Y.Doc) => void): Promise<() => void>
+  /**
+   * Follows all documents of a kind, until the documents are closed. Resolves when it has been told of all but those of
+   * which nothing is stored that is true now (after a crash); these are loaded one after the other, `caughtUp` says when.
+   */
+  follow<S>(follower: Follower<S>): Promise<{ readonly caughtUp: Promise<void> }>
+  /** Documents that are not in memory to which the name leads; those in memory may be among them. */
+  named(name: string): Promise<readonly DocId[]>
   /** Resolves true once everything up to the position has been applied here, false when `signal` aborts first. */
   reached(position: FeedPosition, signal: AbortSignal): Promise<boolean>
   /** Ids of all documents known here. */

@@ -56,6 +56,8 @@ export type FeedExchange = {
   onFork(listener: (proof: readonly Uint8Array[]) => void): () => void
   /** Where the author's feeds end here: what a removal proposes as cuts. */
   headsOf(author: PeerId): ReadonlyMap<DocId, FeedHead>
+  /** Whether its content can be named without bringing it into memory. */
+  hasContent(doc: DocId): boolean
   /** Names the content of a document: equal on every replica that has applied the same envelopes. */
   contentHash(doc: DocId): Promise<Uint8Array>
   /**

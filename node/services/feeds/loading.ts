@@ -7,6 +7,7 @@ import { clientIdOf, NONCE_BYTES, type Envelope } from '../../../protocols/feed/
 import { createReplicaDoc } from '../../../protocols/feed/replica-doc.ts'
 import type { FeedHead, Snapshot } from '../../ports/feed-store.ts'
 import { StorageError } from './documents.ts'
+import { tellLoaded } from './followers.ts'
 import type { Frozen } from './frozen.ts'
 import { history } from './history.ts'
 import { forget } from './places.ts'
@@ -28,7 +29,7 @@ const SNAPSHOT_ON_UNLOAD = 100
 const SNAPSHOT_BYTES_MAX = 512 * 1024 * 1024
 
 export type Loader = {
-  /** Brings the document into memory, from its snapshot and the feeds' tails. @throws StorageError */
+  /** Brings the document into memory, from its snapshot and the feeds' tails, once for all who ask. @throws StorageError */
   readonly load: (feed: Feed) => Promise<void>
   /** Loads anew from what is accepted, dropping whatever else the live state held; we write on with a new clientID. */
   readonly reload: (feed: Feed) => Promise<void>
@@ -58,7 +59,7 @@ export function createLoader(replica: Replica, frozen: Frozen): Loader {
     await load(feed, whole)
   }
   return {
-    load: (feed) => storage(() => load(feed)),
+    load: (feed) => (feed.loading ??= storage(() => load(feed)).finally(() => (feed.loading = undefined))),
     reload: (feed) => storage(() => reload(feed)),
     replay: (feed) => storage(() => reload(feed, true)),
     reloadCarefully: (feed) =>
@@ -153,12 +154,14 @@ function createLive(replica: Replica, feed: Feed): LiveDoc {
     branches: new Branches(replica.crypto, feed.doc, feed.forks),
     clients: new Map(),
     writing: false,
+    version: replica.nextVersion(),
     snapshotBytes: 0,
     tailBytes: 0,
     tailCount: 0,
   }
   // Asking for a top-level type can start a transaction; only one that changes something is a bug.
   live.state.on('afterTransaction', ({ origin, changed }: Y.Transaction) => {
+    if (changed.size > 0) live.version = replica.nextVersion()
     if (origin !== REMOTE && !live.writing && changed.size > 0) feed.dirty = true
   })
   return live
@@ -167,9 +170,13 @@ function createLive(replica: Replica, feed: Feed): LiveDoc {
 function settle(replica: Replica, feed: Feed, live: LiveDoc): void {
   feed.own ??= createOwnClient(replica, feed)
   live.state.clientID = feed.own.client
+  const isBack = feed.live === undefined
   feed.live?.state.destroy()
   feed.live = live
   feed.dirty = false
+  if (isBack) return tellLoaded(replica, feed, live.state)
+  // What was made anew may have been wrong.
+  feed.content = undefined
 }
 
 function createOwnClient(replica: Replica, { doc }: Feed): OwnClient {

@@ -10,7 +10,7 @@ import type { Clock } from '../../ports/clock.ts'
 import type { FeedHead, FeedStore } from '../../ports/feed-store.ts'
 import type { Log } from '../../ports/log.ts'
 import type { Random } from '../../ports/random.ts'
-import type { DocumentChange } from './documents.ts'
+import type { DocumentChange, Follower } from './documents.ts'
 
 /** Documents known at once. A mesh has a few per project and member; a member who makes up names stops here. */
 export const DOCUMENTS_MAX = 20_000
@@ -48,12 +48,29 @@ export type Feed = {
   /** When it was last replayed because replicas differed. */
   replayedAtMs: number | undefined
   pins: number
+  /** How often it was pinned. */
+  uses: number
   lastUsedMs: number
+  /** What its content was found to be last. */
+  content: KnownContent | undefined
+  /** Hash of the summary that is stored, where that is known. */
+  storedSummary: string | undefined
+  /** Version of the live state that it is of. */
+  storedVersion: number | undefined
   /** Local writes that are in the live state and not yet durable, in order. */
   pending: PendingWrite[]
-  readonly listeners: Set<(change: DocumentChange, state: Y.Doc) => void>
+  readonly listeners: Set<Listener>
   readonly waiters: Set<{ readonly author: PeerId; readonly seq: number; readonly resolve: () => void }>
 }
+
+/** The hash of a content, and of which. */
+export type KnownContent = {
+  readonly hash: Uint8Array
+  readonly heads: ReadonlyMap<PeerId, FeedHead>
+  readonly version: number
+}
+
+type Listener = (change: DocumentChange, state: Y.Doc) => void
 
 /** How large a document has become. */
 export type Weight = {
@@ -76,6 +93,8 @@ export type LiveDoc = {
   readonly clients: Map<PeerId, number>
   /** True while `write` runs a change: a change made at any other time is a bug, and is undone. */
   writing: boolean
+  /** Grows with every change of the state, and from one live document to the next. */
+  version: number
   /** Size of the last snapshot, and what has been accepted since. */
   snapshotBytes: number
   tailBytes: number
@@ -105,18 +124,24 @@ export type PendingWrite = {
 export type Replica = ReplicaDeps & {
   readonly self: PeerId
   readonly feeds: Map<DocId, Feed>
+  /** Of a live document: no two states share one. */
+  nextVersion(): number
   /** Runs tasks that change what is accepted one after the other. Never nest. */
   exclusive<T>(task: () => Promise<T>): Promise<T>
   readonly documentListeners: Set<(doc: DocId) => void>
+  readonly followers: Set<Follower<unknown>>
 }
 
 export function createReplica(deps: ReplicaDeps): Replica {
   let tail: Promise<unknown> = Promise.resolve()
+  let version = 0
   return {
     ...deps,
     self: deps.signer.peer,
     feeds: new Map(),
     documentListeners: new Set(),
+    followers: new Set(),
+    nextVersion: () => ++version,
     exclusive(task) {
       const done = tail.then(task)
       tail = done.catch(() => undefined) // whoever asked for the task handles its failure
@@ -143,7 +168,11 @@ export function feedOf(replica: Replica, doc: DocId): Feed {
     own: undefined,
     replayedAtMs: undefined,
     pins: 0,
+    uses: 0,
     lastUsedMs: replica.clock.monoMs(),
+    content: undefined,
+    storedSummary: undefined,
+    storedVersion: undefined,
     pending: [],
     listeners: new Set(),
     waiters: new Set(),
@@ -183,6 +212,11 @@ export function remember(feed: Feed, author: PeerId, envelopes: readonly Uint8Ar
 export const hasReached = ({ heads, forks }: Feed, author: PeerId, seq: number): boolean =>
   (heads.get(author)?.seq ?? 0) >= Math.min(seq, (forks.get(author)?.seq ?? Infinity) - 1)
 
+export function followersOf({ followers }: Pick<Replica, 'followers'>, { doc }: Feed): Follower<unknown>[] {
+  const [kind] = doc.split('/', 1)
+  return [...followers].filter((follower) => follower.kind === kind)
+}
+
 /** Tells those who follow the document, and those who wait for a position, once per author. */
 export function announce(replica: Replica, feed: Feed, authors: Iterable<PeerId>): void {
   for (const waiter of feed.waiters) {
@@ -190,8 +224,12 @@ export function announce(replica: Replica, feed: Feed, authors: Iterable<PeerId>
     feed.waiters.delete(waiter)
     waiter.resolve()
   }
+  const following = followersOf(replica, feed).map((follower): Listener => {
+    return (change, state) => follower.changed(change, state)
+  })
+  const listeners = [...feed.listeners, ...following]
   for (const author of authors)
-    for (const listener of feed.listeners) {
+    for (const listener of listeners) {
       if (!feed.live) return
       guarded(
         replica,

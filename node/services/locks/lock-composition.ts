@@ -56,7 +56,7 @@ export function createLockService(input: LockServiceDeps): RunningLockService {
       await boards.start()
       const left = await kept.load()
       await notices.start(new Set(left.flatMap(({ claim }) => claim ?? [])))
-      deps.resuming.begin(resumeLocks({ ...deps, kept, notices }, left))
+      deps.resuming.begin(Promise.resolve(), () => resumeLocks({ ...deps, kept, notices }, left))
     },
     stop() {
       deps.resuming.stop()

@@ -1,12 +1,13 @@
+import { z } from 'zod'
 import { domainError } from '../../../crdt/errors.ts'
-import { projectDoc, ProjectId } from '../../../crdt/ids.ts'
+import { projectDoc, projectOfDoc } from '../../../crdt/ids.ts'
 import { dropNotice, openClaims, putNotice, readNotices } from '../../../crdt/lock-notices.ts'
 import { err, ok } from '../../../crdt/result.ts'
 import { written } from '../written.ts'
 import type * as Y from 'yjs'
 import type { Actor } from '../../../crdt/actor.ts'
-import type { DocId, PeerId } from '../../../crdt/ids.ts'
-import type { NoticeRecord } from '../../../crdt/lock-notices.ts'
+import type { DocId, PeerId, ProjectId } from '../../../crdt/ids.ts'
+import type { NoticeRecord, OpenRecord } from '../../../crdt/lock-notices.ts'
 import type { LockNotice } from '../../../crdt/lock.ts'
 import type { Result } from '../../../crdt/result.ts'
 import type { Clock } from '../../ports/clock.ts'
@@ -42,12 +43,18 @@ export type LockNoticesDeps = {
 /** A notice that somebody else's node wrote is told here too, once, as `file.conflict`. */
 export const createLockNotices = (deps: LockNoticesDeps): LockNotices => new Notices(deps)
 
+/** Of claims that this node left open: of these there is something to be told after a restart. */
+const NoticeSummary = z.object({ open: z.int().min(0) })
+type NoticeSummary = z.infer<typeof NoticeSummary>
+
 class Notices implements LockNotices {
   readonly #deps: LockNoticesDeps
-  readonly #unpin = new Map<DocId, () => void>()
-  /** Ids that have been told, by project: as many as there are. */
-  readonly #told = new Map<ProjectId, ReadonlySet<string>>()
-  #stopFollowing: () => void = () => undefined
+  /** Ids that have been told, by project in memory: as many as there are. */
+  readonly #told = new Map<DocId, ReadonlySet<string>>()
+  /** Projects that have been looked at since this process began. */
+  readonly #seen = new Set<DocId>()
+  readonly #endings = new Set<Promise<void>>()
+  #certified: ReadonlySet<string> = new Set()
   #isStopped = false
 
   constructor(deps: LockNoticesDeps) {
@@ -55,24 +62,28 @@ class Notices implements LockNotices {
   }
 
   async start(certified: ReadonlySet<string>): Promise<void> {
-    const { documents, log } = this.#deps
-    this.#stopFollowing = documents.onDocument((doc) => {
-      this.#follow(doc, true).catch((error: unknown) =>
-        log.error({ err: error, doc }, 'the notices of a project could not be opened'),
-      )
+    const { documents, self } = this.#deps
+    this.#certified = certified
+    const toLoad: DocId[] = []
+    await documents.follow<NoticeSummary>({
+      kind: 'project',
+      part: 'notices',
+      summary: NoticeSummary,
+      loaded: (doc, state) => this.#enter(doc, state),
+      changed: ({ doc }, state) => this.#look(doc, state),
+      isNeeded: () => false,
+      summarize: (_doc, state) => ({ open: openClaims(state, self).length }),
+      away: (doc, { open }) => {
+        this.#told.delete(doc)
+        if (open > 0 && !this.#seen.has(doc)) toLoad.push(doc)
+      },
     })
-    await Promise.all(
-      documents.list().map(async (doc) => {
-        await this.#follow(doc, false)
-        await this.#endLeft(doc, certified)
-      }),
-    )
+    for (const doc of toLoad) await documents.read(doc, () => undefined)
+    await Promise.all(this.#endings)
   }
 
   stop(): void {
     this.#isStopped = true
-    this.#stopFollowing()
-    for (const unpin of this.#unpin.values()) unpin()
   }
 
   async list(projectId: ProjectId): Promise<readonly LockNotice[]> {
@@ -102,43 +113,47 @@ class Notices implements LockNotices {
     return result.ok ? ok(null) : result
   }
 
-  async #follow(doc: DocId, isNews: boolean): Promise<void> {
-    const projectId = projectIdOf(doc)
-    if (projectId === undefined || this.#isStopped || this.#unpin.has(doc)) return
-    this.#unpin.set(doc, () => undefined)
-    if (isNews) this.#told.set(projectId, new Set())
-    const unpin = await this.#deps.documents.open(doc, (_change, state) => this.#look(projectId, state))
-    if (this.#isStopped) return unpin()
-    this.#unpin.set(doc, unpin)
-    this.#deps.documents.readOpen(doc, (state) => this.#look(projectId, state))
+  /** What is there is no news, but for what the last process of this node had no time to end. */
+  #enter(doc: DocId, state: Y.Doc): void {
+    const projectId = projectOfDoc(doc)
+    if (projectId === undefined) return
+    if (this.#told.has(doc)) return this.#look(doc, state)
+    this.#told.set(doc, idsOf(readNotices(state, projectId)))
+    if (this.#seen.has(doc)) return
+    this.#seen.add(doc)
+    const left = openClaims(state, this.#deps.self)
+    // Not before all have been told that the document is there.
+    const ending = Promise.resolve()
+      .then(() => this.#endLeft(projectId, left))
+      .catch((error: unknown) =>
+        this.#deps.log.error({ err: error, doc }, 'provisional locks of an earlier run could not be ended'),
+      )
+      .finally(() => this.#endings.delete(ending))
+    this.#endings.add(ending)
   }
 
-  async #endLeft(doc: DocId, certified: ReadonlySet<string>): Promise<void> {
-    const projectId = projectIdOf(doc)
-    if (projectId === undefined || this.#isStopped) return
-    const left = this.#deps.documents.readOpen(doc, (state) => openClaims(state, this.#deps.self))
+  async #endLeft(projectId: ProjectId, left: readonly OpenRecord[]): Promise<void> {
     const ended = new Date(this.#deps.clock.wallMs()).toISOString()
     for (const open of left) {
-      const closed = certified.has(open.claim)
+      if (this.#isStopped) return
+      const closed = this.#certified.has(open.claim)
         ? await this.close(projectId, open.claim)
         : await this.put(projectId, { ...open, state: 'owner-restart', ended })
       if (!closed.ok) this.#deps.log.warn({ claim: open.claim }, 'the end of a provisional lock could not be written')
     }
   }
 
-  /** What is there when a project is first looked at after a start is no news. */
-  #look(projectId: ProjectId, state: Y.Doc): void {
+  #look(doc: DocId, state: Y.Doc): void {
+    const projectId = projectOfDoc(doc)
+    const told = this.#told.get(doc)
+    if (projectId === undefined || !told) return
     const notices = readNotices(state, projectId)
-    const told = this.#told.get(projectId)
-    this.#told.set(projectId, new Set(notices.map(({ id }) => id)))
-    for (const notice of told ? notices : []) {
-      if (!told?.has(notice.id) && notice.conflict)
+    this.#told.set(doc, idsOf(notices))
+    for (const notice of this.#isStopped ? [] : notices) {
+      if (!told.has(notice.id) && notice.conflict)
         this.#deps.events.publish({ type: 'file.conflict', projectId, notice })
     }
   }
 }
 
-function projectIdOf(doc: DocId): ProjectId | undefined {
-  const [kind, id] = doc.split('/')
-  return kind === 'project' ? ProjectId.safeParse(id).data : undefined
-}
+const idsOf = (notices: readonly LockNotice[]): ReadonlySet<string> => new Set(notices.map(({ id }) => id))

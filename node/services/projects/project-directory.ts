@@ -1,13 +1,18 @@
 import type * as Y from 'yjs'
-import { meshDoc, projectDoc, type PeerId, type ProjectId } from '../../../crdt/ids.ts'
+import { meshDoc, projectDoc, projectOfDoc, type DocId, type PeerId, type ProjectId } from '../../../crdt/ids.ts'
 import { readProjectIndex, type IndexedProject, type ProjectIndex } from '../../../crdt/mesh-document.ts'
-import { readProject, readProjectPaths } from '../../../crdt/project-document.ts'
+import { ProjectContent, projectView, readProjectContent } from '../../../crdt/project-document.ts'
 import type { Project } from '../../../crdt/project.ts'
 import type { Cancel } from '../../ports/clock.ts'
 import type { Documents } from '../feeds/documents.ts'
 import type { EventHub } from '../event-hub.ts'
 
-export type ProjectDirectoryDeps = { readonly documents: Documents; readonly events: EventHub }
+export type ProjectDirectoryDeps = {
+  readonly documents: Documents
+  readonly events: EventHub
+  /** Whether somebody works on this machine in a project that lies there: it stays in memory. */
+  readonly isWorkedIn?: ((paths: ReadonlyMap<PeerId, string>) => boolean) | undefined
+}
 
 /** Every project of the mesh as this node knows it. Tells of changes as `project.*`. */
 export type ProjectDirectory = {
@@ -29,20 +34,16 @@ export async function watchProjects(deps: ProjectDirectoryDeps): Promise<Project
   return directory
 }
 
-/** An open project document: its content is read again only after it has changed. */
-type Opened = {
-  readonly ready: Promise<void>
-  close: Cancel
-  paths: ReadonlyMap<PeerId, string>
-  project: Project | undefined
-}
-
 class Directory implements ProjectDirectory {
   readonly #deps: ProjectDirectoryDeps
   #index: ProjectIndex = { projects: new Map(), resolve: () => undefined, byKey: () => undefined }
-  readonly #opened = new Map<ProjectId, Opened>()
+  /** Of all projects, whether their tasks are in memory or not. */
+  readonly #contents = new Map<ProjectId, ProjectContent>()
   /** What subscribers were last told, to tell of each change once. */
-  readonly #told = new Map<ProjectId, string>()
+  readonly #told = new Map<ProjectId, Project>()
+  /** Projects that were there when we started and are still being looked at: they are no news. */
+  readonly #old = new Set<ProjectId>()
+  #caughtUp: Promise<void> = Promise.resolve()
   #close: Cancel = () => undefined
   #isStarted = false
   #isStopped = false
@@ -52,16 +53,31 @@ class Directory implements ProjectDirectory {
   }
 
   async start(): Promise<void> {
-    this.#close = await this.#deps.documents.open(meshDoc, (_, state) => {
-      this.#index = readProjectIndex(state)
-      void this.#follow()
+    const { documents } = this.#deps
+    this.#close = await documents.open(meshDoc, (_, state) => this.#takeIndex(state))
+    const { caughtUp } = await documents.follow<ProjectContent>({
+      kind: 'project',
+      part: 'project',
+      summary: ProjectContent,
+      loaded: (doc, state) => this.#look(doc, readProjectContent(state)),
+      changed: ({ doc }, state) => this.#look(doc, readProjectContent(state)),
+      isNeeded: (doc) => this.#isWorkedIn(doc),
+      summarize: (_doc, state) => readProjectContent(state),
+      away: (doc, content) => this.#look(doc, content),
     })
-    await this.refresh()
+    this.#caughtUp = caughtUp
+    const stored = new Set(documents.list())
+    documents.readOpen(meshDoc, (state) => (this.#index = readProjectIndex(state)))
+    for (const { id } of this.#index.projects.values())
+      if (!this.#contents.has(id) && stored.has(projectDoc(id))) this.#old.add(id)
+    await this.#fetch()
+    this.#tell()
     this.#isStarted = true
   }
 
   async all(): Promise<readonly Project[]> {
-    await Promise.all([...this.#opened.values()].map(({ ready }) => ready))
+    await this.#caughtUp
+    await this.#fetch()
     return [...this.#index.projects.values()]
       .flatMap((project) => this.#view(project) ?? [])
       .sort((a, b) => (a.createdAt === b.createdAt ? (a.id < b.id ? -1 : 1) : a.createdAt < b.createdAt ? -1 : 1))
@@ -70,7 +86,7 @@ class Directory implements ProjectDirectory {
   async find(id: string): Promise<Project | undefined> {
     const project = this.#index.resolve(id)
     if (!project) return undefined
-    await Promise.all(idsOf(project).flatMap((each) => this.#opened.get(each)?.ready ?? []))
+    for (const each of idsOf(project)) await this.#load(each)
     return this.#view(project)
   }
 
@@ -84,93 +100,83 @@ class Directory implements ProjectDirectory {
   }
 
   async refresh(): Promise<void> {
-    const { documents } = this.#deps
-    documents.readOpen(meshDoc, (state) => (this.#index = readProjectIndex(state)))
-    await this.#follow()
-    for (const id of this.#opened.keys()) documents.readOpen(projectDoc(id), (state) => this.#look(id, state))
+    this.#deps.documents.readOpen(meshDoc, (state) => (this.#index = readProjectIndex(state)))
+    await this.#fetch()
     this.#tell()
   }
 
   stop(): void {
     this.#isStopped = true
     this.#close()
-    for (const { close } of this.#opened.values()) close()
   }
 
-  /** Opens the documents of new projects and lets go of those of removed ones. */
-  async #follow(): Promise<void> {
-    for (const [id, { close }] of this.#opened) {
-      if (this.#index.resolve(id)) continue
-      close()
-      this.#opened.delete(id)
-    }
-    const ids = [...this.#index.projects.values()].flatMap(idsOf)
-    await Promise.all(ids.map((id) => this.#open(id)))
+  #takeIndex(state: Y.Doc): void {
+    this.#index = readProjectIndex(state)
     this.#tell()
+    // What cannot be read is an error for whoever asks for it.
+    this.#fetch().catch(() => undefined)
   }
 
-  #open(id: ProjectId): Promise<void> {
-    const known = this.#opened.get(id)
-    if (known) return known.ready
-    const { promise: ready, resolve, reject } = Promise.withResolvers<void>()
-    let isWanted = true
-    const opened: Opened = { ready, close: () => (isWanted = false), paths: new Map(), project: undefined }
-    this.#opened.set(id, opened)
-    const open = async (): Promise<void> => {
-      const { documents } = this.#deps
-      const close = await documents.open(projectDoc(id), (_, state) => {
-        this.#look(id, state)
-        this.#tell()
-      })
-      if (!isWanted || this.#isStopped) return close()
-      opened.close = close
-      documents.readOpen(projectDoc(id), (state) => this.#look(id, state))
-    }
-    open().then(resolve, reject)
-    return ready
+  /** Looks at projects that were never looked at, but for those that are about to be. */
+  async #fetch(): Promise<void> {
+    for (const id of [...this.#index.projects.values()].flatMap(idsOf)) if (!this.#old.has(id)) await this.#load(id)
   }
 
-  #look(id: ProjectId, state: Y.Doc): void {
-    const opened = this.#opened.get(id)
-    const entry = this.#index.resolve(id)
-    if (!opened || !entry) return
-    opened.project = readProject(state, { ...entry, id })
-    opened.paths = readProjectPaths(state)
+  async #load(id: ProjectId): Promise<void> {
+    if (!this.#contents.has(id)) await this.#deps.documents.read(projectDoc(id), () => undefined)
+  }
+
+  #look(doc: DocId, content: ProjectContent): void {
+    const id = projectOfDoc(doc)
+    if (id === undefined || isSame(this.#contents.get(id), content)) return
+    this.#contents.set(id, content)
+    const project = this.#index.resolve(id)
+    if (project) this.#tellOf(project)
+  }
+
+  #isWorkedIn(doc: DocId): boolean {
+    const id = projectOfDoc(doc)
+    const content = id && this.#contents.get(id)
+    return content !== undefined && this.#deps.isWorkedIn?.(new Map(content.paths)) === true
   }
 
   #view(indexed: IndexedProject): Project | undefined {
-    const project = this.#opened.get(indexed.id)?.project
-    return project && { ...project, paths: Object.fromEntries(this.#paths(indexed)) }
+    const content = this.#contents.get(indexed.id)
+    return content && { ...projectView(content, indexed), paths: Object.fromEntries(this.#paths(indexed)) }
   }
 
   /** A machine that added the repository under an alias has the project all the same. */
   #paths(indexed: IndexedProject): ReadonlyMap<PeerId, string> {
-    const maps = idsOf(indexed).map((id) => this.#opened.get(id)?.paths ?? new Map<PeerId, string>())
-    return new Map(maps.toReversed().flatMap((paths) => [...paths]))
+    return new Map(
+      idsOf(indexed)
+        .toReversed()
+        .flatMap((id) => this.#contents.get(id)?.paths ?? []),
+    )
   }
 
   #tell(): void {
-    if (this.#isStopped) return
     for (const projectId of this.#told.keys()) {
       if (this.#index.projects.has(projectId)) continue
       this.#told.delete(projectId)
       this.#publish('project.deleted', projectId)
     }
-    for (const indexed of this.#index.projects.values()) {
-      const view = this.#view(indexed)
-      if (!view) continue // still being opened: told when it is
-      const shown = JSON.stringify(view)
-      const before = this.#told.get(indexed.id)
-      if (before === shown) continue
-      this.#told.set(indexed.id, shown)
-      this.#publish(before === undefined ? 'project.created' : 'project.updated', indexed.id)
-    }
+    for (const indexed of this.#index.projects.values()) this.#tellOf(indexed)
+  }
+
+  #tellOf(indexed: IndexedProject): void {
+    const view = this.#view(indexed)
+    const before = this.#told.get(indexed.id)
+    if (!view || isSame(before, view)) return // or told when it has been looked at
+    this.#told.set(indexed.id, view)
+    if (!this.#old.delete(indexed.id)) this.#publish(before ? 'project.updated' : 'project.created', indexed.id)
   }
 
   /** What was there when we started is no news. */
   #publish(type: 'project.created' | 'project.updated' | 'project.deleted', projectId: ProjectId): void {
-    if (this.#isStarted) this.#deps.events.publish({ type, projectId })
+    if (this.#isStarted && !this.#isStopped) this.#deps.events.publish({ type, projectId })
   }
 }
+
+const isSame = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b)
 
 const idsOf = (project: IndexedProject): ProjectId[] => [project.id, ...project.aliases]

@@ -27,7 +27,7 @@ import type { Random } from '../../ports/random.ts'
 import type { Documents } from '../feeds/documents.ts'
 import type { EventHub } from '../event-hub.ts'
 import type { MachineService } from '../machines/machine-service.ts'
-import { watchProjects, type ProjectDirectory } from './project-directory.ts'
+import { watchProjects, type ProjectDirectory, type ProjectDirectoryDeps } from './project-directory.ts'
 import type { Rpc } from '../rpc/rpc.ts'
 import { written } from '../written.ts'
 
@@ -73,6 +73,7 @@ export type ProjectServiceDeps = {
   readonly events: EventHub
   readonly clock: Clock
   readonly random: Random
+  readonly isWorkedIn?: ProjectDirectoryDeps['isWorkedIn']
 }
 
 export type Projects = ProjectService & {

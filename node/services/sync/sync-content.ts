@@ -9,15 +9,18 @@ import type { FeedExchange } from '../feeds/feed-exchange.ts'
 type Claim = Extract<SyncMessage, { t: 'hash' }>
 
 export type ContentCheck = {
-  /** Names the content of one document, any, in which both stand at the same place. */
+  /** Names the content of one document, any of those at hand in which both stand at the same place. */
   offer(theirs: Vectors): Promise<Claim | undefined>
   /** Compares, if we still stand at that place; a difference is logged and told. */
   compare(from: PeerId, claim: Claim): Promise<void>
 }
 
-/** Equal positions must mean equal contents: what never happens unless something is broken is looked at all the time. */
+/**
+ * Equal positions must mean equal contents: what never happens unless something is broken is looked at all the time. What
+ * is not in memory is not loaded for it; it is compared when somebody has used it.
+ */
 export function createContentCheck(deps: {
-  readonly feeds: Pick<FeedExchange, 'vectors' | 'contentHash'>
+  readonly feeds: Pick<FeedExchange, 'vectors' | 'hasContent' | 'contentHash'>
   readonly random: Random
   readonly log: Log
   readonly onMismatch?: (doc: DocId, peer: PeerId) => void
@@ -26,7 +29,7 @@ export function createContentCheck(deps: {
   return {
     async offer(theirs) {
       const ours = feeds.vectors()
-      const equal = [...theirs].filter(([doc, heads]) => isSame(ours.get(doc), heads))
+      const equal = [...theirs].filter(([doc, heads]) => isSame(ours.get(doc), heads) && feeds.hasContent(doc))
       const [doc, heads] = equal[Math.floor(randomFraction(random) * equal.length)] ?? []
       if (doc === undefined || heads === undefined) return undefined
       const at = new Map([...heads].map(([author, { seq }]) => [author, seq]))
@@ -35,7 +38,7 @@ export function createContentCheck(deps: {
     },
     async compare(from, claim) {
       const at = new Map(claim.at)
-      if (!isAt(feeds.vectors().get(claim.doc), at)) return
+      if (!isAt(feeds.vectors().get(claim.doc), at) || !feeds.hasContent(claim.doc)) return
       const hash = await feeds.contentHash(claim.doc)
       if (equalBytes(hash, claim.hash) || !isAt(feeds.vectors().get(claim.doc), at)) return
       log.error(

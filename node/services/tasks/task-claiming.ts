@@ -6,7 +6,7 @@ import { certificateBytes } from '../claims/claim-certificate.ts'
 import { leaseOwner } from '../claims/claim-owner.ts'
 import { refusalError } from '../claims/claim-refusal.ts'
 import { taskResource } from './task-boards.ts'
-import { locateTask, writeTask } from './task-deps.ts'
+import { withTask, writeTask } from './task-deps.ts'
 import type { Actor } from '../../../crdt/actor.ts'
 import type { DomainError, DomainErrorCode } from '../../../crdt/errors.ts'
 import type { TaskId } from '../../../crdt/ids.ts'
@@ -43,9 +43,7 @@ export function createTaskClaiming(deps: ClaimingDeps): Pick<TaskService, 'claim
       const instance = parseInstance(instanceId)
       if (!instance.ok) return instance
       await deps.resuming.known()
-      const found = await locateTask(deps, id)
-      if (!found.ok) return found
-      return await bid(deps, { actor, instance: instance.value, ...found.value })
+      return await withTask(deps, id, (found) => bid(deps, { actor, instance: instance.value, ...found }))
     },
     async claimNext(actor, projectId, instanceId) {
       const instance = parseInstance(instanceId)
@@ -53,18 +51,22 @@ export function createTaskClaiming(deps: ClaimingDeps): Pick<TaskService, 'claim
       await deps.resuming.known()
       const project = await deps.projects.get(projectId)
       if (!project.ok) return project
-      const board = await deps.boards.board(project.value.id)
-      const tried = new Set<TaskId>()
-      while (tried.size < CLAIM_NEXT_TRIES_MAX) {
-        const task = board.next((id) => tried.has(id))
-        if (!task) return ok(null)
-        const result = await bid(deps, { actor, instance: instance.value, project: project.value, board, id: task.id })
-        if (result.ok || !TRY_THE_NEXT.has(result.error.code)) return result
-        tried.add(task.id)
-      }
-      return err(domainError('no_task_available', { message: 'Others were faster each time. Try again.' }))
+      const bidder = { actor, instance: instance.value, project: project.value }
+      return await deps.boards.use(project.value.id, (board) => claimFirst(deps, { ...bidder, board }))
     },
   }
+}
+
+async function claimFirst(deps: ClaimingDeps, bidder: Omit<Bid, 'id'>): Promise<Result<Task | null>> {
+  const tried = new Set<TaskId>()
+  while (tried.size < CLAIM_NEXT_TRIES_MAX) {
+    const task = bidder.board.next((id) => tried.has(id))
+    if (!task) return ok(null)
+    const result = await bid(deps, { ...bidder, id: task.id })
+    if (result.ok || !TRY_THE_NEXT.has(result.error.code)) return result
+    tried.add(task.id)
+  }
+  return err(domainError('no_task_available', { message: 'Others were faster each time. Try again.' }))
 }
 
 function parseInstance(id: string): Result<InstanceId> {

@@ -4,7 +4,7 @@ import { createResuming } from '../claims/claim-resuming.ts'
 import { createTurns } from '../claims/claim-turns.ts'
 import { createTaskBoards, taskResource } from './task-boards.ts'
 import { createTaskClaiming } from './task-claiming.ts'
-import { locateTask } from './task-deps.ts'
+import { withTask } from './task-deps.ts'
 import { createTaskEditing } from './task-editing.ts'
 import { createTaskEnding } from './task-ending.ts'
 import { resumeTasks } from './task-resuming.ts'
@@ -14,7 +14,7 @@ import type { TaskService } from './task-service.ts'
 
 export type RunningTaskService = TaskService & {
   /**
-   * Opens the projects and begins to go on with what an earlier run left claimed. Call after documents and leases have
+   * Follows the projects and begins to go on with what an earlier run left claimed. Call after documents and leases have
    * started.
    */
   start(): Promise<void>
@@ -38,16 +38,21 @@ export function createTaskService(input: TaskServiceDeps): RunningTaskService {
     complete: ending.complete,
     async list(projectId, filter, page) {
       const project = await deps.projects.get(projectId)
-      return project.ok ? ok((await boards.board(project.value.id)).list(filter, page)) : project
+      return project.ok ? await boards.use(project.value.id, async (board) => ok(board.list(filter, page))) : project
     },
     async next(projectId) {
       const project = await deps.projects.get(projectId)
-      return project.ok ? ok((await boards.board(project.value.id)).next() ?? null) : project
+      return project.ok ? await boards.use(project.value.id, async (board) => ok(board.next() ?? null)) : project
     },
-    async get(id) {
-      const found = await locateTask(deps, id)
-      return found.ok ? ok(found.value.task) : found
+    async overview(projectId) {
+      const project = await deps.projects.get(projectId)
+      return project.ok ? ok(await boards.overview(project.value.id)) : project
     },
+    async watch(projectId) {
+      const project = await deps.projects.get(projectId)
+      return project.ok ? ok(await boards.hold(project.value.id)) : project
+    },
+    get: (id) => withTask(deps, id, async ({ task }) => ok(task)),
     async start() {
       ending.serve()
       stops.push(
@@ -59,7 +64,7 @@ export function createTaskService(input: TaskServiceDeps): RunningTaskService {
         }),
       )
       await boards.start()
-      deps.resuming.begin(resumeTasks(deps))
+      deps.resuming.begin(boards.known(), () => resumeTasks(deps))
     },
     stop() {
       deps.resuming.stop()

@@ -1,6 +1,6 @@
 import { domainError, invalidField } from '../../../crdt/errors.ts'
 import { projectDoc, TaskId, type InstanceId } from '../../../crdt/ids.ts'
-import { err, ok } from '../../../crdt/result.ts'
+import { err } from '../../../crdt/result.ts'
 import { written } from '../written.ts'
 import type * as Y from 'yjs'
 import type { Actor } from '../../../crdt/actor.ts'
@@ -31,16 +31,24 @@ export type TaskServiceDeps = Omit<TaskBoardsDeps, 'certifies' | 'leases'> & {
 
 export type Located = { readonly project: Project; readonly board: TaskBoard; readonly id: TaskId; readonly task: Task }
 
-/** Finds a task by its id alone, in whichever project it lies. A task of a deleted project is gone with it. */
-export async function locateTask(
+/**
+ * Runs with a task that is found by its id alone, in whichever project it lies. A task of a deleted project is gone with
+ * it.
+ */
+export async function withTask<T>(
   deps: { projects: Pick<ProjectService, 'get'>; boards: TaskBoards },
   id: string,
-): Promise<Result<Located>> {
+  run: (located: Located) => Promise<Result<T>>,
+): Promise<Result<T>> {
   const taskId = TaskId.safeParse(id)
-  const found = taskId.success ? await deps.boards.find(taskId.data) : undefined
-  const project = found && (await deps.projects.get(found.board.projectId))
-  if (!found || !project?.ok) return err(domainError('task_not_found'))
-  return ok({ project: project.value, board: found.board, id: found.task.id, task: found.task })
+  const projectId = taskId.success ? await deps.boards.projectOf(taskId.data) : undefined
+  if (!taskId.success || projectId === undefined) return err(domainError('task_not_found'))
+  const project = await deps.projects.get(projectId)
+  if (!project.ok) return err(domainError('task_not_found'))
+  return await deps.boards.use(projectId, async (board) => {
+    const task = board.get(taskId.data)
+    return task ? await run({ project: project.value, board, id: task.id, task }) : err(domainError('task_not_found'))
+  })
 }
 
 /** Writes to the project's document and takes it in; resolves once it is durable, or once it is gone again. */

@@ -5,10 +5,11 @@ import { closesCycle } from '../../../crdt/task-dependencies.ts'
 import { addTask, deleteTask, editTask } from '../../../crdt/task-document.ts'
 import { TASK_BYTES_MAX } from '../../../crdt/task-record.ts'
 import { uuidFromRandom } from '../../../crdt/uuid.ts'
-import { locateTask, unknownTasks, writeTask } from './task-deps.ts'
+import { unknownTasks, withTask, writeTask } from './task-deps.ts'
 import type { Result } from '../../../crdt/result.ts'
 import type { TaskBoard } from '../../../crdt/task-board.ts'
 import type { TaskFields } from '../../../crdt/task-record.ts'
+import type { Task } from '../../../crdt/task.ts'
 import type { TaskBoards } from './task-boards.ts'
 import type { TaskServiceDeps } from './task-deps.ts'
 import type { TaskChange, TaskService } from './task-service.ts'
@@ -24,37 +25,36 @@ export function createTaskEditing(
     async create(actor, projectId, input) {
       const project = await deps.projects.get(projectId)
       if (!project.ok) return project
-      const board = await deps.boards.board(project.value.id)
-      if (board.size >= TASKS_PER_PROJECT_MAX) return err(domainError('limit_reached'))
-      const dependencies = knownTasks(board, input.dependencies)
-      if (!dependencies.ok) return dependencies
-      const body = { ...input, dependencies: dependencies.value, created_at: now(), created_by: actor.id }
-      if (jsonBytes(body) > TASK_BYTES_MAX) return err(domainError('too_large'))
-      const id = TaskId.parse(uuidFromRandom(deps.random.bytes(16)))
-      const result = await writeTask(deps, board, actor, (state) => addTask(state, id, body))
-      if (!result.ok) return result
-      const task = board.get(id)
-      return task ? ok(task) : err(domainError('task_not_found')) // deleted by another within the same moment
+      return await deps.boards.use(project.value.id, async (board) => {
+        if (board.size >= TASKS_PER_PROJECT_MAX) return err(domainError('limit_reached'))
+        const dependencies = knownTasks(board, input.dependencies)
+        if (!dependencies.ok) return dependencies
+        const body = { ...input, dependencies: dependencies.value, created_at: now(), created_by: actor.id }
+        if (jsonBytes(body) > TASK_BYTES_MAX) return err(domainError('too_large'))
+        const id = TaskId.parse(uuidFromRandom(deps.random.bytes(16)))
+        const result = await writeTask(deps, board, actor, (state) => addTask(state, id, body))
+        // It may have been deleted by another within the same moment.
+        return result.ok ? shown(board, id) : result
+      })
     },
-    async update(actor, id, change) {
-      const found = await locateTask(deps, id)
-      if (!found.ok) return found
-      const { board, id: taskId } = found.value
-      const fields = checkChange(board, taskId, change)
-      if (!fields.ok) return fields
-      const result = await writeTask(deps, board, actor, (state) => editTask(state, taskId, fields.value))
-      if (!result.ok) return result
-      const task = board.get(taskId)
-      return task ? ok(task) : err(domainError('task_not_found'))
-    },
-    async remove(actor, id) {
-      const found = await locateTask(deps, id)
-      if (!found.ok) return found
-      const { board, id: taskId } = found.value
-      const result = await writeTask(deps, board, actor, (state) => deleteTask(state, taskId, now()))
-      return result.ok ? ok(null) : result
-    },
+    update: (actor, id, change) =>
+      withTask(deps, id, async ({ board, id: taskId }) => {
+        const fields = checkChange(board, taskId, change)
+        if (!fields.ok) return fields
+        const result = await writeTask(deps, board, actor, (state) => editTask(state, taskId, fields.value))
+        return result.ok ? shown(board, taskId) : result
+      }),
+    remove: (actor, id) =>
+      withTask(deps, id, async ({ board, id: taskId }) => {
+        const result = await writeTask(deps, board, actor, (state) => deleteTask(state, taskId, now()))
+        return result.ok ? ok(null) : result
+      }),
   }
+}
+
+function shown(board: TaskBoard, id: TaskId): Result<Task> {
+  const task = board.get(id)
+  return task ? ok(task) : err(domainError('task_not_found'))
 }
 
 function checkChange(board: TaskBoard, id: TaskId, change: TaskChange): Result<Partial<TaskFields>> {
@@ -74,7 +74,7 @@ function knownTasks(board: TaskBoard, ids: readonly string[]): Result<TaskId[]> 
   const unknown: string[] = []
   for (const id of ids) {
     const parsed = TaskId.safeParse(id)
-    if (parsed.success && board.get(parsed.data)) known.add(parsed.data)
+    if (parsed.success && board.has(parsed.data)) known.add(parsed.data)
     else unknown.push(id)
   }
   return unknown.length > 0 ? err(unknownTasks(unknown)) : ok([...known])

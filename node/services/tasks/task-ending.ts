@@ -7,7 +7,8 @@ import { TaskView } from '../../../crdt/task-view.ts'
 import { Position } from '../../../protocols/lease/messages.ts'
 import { mayActFor } from '../claims/claim-owner.ts'
 import { reachedWithin } from '../claims/claim-reached.ts'
-import { locateTask, writeTask } from './task-deps.ts'
+import { projectsOfLease } from './task-boards.ts'
+import { withTask, writeTask } from './task-deps.ts'
 import type * as Y from 'yjs'
 import type { Actor } from '../../../crdt/actor.ts'
 import type { DomainError } from '../../../crdt/errors.ts'
@@ -81,10 +82,11 @@ export function createTaskEnding(deps: EndingDeps): TaskEnding {
       })
     },
     async leaseEnded(lease, why) {
-      for (const board of deps.boards.all()) {
-        const id = board.taskOfLease(lease.leaseId)
-        if (id !== undefined) await withdraw(deps, { board, id, leaseId: lease.leaseId, reason: why })
-      }
+      for (const projectId of projectsOfLease(lease))
+        await deps.boards.use(projectId, async (board) => {
+          const id = board.taskOfLease(lease.leaseId)
+          if (id !== undefined) await withdraw(deps, { board, id, leaseId: lease.leaseId, reason: why })
+        })
     },
   }
 }
@@ -96,23 +98,21 @@ function invalid({ issues }: z.ZodError): DomainError {
 
 async function end(deps: EndingDeps, actor: Actor, ending: Ending): Promise<Result<Task>> {
   await deps.resuming.known()
-  const found = await locateTask(deps, ending.id)
-  if (!found.ok) return found
-  const { board, id, task } = found.value
-  const standing = board.standing(id)
-  const isForeign = standing !== undefined && standing.node !== deps.self && task.claim !== null
-  if (isForeign) {
-    const refused = refuse(actor, ending, standing)
-    return refused ? err(refused) : await forward(deps, actor, { ending, standing })
-  }
-  const ended = await endHere(deps, actor, { ending, found: found.value })
-  return ended.ok ? ok(ended.value.task) : ended
+  return await withTask(deps, ending.id, async (found) => {
+    const standing = found.board.standing(found.id)
+    const isForeign = standing !== undefined && standing.node !== deps.self && found.task.claim !== null
+    if (isForeign) {
+      const refused = refuse(actor, ending, standing)
+      return refused ? err(refused) : await forward(deps, actor, { ending, standing })
+    }
+    const ended = await endHere(deps, actor, { ending, found })
+    return ended.ok ? ok(ended.value.task) : ended
+  })
 }
 
 async function endForOther(deps: EndingDeps, actor: Actor, ending: Ending): Promise<Result<Ended>> {
   await deps.resuming.known()
-  const found = await locateTask(deps, ending.id)
-  return found.ok ? await endHere(deps, actor, { ending, found: found.value }) : found
+  return await withTask(deps, ending.id, (found) => endHere(deps, actor, { ending, found }))
 }
 
 /** In turn with other claims and endings of the task. */

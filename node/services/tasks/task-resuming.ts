@@ -11,13 +11,14 @@ type Left = { readonly board: TaskBoard; readonly id: TaskId; readonly claim: St
  * voters allow it; the others go back to the board. The certificates are those in the documents.
  */
 export async function resumeTasks(deps: EndingDeps): Promise<void> {
-  const left = deps.boards.all().flatMap((board) =>
-    board
-      .claimed()
-      .filter(({ claim }) => claim.node === deps.self && !deps.leases.find(claim.record.lease))
-      .map((claimed) => ({ board, ...claimed })),
-  )
-  await Promise.all(left.map((one) => resumeTask(deps, one)))
+  const resume = (board: TaskBoard): Promise<unknown> =>
+    Promise.all(
+      board
+        .claimed()
+        .filter(({ claim }) => claim.node === deps.self && !deps.leases.find(claim.record.lease))
+        .map((claimed) => resumeTask(deps, { board, ...claimed })),
+    )
+  await Promise.all(deps.boards.claimedHere().map((projectId) => deps.boards.use(projectId, resume)))
 }
 
 async function resumeTask(deps: EndingDeps, { board, id, claim: { record } }: Left): Promise<void> {

@@ -1,4 +1,5 @@
 import type { Actor } from '../../../crdt/actor.ts'
+import type { InstanceId } from '../../../crdt/ids.ts'
 import type { Page, PageRequest } from '../../../crdt/page.ts'
 import type { Priority, Task, TaskInput, TaskStatus } from '../../../crdt/task.ts'
 import type { Result } from '../../../crdt/result.ts'
@@ -12,8 +13,22 @@ export type TaskChange = Partial<TaskInput>
  */
 export type ClaimProof = { readonly instanceId?: string; readonly fencingToken?: number }
 
+/** How a project is getting on, known also while its tasks are not in memory. */
+export type TaskOverview = {
+  readonly pending: number
+  /** Who holds claims; once per claim. */
+  readonly instances: readonly InstanceId[]
+}
+
 export type TaskService = {
   list(projectId: string, filter: TaskFilter, page: PageRequest): Promise<Result<Page<Task>>>
+  /** Costs nothing, however many tasks there are. */
+  overview(projectId: string): Promise<Result<TaskOverview>>
+  /**
+   * For somebody who waits for events: a claim whose holder falls silent is told only where the board is in memory. The
+   * result ends it.
+   */
+  watch(projectId: string): Promise<Result<() => void>>
   create(actor: Actor, projectId: string, input: TaskInput): Promise<Result<Task>>
   /** The unclaimed, unblocked task of the highest priority, oldest first; null when there is none. Claims nothing. */
   next(projectId: string): Promise<Result<Task | null>>

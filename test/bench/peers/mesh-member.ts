@@ -6,6 +6,7 @@ import { createPinoLog } from '../../../node/adapters/pino-log.ts'
 import { Config } from '../../../node/cli/config.ts'
 import { runNode } from '../../../node/cli/run-node.ts'
 import { answerCalls } from '../calls.ts'
+import { heapBytes } from '../heap.ts'
 import { sampleTask } from '../sample-task.ts'
 import { nowMicros, ratePerSecond } from '../statistics.ts'
 import { finalText, isFinal, sentAt, stampedText } from '../stamps.ts'
@@ -95,10 +96,21 @@ const calls = {
     const [task] = page.items
     return await timed(count, () => services().tasks.update(actor(), task?.id ?? '', { description: stampedText() }))
   },
-  /** The same of a page from the middle of the list. */
+  /** The same of a page from the middle of the list of what is to be done. */
   async timePages({ project, count }: { project: string; count: number }) {
-    const { total } = must(await services().tasks.list(project, {}, { page: 1, perPage: 1 }))
-    return await timed(count, () => services().tasks.list(project, {}, { page: Math.ceil(total / 100), perPage: 50 }))
+    const filter = { status: 'pending', priority: 'medium' } as const
+    const { total } = must(await services().tasks.list(project, filter, { page: 1, perPage: 1 }))
+    const page = { page: Math.ceil(total / 100), perPage: 50 }
+    return await timed(count, () => services().tasks.list(project, filter, page))
+  },
+  countProjects: async () => (await services().projects.all()).length,
+  /** Microseconds until a page of them can be shown, when they are not in memory, and what they take there. */
+  async loadTasks(project: string) {
+    const heapBefore = heapBytes()
+    const began = nowMicros()
+    must(await services().tasks.list(project, {}, { page: 1, perPage: 50 }))
+    const micros = nowMicros() - began
+    return { micros, bytes: heapBytes() - heapBefore }
   },
   memoryBytes: () => process.memoryUsage.rss(),
   /** Joins and resolves, with the microseconds it took, when so many tasks of some project are listed. */

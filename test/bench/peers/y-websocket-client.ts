@@ -51,6 +51,11 @@ const calls = {
       addTask(doc, id, { ...sampleTask(index), created_at: new Date().toISOString(), created_by: 'local' })
     return ids
   },
+  /** The same with many tasks per update. */
+  addTasksTogether({ count, perUpdate }: { count: number; perUpdate: number }) {
+    for (let first = 0; first < count; first += perUpdate)
+      doc.transact(() => void calls.addTasks(Math.min(perUpdate, count - first)))
+  },
   countTasks: () => taskBodies(doc).size,
   /** Resolves, with the microseconds it took, when a fresh client of the room has so many tasks. */
   async enterAndList({ room, count }: { room: string; count: number }) {

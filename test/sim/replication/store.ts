@@ -9,6 +9,8 @@ import type { SimDisk } from '../ports/sim-disk.ts'
 export type StoreState = {
   readonly feeds: Map<DocId, Map<PeerId, StoredEnvelope[]>>
   readonly snapshots: Map<DocId, Snapshot>
+  readonly summaries: Map<DocId, Snapshot>
+  readonly names: Map<DocId, Set<string>>
   readonly records: Uint8Array[]
   readonly facts: Map<string, Uint8Array>
   /** Writes that failed and may be there all the same, until the next that succeeds undoes them. */
@@ -20,6 +22,8 @@ type Operation = (state: StoreState) => void
 export const emptyStore = (): StoreState => ({
   feeds: new Map(),
   snapshots: new Map(),
+  summaries: new Map(),
+  names: new Map(),
   records: [],
   facts: new Map(),
   limbo: [],
@@ -108,6 +112,25 @@ export function openSimStore(disk: SimDisk<StoreState>, process: StoreProcess, o
       await reading()
       if (snapshot) observer.snapshot('loaded')
       return snapshot
+    },
+    saveSummary: (doc, summary, { added, removed }) => {
+      const [more, less] = [[...added], [...removed]]
+      return commit((state) => {
+        const names = new Set(state.names.get(doc))
+        for (const name of less) names.delete(name)
+        for (const name of more) names.add(name)
+        state.names.set(doc, names)
+        state.summaries.set(doc, summary)
+      })
+    },
+    async loadSummary(doc) {
+      const summary = disk.state.summaries.get(doc)
+      await reading()
+      return summary
+    },
+    async named(name) {
+      await reading()
+      return [...disk.state.names].flatMap(([doc, names]) => (names.has(name) ? [doc] : [])).toSorted()
     },
     appendRecords: (records) => commit((state) => void state.records.push(...records)),
     readRecords: async () => [...disk.state.records],

@@ -31,8 +31,9 @@ it('[storage] counts bytes and envelopes per document and author, and those writ
     await store.append(Array.from({ length: count }, (_, i) => ({ doc, author, ...envelope(i + 1) })))
   await store.saveSnapshot(PROJECT, { heads: new Map(), bytes: new Uint8Array(5000) })
   await store.appendRecords([new Uint8Array(10), new Uint8Array(20)])
+  await store.saveSummary(PROJECT, { heads: new Map(), bytes: new Uint8Array(9) }, { added: ['x', 'y'], removed: [] })
   await store.putFact('boot', new Uint8Array(3))
-  const { feeds: found, snapshots, records, facts } = await store.sizes(650_500)
+  const { feeds: found, snapshots, summaries, records, facts } = await store.sizes(650_500)
   const of = (doc: string, author: string) => found.find((feed) => feed.doc === doc && feed.author === author)!
   expect(found.map(({ envelopes }) => envelopes).toSorted((x, y) => x - y)).toEqual([1, 3, 700])
   const one = of(meshDoc, a).bytes
@@ -41,7 +42,7 @@ it('[storage] counts bytes and envelopes per document and author, and those writ
   expect(of(PROJECT, a).lateBytes / of(PROJECT, a).bytes).toBeCloseTo(50 / 700, 2)
   expect([of(PROJECT, b).lateBytes, one > 100]).toEqual([0, true])
   expect(snapshots.get(PROJECT)).toBeGreaterThan(5000)
-  expect([records.count, facts.count]).toEqual([2, 1])
+  expect([summaries.count, records.count, facts.count]).toEqual([3, 2, 1])
   await store.close()
 })
 

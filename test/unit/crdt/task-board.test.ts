@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import * as Y from 'yjs'
 import { InstanceId, ProjectId, TaskId } from '../../../crdt/ids.ts'
 import { TaskBoard, type TaskBoardRules } from '../../../crdt/task-board.ts'
@@ -222,6 +222,81 @@ describe('the order of work', () => {
     const one = withTasks(1)
     Y.applyUpdate(one, Y.encodeStateAsUpdate(doc))
     expect(shown.list({ status: 'completed' }, PAGE)).toEqual({ items: [], total: 0, page: 1, perPage: 20 })
+  })
+})
+
+/** Looks at elements of lists, and reads of fields of these tasks, counted. */
+class Work {
+  count = 0
+
+  constructor(doc: Y.Doc) {
+    for (const stored of doc.getMap('tasks').values()) {
+      for (const [name, value] of Object.entries(stored as object))
+        Object.defineProperty(stored, name, { get: () => (this.count++, value), enumerable: true })
+    }
+  }
+
+  in(run: () => void): number {
+    const count = (): void => void this.count++
+    const spies = (['filter', 'find', 'flatMap', 'map', 'some', 'forEach'] as const).map((method) => {
+      const original = Array.prototype[method] as (...args: unknown[]) => unknown
+      return vi.spyOn(Array.prototype, method).mockImplementation(function (
+        this: unknown[],
+        visit: unknown,
+        ...rest: unknown[]
+      ) {
+        const counted = (...args: unknown[]): unknown => (count(), (visit as typeof original)(...args))
+        return original.call(this, counted, ...rest) as never
+      })
+    })
+    this.count = 0
+    try {
+      run()
+    } finally {
+      for (const spy of spies) spy.mockRestore()
+    }
+    return this.count
+  }
+}
+
+describe('ten thousand tasks', () => {
+  const FIELDS = Object.keys(body(1)).length
+  const doc = withTasks(10_000, (n) => ({ priority: PRIORITIES[n % 4]! }))
+  for (let n = 1; n <= 100; n++) putClaim(doc, A, claimed(50 * n, n))
+  for (let n = 1; n <= 100; n++) completeTask(doc, B, id(77 * n), completion(1000 + n))
+  const shown = board()
+  shown.sync(doc)
+  const work = new Work(doc)
+
+  it.each([
+    [{}, 10_000],
+    [{ priority: 'low' }, 2500],
+    [{ status: 'pending' }, 9801],
+    [{ status: 'pending', priority: 'high' }, 2426],
+    [{ status: 'in_progress' }, 99],
+    [{ status: 'completed', priority: 'critical' }, 25],
+  ] as const)('a page of %o costs what is on it', (filter, total) => {
+    let listed: ReturnType<TaskBoard['list']> | undefined
+    const done = work.in(() => (listed = shown.list(filter, { page: Math.ceil(total / 40), perPage: 20 })))
+    expect([listed?.total, listed?.items.length]).toEqual([total, 20])
+    expect(done).toBeLessThan(20 * (FIELDS + 3) + 20)
+  })
+
+  it('the next task is found without looking at the others', () => {
+    expect(work.in(() => expect(shown.next()?.status).toBe('pending'))).toBeLessThan(FIELDS + 20)
+  })
+
+  it.each([
+    ['an edit', () => editTask(doc, id(5000), { title: 'Changed' })],
+    ['a change of priority', () => editTask(doc, id(5001), { priority: 'critical' })],
+    ['a claim', () => putClaim(doc, A, claimed(5002, 7000))],
+    ['a new task', () => addTask(doc, id(10_001), body(10_001))],
+    ['a deleted task', () => deleteTask(doc, id(5003), iso(0))],
+  ])('%s is taken in without looking at the others', (_what, change) => {
+    doc.transact(change)
+    const done = work.in(() => expect(shown.sync(doc)).toHaveLength(1))
+    // A place in a sorted list of ten thousand is found in fourteen steps, in up to three lists, before and after.
+    expect(done).toBeLessThan(600)
   })
 })
 

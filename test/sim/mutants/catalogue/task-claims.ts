@@ -39,7 +39,7 @@ export const taskClaimMutants: readonly Cut[] = [
       why: 'a completion loses against claims of before the change of voters',
     },
   ]),
-  ...mutantsOf({ file: 'crdt/task-entry.ts', rule: 'L2.6', scenario: 'task-late-write' }, [
+  ...mutantsOf({ file: 'crdt/task-board.ts', rule: 'L2.6', scenario: 'task-late-write' }, [
     {
       name: 'completion-hides-the-next-claim',
       from: 'claim ? undefined : bestCompletion(entry)',
@@ -146,7 +146,7 @@ export const taskClaimMutants: readonly Cut[] = [
     {
       name: 'silent-claims-are-waited-for',
       rule: 'L2.10',
-      from: ' && task.claim !== null',
+      from: ' && found.task.claim !== null',
       to: '',
       why: 'whoever holds nothing any more is told to wait for its node',
     },
@@ -176,8 +176,8 @@ export const taskClaimMutants: readonly Cut[] = [
   ...mutantsOf({ file: ENDING, rule: 'L2.11', scenario: 'task-resuming' }, [
     {
       name: 'ended-before-it-is-known',
-      from: '  await deps.resuming.known()\n  const found = await locateTask(deps, ending.id)\n  return',
-      to: '  const found = await locateTask(deps, ending.id)\n  return',
+      from: '  await deps.resuming.known()\n  return await withTask(deps, ending.id, (found)',
+      to: '  return await withTask(deps, ending.id, (found)',
       why: 'whoever ends its claim in the first moments is told to have lost it',
     },
   ]),

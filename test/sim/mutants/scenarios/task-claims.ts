@@ -261,8 +261,11 @@ async function resuming({ must }: Report): Promise<void> {
     const [voter, holder] = nodes as [LabNode, LabNode]
     const task = await calls.create(holder)
     const mine = await calls.claim(holder, task, 'one')
+    await calls.lab.split([voter], [holder])
     const again = await calls.lab.restart(1)
-    const other = await passing(calls.lab, again.tasks.claimNext(again.actor('one'), PROJECT, 'one'))
+    const asked = again.tasks.claimNext(again.actor('one'), PROJECT, 'one')
+    await calls.lab.heal()
+    const other = await passing(calls.lab, asked)
     must('L2.11', other.ok && other.value === null, 'an instance is given its own task once more')
     must('L2.11', (await shownOf(again, task)).claim?.leaseId === mine.claim?.leaseId, 'a claim goes on as another')
     await calls.lab.restart(1)

@@ -11,7 +11,7 @@ const docs = Array.from(
 const loaded = ({ documents }: TestReplica): number => documents.info().filter((info) => info.loaded).length
 
 /** Longer than a document stays after it was used last. */
-const idle = ({ clock }: TestReplica): Promise<void> => clock.advance(150_000)
+const idle = ({ clock }: TestReplica): Promise<void> => clock.advance(5 * 60_000)
 
 it('[D6] of many documents only those in use are in memory', async () => {
   const membership = createMembership(2)

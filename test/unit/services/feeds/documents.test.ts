@@ -283,7 +283,7 @@ describe('documents', () => {
     await a.documents.write(PROJECT, undefined, setKey('x', 1))
     const loaded = () => a.documents.info().map((info) => info.loaded)
     expect(loaded()).toEqual([true])
-    await a.clock.advance(120_000)
+    await a.clock.advance(310_000)
     expect(loaded()).toEqual([false])
     await a.documents.write(PROJECT, undefined, setKey('y', 2))
     expect(await contentOf(a)).toEqual({ x: 1, y: 2 })

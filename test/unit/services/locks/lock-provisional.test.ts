@@ -227,9 +227,17 @@ describe('[L2.8] a provisional lock', () => {
     expect(codeOf(await lock(b!, 'a.ts', 'two'))).toBe('ok')
   })
 
-  it('ends with the process of its node, which then says so', async () => {
+  it.each([
+    ['it is stopped', () => undefined],
+    [
+      'it has no time to say what is in its documents',
+      ({ store }: LabNode) => (store.saveSummary = async () => undefined),
+    ],
+    ['the project is not in memory', () => lab.pass(320_000)],
+  ])('ends with the process of its node, which then says so (%s)', async (_how, before) => {
     const [, a, b] = await withoutVoter()
     const mine = valueOf(await lock(a!, 'a.ts', 'one'))
+    await before(a!)
     const again = await lab.restart(1)
     await lab.sync()
     expect([await list(again), await list(b!)]).toEqual([[], []])

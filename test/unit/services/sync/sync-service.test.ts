@@ -314,6 +314,36 @@ describe('synchronisation', () => {
     expect(mismatches).toContainEqual({ doc: PROJECT, peer: a.peer })
   })
 
+  it('[D3] compares what has been used, and loads nothing for it', async () => {
+    const lab = createSyncLab(2)
+    const [a, b] = [await lab.node(0), await lab.node(1)]
+    const hashed: string[] = []
+    for (const { documents } of [a, b]) {
+      const feeds: FeedExchange = documents
+      const hash = feeds.contentHash.bind(feeds)
+      feeds.contentHash = async (doc) => {
+        hashed.push(doc)
+        return await hash(doc)
+      }
+    }
+    const pass = async (ms: number): Promise<void> => {
+      for (let rest = ms; rest > 0; rest -= 10_000) {
+        for (const clock of [lab.time, a.clock, b.clock]) await clock.advance(10_000)
+        await lab.quiet()
+      }
+    }
+    const isLoaded = () => [a, b].map(({ documents }) => documents.info().some(({ loaded }) => loaded))
+    await write(a, 'key', 1)
+    await lab.connect(a.peer, b.peer)
+    await pass(60_000)
+    expect([hashed.includes(PROJECT), isLoaded()]).toEqual([true, [true, true]])
+    await pass(400_000)
+    expect(isLoaded()).toEqual([false, false])
+    await b.documents.read(PROJECT, () => undefined)
+    await pass(200_000)
+    expect(isLoaded()).toEqual([false, true])
+  })
+
   it('[M12] shows every member the proof against an author who contradicts itself', async () => {
     const lab = createSyncLab(4)
     const [a, b] = [await lab.node(0), await lab.node(1)]
