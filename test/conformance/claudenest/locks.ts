@@ -39,6 +39,7 @@ export function lockRequirements(): void {
   extendRequirements()
   bulkRequirements()
   releaseRequirements()
+  byInstanceRequirements()
 }
 
 function acquireRequirements(): void {
@@ -198,5 +199,29 @@ function releaseRequirements(): void {
     const options = { token, body: { path: 'src/auth.php' } }
     expect(await refusal('POST', `/api/projects/${project}/locks/force-release`, options)).toEqual([403, 'AUTH_006'])
     expect(await data('GET', `/api/projects/${project}/locks`)).toHaveLength(1)
+  })
+}
+
+function byInstanceRequirements(): void {
+  const route = 'POST /api/projects/:project/locks/release-by-instance'
+  example(route, held, (answer) => expect(answer.released_count).toBe(1))
+  refuses(route, 'PRJ_001', nowhere)
+  refuses(route, 'LCK_001', async () => ({
+    ...(await held()),
+    token: (await theLab().tokenWith(['lock:read', 'lock:write'])).token,
+  }))
+  meets(route, 'gives back all that the instance holds, and nothing of others', async () => {
+    const project = await newProject()
+    const body = { paths: ['a.ts', 'b.ts'], instance_id: 'instance_1' }
+    await data('POST', `/api/projects/${project}/locks/bulk`, { body })
+    await lock(project, 'c.ts')
+    await lock(project, 'd.ts', 'instance_2')
+    const ask = { body: { instance_id: 'instance_1' } }
+    const answer = await data('POST', `/api/projects/${project}/locks/release-by-instance`, ask)
+    expect(new Set(answer.released)).toEqual(new Set(['a.ts', 'b.ts', 'c.ts']))
+    expect(answer).toMatchObject({ released_count: 3, failed: [], failed_details: {} })
+    expect((await data('GET', `/api/projects/${project}/locks`)).map((each: Json) => each.path)).toEqual(['d.ts'])
+    const again = await data('POST', `/api/projects/${project}/locks/release-by-instance`, ask)
+    expect(again.released_count).toBe(0)
   })
 }

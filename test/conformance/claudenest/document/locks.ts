@@ -87,7 +87,7 @@ export const lockRows: readonly RestRow[] = [
   rest('9.8', 'POST /api/projects/:project/locks/release-by-instance', {
     body: { instance_id: 'instance_1' },
     reply: shape({ released_count: count }),
-    errors: ['PRJ_001'],
-    unbuilt: 'release by instance is not built yet',
+    errors: ['PRJ_001', 'LCK_001'],
+    says: ['gives back all that the instance holds, and nothing of others'],
   }),
 ]
