@@ -28,6 +28,7 @@ import { watchAvailability } from '../services/voters/availability-watch.ts'
 import { createElectorateService } from '../services/voters/electorate-service.ts'
 import { hostName } from './config.ts'
 import { meterMesh } from './mesh-metrics.ts'
+import { openInsight } from './mesh-insight.ts'
 import { logMembers } from './member-log.ts'
 import { openMeshCore, type Cleanup, type MeshCore, type MeshNodeDeps } from './mesh-core.ts'
 import { rememberPort } from './remembered.ts'
@@ -148,8 +149,9 @@ async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup
     ways: network,
     nameOf,
   })
+  const insight = openInsight(core, { projects, ...work, sessions, events, rpc }, cleanup)
   return {
-    services: { accounts, machines, wake, projects, ...work, sessions, mesh, peers, ...governance, events },
+    services: { accounts, machines, wake, projects, ...work, ...insight, sessions, mesh, peers, ...governance, events },
     accounts,
   }
 }

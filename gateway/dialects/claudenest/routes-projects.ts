@@ -5,10 +5,9 @@ import { LOCK_POLICIES } from '../../../crdt/project.ts'
 import type { Project } from '../../../crdt/project.ts'
 import { ok } from '../../../crdt/result.ts'
 import type { Result } from '../../../crdt/result.ts'
-import type { TaskStatus } from '../../../crdt/task.ts'
 import type { Services } from '../../../node/services/services.ts'
 import { none } from '../../http/dialect.ts'
-import { pageFields, pageOf, PER_PAGE_MAX } from './inputs.ts'
+import { pageFields, pageOf } from './inputs.ts'
 import { route } from './deps.ts'
 import { WireProject, wireProject } from './wire.ts'
 import type { ProjectView } from './wire.ts'
@@ -31,29 +30,11 @@ const byId = { params: z.strictObject({ id: ProjectId }), missing: 'project_not_
 const ProjectReply = WireProject.extend({ project: WireProject })
 const flatProject = (view: ProjectView) => ({ data: { ...wireProject(view), project: wireProject(view) } })
 
-async function countTasks(services: Services, projectId: string, status?: TaskStatus): Promise<Result<number>> {
-  const page = await services.tasks.list(projectId, status === undefined ? {} : { status }, { page: 1, perPage: 1 })
-  return page.ok ? ok(page.value.total) : page
-}
-
-/** Instances are known by what they hold: a claim or a lock. */
-async function activeInstances(services: Services, projectId: string): Promise<Result<number>> {
-  const first = { page: 1, perPage: PER_PAGE_MAX }
-  const working = await services.tasks.list(projectId, { status: 'in_progress' }, first)
-  if (!working.ok) return working
-  const locks = await services.locks.list(projectId)
-  if (!locks.ok) return locks
-  const claimers = working.value.items.flatMap(({ claim }) => (claim === null ? [] : [claim.instanceId]))
-  return ok(new Set([...claimers, ...locks.value.map((lock) => lock.instanceId)]).size)
-}
-
-export async function viewProject(services: Services, project: Project, on?: PeerId): Promise<Result<ProjectView>> {
-  const pending = await countTasks(services, project.id, 'pending')
-  if (!pending.ok) return pending
-  const instances = await activeInstances(services, project.id)
-  if (!instances.ok) return instances
+async function viewProject(services: Services, project: Project, on?: PeerId): Promise<Result<ProjectView>> {
+  const summary = await services.overview.summary(project)
+  if (!summary.ok) return summary
   const path = (on === undefined ? undefined : project.paths[on]) ?? Object.values(project.paths)[0] ?? null
-  return ok({ project, path, activeInstances: instances.value, pendingTasks: pending.value })
+  return ok({ project, path, summary: summary.value })
 }
 
 async function peerOf(services: Services, machineId: string): Promise<PeerId | undefined> {

@@ -42,6 +42,9 @@ export function useLab(which: Asked): void {
 /** The gateway that is asked. */
 export const theLab = (): GatewayLab => asked
 
+/** Both gateways of the mesh, that of the machine first. */
+export const labs = (): readonly [GatewayLab, GatewayLab] => [owner, other]
+
 /** The machine that all work is done on. */
 export const self = (): string => owner.services.machines.self
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { claudenestRoutes } from '../../../gateway/dialects/claudenest/routes.ts'
+import { activityRequirements } from './activity.ts'
 import { authRequirements } from './auth.ts'
 import { DOCUMENTED_ERRORS, UNANSWERED } from './document/errors.ts'
 import { nameOf } from './document/row.ts'
@@ -32,6 +33,7 @@ export function conformanceSuite(asked: Asked): void {
   })
   describe('ClaudeNest 6: projects', () => {
     projectRequirements()
+    activityRequirements()
   })
   describe('ClaudeNest 7: tasks', () => {
     taskRequirements()

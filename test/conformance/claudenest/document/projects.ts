@@ -58,7 +58,7 @@ export const projectRows: readonly RestRow[] = [
       active_locks: count,
     }),
     errors: ['PRJ_001'],
-    unbuilt: 'statistics are not built yet',
+    says: ['counts tasks, instances and locks', 'estimates the tokens of what agents are told'],
   }),
   rest('6.7', 'GET /api/projects/:id/instances', {
     reply: z.array(
@@ -73,25 +73,26 @@ export const projectRows: readonly RestRow[] = [
       }),
     ),
     errors: ['PRJ_001'],
-    unbuilt: 'instances are not built yet',
+    says: ['knows who holds a claim or a lock, and counts what they have done', 'knows sessions in the project folder'],
   }),
   rest('6.8', 'GET /api/projects/:id/activity', {
     reply: z.array(
       shape({
         id: uuid,
-        instance_id: text,
+        /** Null where no instance did it. */
+        instance_id: text.nullable(),
         type: text,
-        details: shape({ task_id: uuid, task_title: text }),
+        details: z.record(text, z.unknown()),
         created_at: time,
       }),
     ),
     errors: ['PRJ_001'],
-    unbuilt: 'the activity log is not built yet',
+    says: ['names task and title of what happened to a task', 'tells the newest first, as many as asked for'],
   }),
   rest('6.9', 'POST /api/projects/:id/broadcast', {
     body: { type: 'announcement', content: 'Restarting server in 5 minutes', target: 'all' },
     reply: shape({}),
     errors: ['PRJ_001'],
-    unbuilt: 'broadcasts are not built yet',
+    says: ['reaches who follows the project, on every gateway', 'takes message for content'],
   }),
 ]
