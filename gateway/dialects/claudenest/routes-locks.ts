@@ -8,7 +8,7 @@ import type { Result } from '../../../crdt/result.ts'
 import type { BulkLocks, LockInput } from '../../../node/services/locks/lock-service.ts'
 import { none } from '../../http/dialect.ts'
 import type { Wire } from '../../http/dialect.ts'
-import { instanceId, invalid } from './inputs.ts'
+import { ACROSS_MESH, instanceId, invalid } from './inputs.ts'
 import { route } from './deps.ts'
 import { WIRE_ERRORS } from './errors.ts'
 import { WireLock, wireLock } from './wire.ts'
@@ -111,6 +111,9 @@ const wireFailures = (failed: BulkLocks['failed']) => ({
   failed_details: Object.fromEntries(failed.map((failure) => [failure.path, failedDetail(failure.error)])),
 })
 
+const TAKING = ['lock_held', 'quorum_unreachable', 'superseded', 'limit_reached', ...ACROSS_MESH] as const
+const GIVING = ['lock_not_held_by_caller', 'superseded', 'limit_reached', ...ACROSS_MESH] as const
+
 export const lockRoutes = [
   route({
     doc: '9.1 List locks',
@@ -128,6 +131,7 @@ export const lockRoutes = [
     method: 'POST',
     path: '/api/projects/:project/locks',
     policy: { ability: 'lock:write' },
+    errors: TAKING,
     status: 201,
     ...ofProject,
     body: z.strictObject({ path, ...lockFields }),
@@ -167,6 +171,7 @@ export const lockRoutes = [
     method: 'POST',
     path: '/api/projects/:project/locks/extend',
     policy: { ability: 'lock:write' },
+    errors: GIVING,
     ...ofProject,
     body: z.strictObject({ path, instance_id: instanceId, additional_minutes: minutes, fencing_token: fencing }),
     aliases: { minutes: 'additional_minutes', locked_by: 'instance_id' },
@@ -185,6 +190,7 @@ export const lockRoutes = [
     method: 'POST',
     path: '/api/projects/:project/locks/bulk',
     policy: { ability: 'lock:write' },
+    errors: TAKING,
     ...ofProject,
     body: z.strictObject({
       paths: z.array(path).min(1).max(PATHS_MAX),
@@ -215,6 +221,7 @@ export const lockRoutes = [
     method: 'POST',
     path: '/api/projects/:project/locks/release',
     policy: { ability: 'lock:write' },
+    errors: GIVING,
     ...ofProject,
     body: z.strictObject({ path, instance_id: instanceId, fencing_token: fencing }),
     aliases: { locked_by: 'instance_id' },
@@ -232,6 +239,7 @@ export const lockRoutes = [
     method: 'POST',
     path: '/api/projects/:project/locks/force-release',
     policy: { ability: 'lock:admin' },
+    errors: GIVING,
     ...ofProject,
     body: z.strictObject({ path }),
     reply: z.null(),
@@ -243,6 +251,7 @@ export const lockRoutes = [
     method: 'POST',
     path: '/api/projects/:project/locks/release-by-instance',
     policy: { ability: 'lock:write' },
+    errors: GIVING,
     ...ofProject,
     body: z.strictObject({ instance_id: instanceId }),
     aliases: { locked_by: 'instance_id' },

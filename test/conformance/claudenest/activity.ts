@@ -1,5 +1,6 @@
 import { expect } from 'vitest'
 import { openSocket, type Json } from '../../support/gateway-lab.ts'
+import { eventually } from '../../support/nodes.ts'
 import { data, example, folder, labs, meets, newProject, newTask, refuses, self, UNKNOWN } from './harness.ts'
 
 const claim = (id: string, instance_id = 'instance_1') =>
@@ -123,6 +124,8 @@ function broadcastRequirements(): void {
   refuses(broadcast, 'PRJ_001', unknown)
   meets(broadcast, 'reaches who follows the project, on every gateway', async () => {
     const id = await newProject()
+    for (const lab of labs())
+      await eventually(async () => (await lab.call('GET', `/api/projects/${id}`)).status === 200 || undefined)
     const sockets = await Promise.all(labs().map(({ url }) => openSocket(url)))
     for (const socket of sockets) {
       socket.subscribe(`private-project.${id}`, { token: labs()[0].token })

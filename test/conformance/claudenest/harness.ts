@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { z } from 'zod'
 import { WIRE_ERRORS } from '../../../gateway/dialects/claudenest/errors.ts'
+import { openApi } from '../../../gateway/http/openapi.ts'
 import { claudenestRoutes } from '../../../gateway/dialects/claudenest/routes.ts'
 import {
   startGatewayLab,
@@ -169,10 +170,24 @@ export function holdAgainstDocument(answer: Answer, method: string, path: string
   } else {
     const { code } = Failure.parse(answer.json).error
     expect(Object.values(WIRE_ERRORS)).toContainEqual({ code, status: answer.status })
+    const route = rowAt(claudenestRoutes, method, bare)
+    if (route) expect(errorsOf(route)).toContain(`${answer.status} ${code}`)
     if (DOCUMENTED_ERRORS[code] === answer.status) answeredCodes.add(code)
   }
   return answer
 }
+
+/** What the OpenAPI document says a route may be refused with: `409 TSK_002`. */
+function errorsOf({ method, path }: { method: string; path: string }): string[] {
+  const operation = OPENAPI.paths[path.replace(/:(\w+)/g, '{$1}')]?.[method.toLowerCase()]
+  return Object.entries<Json>(operation.responses).flatMap(([status, { $ref }]) => {
+    const response = OPENAPI.components.responses[String($ref).split('/').at(-1) ?? '']
+    const codes = response?.content['application/json'].schema.properties.error.properties.code.enum ?? []
+    return codes.map((code: string) => `${status} ${code}`)
+  })
+}
+
+const OPENAPI: Json = openApi({ title: 'ClaudeNest', version: '1' }, claudenestRoutes, WIRE_ERRORS)
 
 /** As `call`, when only the data matter; fails on anything but success. */
 export async function data(method: string, path: string, options: CallOptions = {}): Promise<Json> {
