@@ -27,13 +27,29 @@ async function end(session: { id: string }): Promise<void> {
   socket.close()
 }
 
-const some = async () => ({ params: { id: (await newSession()).id } })
-const unknown = () => ({ params: { id: UNKNOWN } })
-async function over(): Promise<{ params: { id: string } }> {
+const one = async () => ({ params: { id: (await newSession()).id } })
+async function ended(): Promise<{ params: { id: string } }> {
   const session = await newSession()
   await end(session)
   return { params: { id: session.id } }
 }
+/** A session is a process: where what becomes of it does not matter, one serves all. */
+const some = once(one)
+const over = once(ended)
+const unknown = () => ({ params: { id: UNKNOWN } })
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined
+  return () => (made ??= make())
+}
+
+const type = (id: string, text: string) => data('POST', `/api/sessions/${id}/input`, { body: { data: text } })
+const talkative = once(async () => {
+  const session = await newSession()
+  await type(session.id, 'echo logged-$((40+2))\n')
+  await shown(session, 'logged-42')
+  return session
+})
+
 const ofMachine = () => ({ params: { machine: self() } })
 const elsewhere = () => ({ params: { machine: UNKNOWN } })
 
@@ -44,9 +60,9 @@ export function sessionRequirements(): void {
   example(get, some)
   refuses(get, 'SES_001', () => ({ params: { id: 'x' } }))
   const remove = 'DELETE /api/sessions/:id'
-  example(remove, some)
+  example(remove, one)
   refuses(remove, 'SES_001', unknown)
-  refuses(remove, 'SES_002', over, 'ending a session that has ended is answered as done')
+  refuses(remove, 'SES_002', ended, 'ending a session that has ended is answered as done')
   meets(remove, 'ends the session', async () => {
     const { id } = await newSession()
     await end({ id })
@@ -62,22 +78,20 @@ export function sessionRequirements(): void {
 function listRequirements(): void {
   const list = 'GET /api/machines/:machine/sessions'
   example(list, async () => {
-    await newSession()
+    await some()
     return ofMachine()
   })
   refuses(list, 'MCH_001', elsewhere)
   meets(list, 'pages, 20 at a time', async () => {
-    const { id } = await newSession()
+    const { id } = (await some()).params
     const { json } = await call('GET', sessionsOf(self()))
     expect(json.data.map((session: Json) => session.id)).toContain(id)
     expect(json.meta.pagination.per_page).toBe(20)
   })
   meets(list, 'filters by status', async () => {
-    const ended = await newSession()
-    const open = await newSession()
-    await end(ended)
+    const [gone, open] = [(await over()).params, (await some()).params]
     const ids = (await data('GET', `${sessionsOf(self())}?status=terminated&per_page=100`)).map((s: Json) => s.id)
-    expect([ids.includes(ended.id), ids.includes(open.id)]).toEqual([true, false])
+    expect([ids.includes(gone.id), ids.includes(open.id)]).toEqual([true, false])
   })
 }
 
@@ -97,7 +111,7 @@ function createRequirements(): void {
   meets(create, 'takes the size of the terminal', async () => {
     const { session } = await newSession({ pty_size: { cols: 100, rows: 30 } })
     expect(session.pty_size).toEqual({ cols: 100, rows: 30 })
-    expect((await newSession()).pty_size).toEqual({ cols: 120, rows: 40 })
+    expect((await data('GET', `/api/sessions/${(await talkative()).id}`)).pty_size).toEqual({ cols: 120, rows: 40 })
   })
   meets(create, 'refuses sizes outside 20..500 by 10..200', async () => {
     for (const pty_size of [
@@ -115,13 +129,6 @@ function terminalRequirements(): void {
   const logs = 'GET /api/sessions/:id/logs'
   const input = 'POST /api/sessions/:id/input'
   const resize = 'POST /api/sessions/:id/resize'
-  const type = (id: string, text: string) => data('POST', `/api/sessions/${id}/input`, { body: { data: text } })
-  async function talkative(): Promise<Json> {
-    const session = await newSession()
-    await type(session.id, 'echo logged-$((40+2))\n')
-    await shown(session, 'logged-42')
-    return session
-  }
   example(logs, async () => ({ params: { id: (await talkative()).id } }))
   refuses(logs, 'SES_001', unknown)
   meets(logs, 'answers entries by type and limit', async () => {
@@ -150,6 +157,9 @@ function terminalRequirements(): void {
   })
   meets(resize, 'refuses sizes that make no sense', async () => {
     const body = { cols: 0, rows: 50 }
-    expect(await refusal('POST', `/api/sessions/${(await newSession()).id}/resize`, { body })).toEqual([422, 'VAL_001'])
+    expect(await refusal('POST', `/api/sessions/${(await some()).params.id}/resize`, { body })).toEqual([
+      422,
+      'VAL_001',
+    ])
   })
 }
