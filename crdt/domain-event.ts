@@ -1,3 +1,4 @@
+import type { Broadcast } from './activity.ts'
 import type { FileLock, LockNotice } from './lock.ts'
 import type { MachineId, ProjectId, SessionId, TaskId } from './ids.ts'
 import type { Session } from './session.ts'
@@ -18,6 +19,8 @@ export type DomainEvent =
   /** A provisional lock gave way to another's. */
   | { readonly type: 'file.conflict'; readonly projectId: ProjectId; readonly notice: LockNotice }
   | { readonly type: 'project.created' | 'project.updated' | 'project.deleted'; readonly projectId: ProjectId }
+  /** Somebody has a message for those who follow the project. Told once, kept nowhere. */
+  | { readonly type: 'project.broadcast'; readonly projectId: ProjectId; readonly broadcast: Broadcast }
   | {
       readonly type: 'session.created' | 'session.updated' | 'session.ended'
       readonly sessionId: SessionId

@@ -41,6 +41,8 @@ type Described = {
   readonly status?: 200 | 201
   /** What is missing when a path parameter cannot be anything's id. */
   readonly missing?: DomainErrorCode
+  /** How its service may refuse, beside what policy, input and `missing` bring. The OpenAPI document tells of them. */
+  readonly errors?: readonly DomainErrorCode[]
   /** Other names under which body fields are accepted: alias → name. */
   readonly aliases?: Readonly<Record<string, string>>
   /** Shape of the answer's data; the OpenAPI document and the conformance tests read it. */

@@ -28,6 +28,7 @@ import { hostName } from './config.ts'
 import { hasSessionEnded, hasSessionIn } from './hosted-sessions.ts'
 import { meterMesh } from './mesh-metrics.ts'
 import { meshServiceOf } from './mesh-status.ts'
+import { openInsight } from './mesh-insight.ts'
 import { logMembers } from './member-log.ts'
 import { openMeshCore, type Cleanup, type MeshCore, type MeshNodeDeps } from './mesh-core.ts'
 import { rememberPort } from './remembered.ts'
@@ -149,8 +150,9 @@ async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup
     ways: network,
     nameOf,
   })
+  const insight = openInsight(core, { projects, ...work, sessions, events, rpc }, cleanup)
   return {
-    services: { accounts, machines, wake, projects, ...work, sessions, mesh, peers, ...governance, events },
+    services: { accounts, machines, wake, projects, ...work, ...insight, sessions, mesh, peers, ...governance, events },
     accounts,
   }
 }

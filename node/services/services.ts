@@ -1,4 +1,6 @@
 import type { AccountService } from './accounts/account-service.ts'
+import type { ActivityService } from './activity/activity-service.ts'
+import type { BroadcastService } from './activity/broadcast-service.ts'
 import type { EventHub } from './event-hub.ts'
 import type { VoterService } from './leases/voter-service.ts'
 import type { LockService } from './locks/lock-service.ts'
@@ -7,6 +9,7 @@ import type { WakeService } from './machines/wake-service.ts'
 import type { MeshService } from './membership/mesh-service.ts'
 import type { PeersService } from './membership/peers-service.ts'
 import type { RecoveryService } from './membership/recovery-service.ts'
+import type { ProjectOverview } from './projects/project-overview.ts'
 import type { ProjectService } from './projects/project-service.ts'
 import type { SessionService } from './sessions/session-service.ts'
 import type { TaskService } from './tasks/task-service.ts'
@@ -18,6 +21,11 @@ export type Services = {
   readonly machines: MachineService
   readonly wake: WakeService
   readonly projects: ProjectService
+  /** What is going on in a project: numbers, and who is at work. */
+  readonly overview: ProjectOverview
+  /** What happened in a project lately. */
+  readonly activity: ActivityService
+  readonly broadcasts: BroadcastService
   readonly tasks: TaskService
   readonly locks: LockService
   readonly sessions: SessionService

@@ -1,7 +1,9 @@
+import type { Broadcast } from '../../../crdt/activity.ts'
 import type { Ability } from '../../../crdt/actor.ts'
 import type { DomainEvent } from '../../../crdt/domain-event.ts'
 import type { Session } from '../../../crdt/session.ts'
 import type { Task } from '../../../crdt/task.ts'
+import { wireBroadcast } from './wire-activity.ts'
 import { wireConflict, wireLock, wireSession, wireTask } from './wire.ts'
 
 /** A topic is a channel without its prefix and spelling: `session.<id>`, `project.<id>`, `machine.<id>`, `mesh`. */
@@ -28,6 +30,13 @@ const project = (id: string, name: string): Delivery => ({
   ability: 'project:read',
   name,
   data: { projectId: id, project_id: id },
+})
+
+const broadcast = (sent: Broadcast): Delivery => ({
+  topics: [`project.${sent.projectId}`],
+  ability: 'project:read',
+  name: 'project:broadcast',
+  data: wireBroadcast(sent),
 })
 
 const session = (changed: Session, name: string, nowMs: number): Delivery => ({
@@ -76,6 +85,8 @@ export function translate(event: DomainEvent, nowMs: number): Delivery {
       return project(event.projectId, 'project:updated')
     case 'project.deleted':
       return project(event.projectId, 'project:deleted')
+    case 'project.broadcast':
+      return broadcast(event.broadcast)
     case 'session.created':
       return session(event.session, 'session:created', nowMs)
     case 'session.updated':

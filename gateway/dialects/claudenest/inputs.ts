@@ -19,5 +19,8 @@ export const pageOf = (query: { page: number; per_page: number }): PageRequest =
 
 export const instanceId = z.string().trim().min(1).max(128)
 
+/** How what another machine is asked to do may fail, whatever it is. */
+export const ACROSS_MESH = ['machine_offline', 'machine_refused', 'cancelled'] as const
+
 export const invalid = (field: string, problem: string): { readonly ok: false; readonly error: DomainError } =>
   err(invalidField(field, problem))

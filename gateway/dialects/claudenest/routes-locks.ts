@@ -5,10 +5,10 @@ import { ProjectId } from '../../../crdt/ids.ts'
 import type { FileLock } from '../../../crdt/lock.ts'
 import { ok } from '../../../crdt/result.ts'
 import type { Result } from '../../../crdt/result.ts'
-import type { LockInput } from '../../../node/services/locks/lock-service.ts'
+import type { BulkLocks, LockInput } from '../../../node/services/locks/lock-service.ts'
 import { none } from '../../http/dialect.ts'
 import type { Wire } from '../../http/dialect.ts'
-import { instanceId, invalid } from './inputs.ts'
+import { ACROSS_MESH, instanceId, invalid } from './inputs.ts'
 import { route } from './deps.ts'
 import { WIRE_ERRORS } from './errors.ts'
 import { WireLock, wireLock } from './wire.ts'
@@ -79,8 +79,7 @@ const CheckReply = z.strictObject({
   missing_voters: z.array(z.string()),
 })
 
-const BulkReply = z.strictObject({
-  acquired: z.array(z.string()),
+const failures = {
   failed: z.array(z.string()),
   failed_details: z.record(
     z.string(),
@@ -93,8 +92,10 @@ const BulkReply = z.strictObject({
       message: z.string(),
     }),
   ),
-  locks: z.array(WireLock),
-})
+}
+
+const BulkReply = z.strictObject({ acquired: z.array(z.string()), ...failures, locks: z.array(WireLock) })
+const ReleasedReply = z.strictObject({ released_count: z.int().min(0), released: z.array(z.string()), ...failures })
 
 const failedDetail = (error: DomainError) => ({
   locked_by: error.details?.holder?.instanceId ?? null,
@@ -104,6 +105,14 @@ const failedDetail = (error: DomainError) => ({
   code: WIRE_ERRORS[error.code].code,
   message: error.message,
 })
+
+const wireFailures = (failed: BulkLocks['failed']) => ({
+  failed: failed.map((failure) => failure.path),
+  failed_details: Object.fromEntries(failed.map((failure) => [failure.path, failedDetail(failure.error)])),
+})
+
+const TAKING = ['lock_held', 'quorum_unreachable', 'superseded', 'limit_reached', ...ACROSS_MESH] as const
+const GIVING = ['lock_not_held_by_caller', 'superseded', 'limit_reached', ...ACROSS_MESH] as const
 
 export const lockRoutes = [
   route({
@@ -122,6 +131,7 @@ export const lockRoutes = [
     method: 'POST',
     path: '/api/projects/:project/locks',
     policy: { ability: 'lock:write' },
+    errors: TAKING,
     status: 201,
     ...ofProject,
     body: z.strictObject({ path, ...lockFields }),
@@ -161,6 +171,7 @@ export const lockRoutes = [
     method: 'POST',
     path: '/api/projects/:project/locks/extend',
     policy: { ability: 'lock:write' },
+    errors: GIVING,
     ...ofProject,
     body: z.strictObject({ path, instance_id: instanceId, additional_minutes: minutes, fencing_token: fencing }),
     aliases: { minutes: 'additional_minutes', locked_by: 'instance_id' },
@@ -179,6 +190,7 @@ export const lockRoutes = [
     method: 'POST',
     path: '/api/projects/:project/locks/bulk',
     policy: { ability: 'lock:write' },
+    errors: TAKING,
     ...ofProject,
     body: z.strictObject({
       paths: z.array(path).min(1).max(PATHS_MAX),
@@ -199,8 +211,7 @@ export const lockRoutes = [
     toWire: ({ acquired, failed }, { nowMs }) => ({
       data: {
         acquired: acquired.map((lock) => lock.pattern ?? lock.path),
-        failed: failed.map((failure) => failure.path),
-        failed_details: Object.fromEntries(failed.map((failure) => [failure.path, failedDetail(failure.error)])),
+        ...wireFailures(failed),
         locks: acquired.map((lock) => wireLock(lock, nowMs)),
       },
     }),
@@ -210,6 +221,7 @@ export const lockRoutes = [
     method: 'POST',
     path: '/api/projects/:project/locks/release',
     policy: { ability: 'lock:write' },
+    errors: GIVING,
     ...ofProject,
     body: z.strictObject({ path, instance_id: instanceId, fencing_token: fencing }),
     aliases: { locked_by: 'instance_id' },
@@ -227,10 +239,27 @@ export const lockRoutes = [
     method: 'POST',
     path: '/api/projects/:project/locks/force-release',
     policy: { ability: 'lock:admin' },
+    errors: GIVING,
     ...ofProject,
     body: z.strictObject({ path }),
     reply: z.null(),
     run: ({ services }, { actor, params, body }) => services.locks.forceRelease(actor, params.project, body.path),
     toWire: () => ({ data: null }),
+  }),
+  route({
+    doc: '9.8 Release by instance',
+    method: 'POST',
+    path: '/api/projects/:project/locks/release-by-instance',
+    policy: { ability: 'lock:write' },
+    errors: GIVING,
+    ...ofProject,
+    body: z.strictObject({ instance_id: instanceId }),
+    aliases: { locked_by: 'instance_id' },
+    reply: ReleasedReply,
+    run: ({ services }, { actor, params, body }) =>
+      services.locks.releaseByInstance(actor, { projectId: params.project, instanceId: body.instance_id }),
+    toWire: ({ released, failed }) => ({
+      data: { released_count: released.length, released: [...released], ...wireFailures(failed) },
+    }),
   }),
 ]

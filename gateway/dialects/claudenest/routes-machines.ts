@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { MachineId } from '../../../crdt/ids.ts'
 import { ok } from '../../../crdt/result.ts'
 import { none } from '../../http/dialect.ts'
-import { pageFields, pageOf } from './inputs.ts'
+import { ACROSS_MESH, pageFields, pageOf } from './inputs.ts'
 import { route } from './deps.ts'
 import { WireEnvironment, wireEnvironment, WireMachine, wireMachine } from './wire.ts'
 
@@ -44,6 +44,7 @@ export const machineRoutes = [
     method: 'POST',
     path: '/api/machines',
     policy: { ability: 'machine:write' },
+    errors: ['limit_reached'],
     status: 201,
     params: none.params,
     query: none.query,
@@ -111,6 +112,7 @@ export const machineRoutes = [
     method: 'DELETE',
     path: '/api/machines/:id',
     policy: { ability: 'machine:write' },
+    errors: ['member_not_found'],
     ...byId,
     body: none.body,
     reply: z.null(),
@@ -122,6 +124,7 @@ export const machineRoutes = [
     method: 'GET',
     path: '/api/machines/:id/environment',
     policy: { ability: 'machine:read' },
+    errors: ACROSS_MESH,
     ...byId,
     body: none.body,
     reply: WireEnvironment,
@@ -133,6 +136,7 @@ export const machineRoutes = [
     method: 'POST',
     path: '/api/machines/:id/wake',
     policy: { ability: 'machine:write' },
+    errors: ['wake_unsupported', 'machine_awake', 'wake_unreachable', ...ACROSS_MESH],
     ...byId,
     body: none.body,
     reply: z.strictObject({ message: z.string(), machine: WireMachine }),

@@ -7,7 +7,7 @@ import { ok } from '../../../crdt/result.ts'
 import type { Result } from '../../../crdt/result.ts'
 import type { Services } from '../../../node/services/services.ts'
 import { none } from '../../http/dialect.ts'
-import { pageFields, pageOf } from './inputs.ts'
+import { ACROSS_MESH, pageFields, pageOf } from './inputs.ts'
 import { route } from './deps.ts'
 import { WireProject, wireProject } from './wire.ts'
 import type { ProjectView } from './wire.ts'
@@ -30,16 +30,11 @@ const byId = { params: z.strictObject({ id: ProjectId }), missing: 'project_not_
 const ProjectReply = WireProject.extend({ project: WireProject })
 const flatProject = (view: ProjectView) => ({ data: { ...wireProject(view), project: wireProject(view) } })
 
-export async function viewProject(services: Services, project: Project, on?: PeerId): Promise<Result<ProjectView>> {
-  const tasks = await services.tasks.overview(project.id)
-  if (!tasks.ok) return tasks
-  const locks = await services.locks.list(project.id)
-  if (!locks.ok) return locks
-  const { pending, instances } = tasks.value
-  // Instances are known by what they hold: a claim or a lock.
-  const active = new Set([...instances, ...locks.value.map((lock) => lock.instanceId)])
+async function viewProject(services: Services, project: Project, on?: PeerId): Promise<Result<ProjectView>> {
+  const summary = await services.overview.summary(project)
+  if (!summary.ok) return summary
   const path = (on === undefined ? undefined : project.paths[on]) ?? Object.values(project.paths)[0] ?? null
-  return ok({ project, path, activeInstances: active.size, pendingTasks: pending })
+  return ok({ project, path, summary: summary.value })
 }
 
 async function peerOf(services: Services, machineId: string): Promise<PeerId | undefined> {
@@ -81,6 +76,7 @@ export const projectRoutes = [
     method: 'POST',
     path: '/api/machines/:machine/projects',
     policy: { ability: 'project:write' },
+    errors: ['project_exists', ...ACROSS_MESH],
     status: 201,
     ...ofMachine,
     query: none.query,

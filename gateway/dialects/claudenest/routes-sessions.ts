@@ -6,7 +6,7 @@ import type { Session } from '../../../crdt/session.ts'
 import { hasEnded, PTY_COLS, PTY_ROWS, SESSION_MODES, SESSION_STATUSES } from '../../../crdt/session.ts'
 import { none } from '../../http/dialect.ts'
 import type { Wire } from '../../http/dialect.ts'
-import { pageFields, pageOf } from './inputs.ts'
+import { ACROSS_MESH, pageFields, pageOf } from './inputs.ts'
 import { route } from './deps.ts'
 import { WireLog, wireLog, WireSession, wireSession } from './wire.ts'
 
@@ -58,6 +58,7 @@ export const sessionRoutes = [
     method: 'POST',
     path: '/api/machines/:machine/sessions',
     policy: { ability: 'session:write' },
+    errors: ['session_limit', 'session_failed', ...ACROSS_MESH],
     status: 201,
     ...ofMachine,
     query: none.query,
@@ -98,6 +99,7 @@ export const sessionRoutes = [
     method: 'DELETE',
     path: '/api/sessions/:id',
     policy: { ability: 'session:write' },
+    errors: ACROSS_MESH,
     ...byId,
     body: none.body,
     reply: z.null(),
@@ -109,6 +111,7 @@ export const sessionRoutes = [
     method: 'GET',
     path: '/api/sessions/:id/logs',
     policy: { ability: 'session:read' },
+    errors: ACROSS_MESH,
     ...byId,
     query: z.object({
       limit: z.coerce.number().int().min(1).max(LOGS_MAX).default(1000),
@@ -128,6 +131,7 @@ export const sessionRoutes = [
     method: 'POST',
     path: '/api/sessions/:id/attach',
     policy: { ability: 'session:read' },
+    errors: ['session_ended', ...ACROSS_MESH],
     ...byId,
     body: none.body,
     reply: TicketReply,
@@ -144,6 +148,7 @@ export const sessionRoutes = [
     method: 'POST',
     path: '/api/sessions/:id/input',
     policy: { ability: 'session:write' },
+    errors: ['session_ended', ...ACROSS_MESH],
     ...byId,
     body: z.strictObject({ data: z.string().max(INPUT_CHARS_MAX) }),
     reply: z.null(),
@@ -155,6 +160,7 @@ export const sessionRoutes = [
     method: 'POST',
     path: '/api/sessions/:id/resize',
     policy: { ability: 'session:write' },
+    errors: ['session_ended', ...ACROSS_MESH],
     ...byId,
     body: ptySize,
     reply: z.null(),

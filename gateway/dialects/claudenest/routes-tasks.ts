@@ -5,7 +5,7 @@ import type { Task } from '../../../crdt/task.ts'
 import type { ClaimProof } from '../../../node/services/tasks/task-service.ts'
 import { none } from '../../http/dialect.ts'
 import type { Wire } from '../../http/dialect.ts'
-import { instanceId, pageFields, pageOf } from './inputs.ts'
+import { ACROSS_MESH, instanceId, pageFields, pageOf } from './inputs.ts'
 import { route } from './deps.ts'
 import { WireTask, wireTask } from './wire.ts'
 
@@ -43,6 +43,17 @@ const proofOf = (body: {
   ...(body.fencing_token === undefined ? {} : { fencingToken: body.fencing_token }),
 })
 
+const CLAIMING = [
+  'task_claimed',
+  'task_closed',
+  'task_blocked',
+  'quorum_unreachable',
+  'superseded',
+  'limit_reached',
+  'machine_offline',
+] as const
+const ENDING = ['task_not_claimed_by_caller', 'task_closed', 'superseded', ...ACROSS_MESH] as const
+
 const claimBody = { body: z.strictObject({ instance_id: instanceId }), aliases: { assigned_to: 'instance_id' } }
 
 export const taskRoutes = [
@@ -73,6 +84,7 @@ export const taskRoutes = [
     method: 'POST',
     path: '/api/projects/:project/tasks',
     policy: { ability: 'task:write' },
+    errors: ['limit_reached'],
     status: 201,
     ...ofProject,
     query: none.query,
@@ -98,6 +110,7 @@ export const taskRoutes = [
     method: 'POST',
     path: '/api/projects/:project/tasks/claim-next',
     policy: { ability: 'task:claim' },
+    errors: ['no_task_available', ...CLAIMING],
     ...ofProject,
     query: none.query,
     ...claimBody,
@@ -143,6 +156,7 @@ export const taskRoutes = [
     method: 'POST',
     path: '/api/tasks/:id/claim',
     policy: { ability: 'task:claim' },
+    errors: CLAIMING,
     ...byId,
     ...claimBody,
     reply: MessageReply,
@@ -154,6 +168,7 @@ export const taskRoutes = [
     method: 'POST',
     path: '/api/tasks/:id/release',
     policy: { ability: 'task:claim' },
+    errors: ENDING,
     ...byId,
     body: z.strictObject({ reason: z.string().max(2000).default(''), ...proofFields }),
     reply: MessageReply,
@@ -166,6 +181,7 @@ export const taskRoutes = [
     method: 'POST',
     path: '/api/tasks/:id/complete',
     policy: { ability: 'task:claim' },
+    errors: ENDING,
     ...byId,
     body: z.strictObject({
       summary: z.string().max(50_000).default(''),

@@ -1,6 +1,7 @@
 import type { Dialect, Route } from '../../http/dialect.ts'
 import type { ClaudenestDeps } from './deps.ts'
 import { failure } from './errors.ts'
+import { activityRoutes } from './routes-activity.ts'
 import { authRoutes, healthRoute } from './routes-auth.ts'
 import { lockRoutes } from './routes-locks.ts'
 import { machineRoutes } from './routes-machines.ts'
@@ -16,6 +17,7 @@ export const claudenestRoutes: readonly Route<ClaudenestDeps>[] = [
   ...machineRoutes,
   ...sessionRoutes,
   ...projectRoutes,
+  ...activityRoutes,
   ...taskRoutes,
   ...lockRoutes,
 ]

@@ -9,6 +9,8 @@ import type { Session, SessionLogEntry } from '../../../crdt/session.ts'
 import { PRIORITIES, TASK_STATUSES } from '../../../crdt/task.ts'
 import type { Task } from '../../../crdt/task.ts'
 import type { ApiToken, User } from '../../../crdt/user.ts'
+import type { ProjectSummary } from '../../../node/services/projects/project-overview.ts'
+import { percentOf } from './wire-activity.ts'
 
 const text = z.string()
 const maybe = z.string().nullable()
@@ -199,8 +201,7 @@ export type ProjectView = {
   readonly project: Project
   /** Where it lies on the machine that was asked about, or on any. */
   readonly path: string | null
-  readonly activeInstances: number
-  readonly pendingTasks: number
+  readonly summary: ProjectSummary
 }
 
 export const wireProject = (view: ProjectView): z.infer<typeof WireProject> => ({
@@ -214,11 +215,11 @@ export const wireProject = (view: ProjectView): z.infer<typeof WireProject> => (
   current_focus: view.project.currentFocus,
   recent_changes: view.project.recentChanges,
   settings: { ...view.project.settings },
-  total_tokens: 0,
-  max_tokens: view.project.settings.maxContextTokens,
-  token_usage_percent: 0,
-  active_instances_count: view.activeInstances,
-  pending_tasks_count: view.pendingTasks,
+  total_tokens: view.summary.tokens.total,
+  max_tokens: view.summary.tokens.max,
+  token_usage_percent: percentOf(view.summary.tokens),
+  active_instances_count: view.summary.activeInstances,
+  pending_tasks_count: view.summary.pendingTasks,
   created_at: view.project.createdAt,
 })
 

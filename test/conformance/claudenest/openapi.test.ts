@@ -1,0 +1,87 @@
+import { Validator } from '@seriousme/openapi-schema-validator'
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { claudenestRoutes } from '../../../gateway/dialects/claudenest/routes.ts'
+import { startGatewayLab, type GatewayLab, type Json } from '../../support/gateway-lab.ts'
+import { nameOf } from './document/row.ts'
+import { generatedFrom } from './openapi-values.ts'
+import { prepareWorld, type World } from './openapi-world.ts'
+
+const isLong = process.env['ROOKERY_LONG'] === '1'
+/** Of the whole dialect. */
+const REQUESTS = isLong ? 5000 : 400
+/** The same requests each time where a failure must be one's own; `fast-check` prints the seed that it chose otherwise. */
+const seed = isLong ? {} : { seed: 20260205 }
+
+/** Routes that need what no chance comes up with: a password, a code, a machine that sleeps, a folder that exists. */
+const NEVER_DONE = ['POST /api/auth/login', 'POST /api/auth/register', 'POST /api/machines/:id/wake']
+const done = new Set<string>()
+
+let lab: GatewayLab
+let document: Json
+let world: World
+
+beforeAll(async () => {
+  lab = await startGatewayLab()
+  document = (await lab.call('GET', '/docs/json', { token: null })).json
+  world = await prepareWorld(lab)
+})
+afterAll(() => lab.stop())
+
+describe('the OpenAPI document', () => {
+  it('is valid OpenAPI 3.1', async () => {
+    const { valid, errors } = await new Validator().validate(document)
+    expect([document.openapi, errors, valid]).toEqual(['3.1.0', undefined, true])
+  })
+
+  it('tells every route with who may call it, what it answers and how it refuses', () => {
+    for (const route of claudenestRoutes) {
+      const told = document.paths[documented(route.path)][route.method.toLowerCase()]
+      const { policy } = route
+      const who = typeof policy === 'object' ? policy.ability : policy === 'public' ? 'no token' : 'any valid token'
+      expect([nameOf(route), told.description]).toEqual([nameOf(route), expect.stringContaining(who)])
+      expect([nameOf(route), told.security.length]).toEqual([nameOf(route), policy === 'public' ? 0 : 1])
+      const statuses = policy === 'public' ? ['400', '403', '429', '500'] : ['400', '401', '403', '429', '500']
+      expect(Object.keys(told.responses)).toEqual(expect.arrayContaining([String(route.status ?? 200), ...statuses]))
+      expect(told.responses).not.toHaveProperty('default')
+    }
+  })
+})
+
+describe('a request made of the OpenAPI document', () => {
+  it.each(claudenestRoutes.map((route) => [nameOf(route), route] as const))(
+    '%s is never answered with what is not documented, and never breaks anything',
+    async (_, route) => {
+      const operation = document.paths[documented(route.path)][route.method.toLowerCase()]
+      const numRuns = Math.ceil(REQUESTS / claudenestRoutes.length)
+      const request = generatedFrom(operation)
+      const answers = fc.asyncProperty(request, async ({ params, query, body, caller }) => {
+        const path = await world.pathOf(route, params)
+        const { status, json } = await lab.call(route.method, `${path}${query}`, {
+          token: await world.tokenOf(route, caller),
+          ...(body === undefined ? {} : { body }),
+        })
+        if (status < 400) done.add(nameOf(route))
+        expect(Object.keys(operation.responses)).toContain(String(status))
+        if (status < 400) route.reply.parse(json.data)
+        else expect(codesOf(operation.responses[status])).toContain(json.error.code)
+        expect(json.error?.code).not.toBe('SRV_001')
+      })
+      await fc.assert(answers, { numRuns, ...seed })
+    },
+  )
+})
+
+describe('the requests together', () => {
+  it('were not all refused at the door', () => {
+    const undone = claudenestRoutes.map(nameOf).filter((name) => !done.has(name))
+    if (isLong) expect(undone.filter((name) => !NEVER_DONE.includes(name))).toEqual([])
+    expect(undone.length).toBeLessThan(claudenestRoutes.length / 3)
+  })
+})
+
+const codesOf = ({ $ref }: { $ref: string }): Json =>
+  document.components.responses[$ref.split('/').at(-1) ?? ''].content['application/json'].schema.properties.error
+    .properties.code.enum
+
+const documented = (path: string): string => path.replace(/:(\w+)/g, '{$1}')
