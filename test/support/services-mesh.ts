@@ -172,6 +172,8 @@ export class SimNode {
       },
       reached: async () => true,
       list: () => [...this.docs.keys()],
+      heads: () => new Map(),
+      onChange: () => () => undefined,
       onDocument: () => () => undefined,
     }
   }

@@ -108,6 +108,7 @@ export type Replica = ReplicaDeps & {
   /** Runs tasks that change what is accepted one after the other. Never nest. */
   exclusive<T>(task: () => Promise<T>): Promise<T>
   readonly documentListeners: Set<(doc: DocId) => void>
+  readonly changeListeners: Set<(doc: DocId) => void>
 }
 
 export function createReplica(deps: ReplicaDeps): Replica {
@@ -117,6 +118,7 @@ export function createReplica(deps: ReplicaDeps): Replica {
     self: deps.signer.peer,
     feeds: new Map(),
     documentListeners: new Set(),
+    changeListeners: new Set(),
     exclusive(task) {
       const done = tail.then(task)
       tail = done.catch(() => undefined) // whoever asked for the task handles its failure
@@ -183,8 +185,9 @@ export function remember(feed: Feed, author: PeerId, envelopes: readonly Uint8Ar
 export const hasReached = ({ heads, forks }: Feed, author: PeerId, seq: number): boolean =>
   (heads.get(author)?.seq ?? 0) >= Math.min(seq, (forks.get(author)?.seq ?? Infinity) - 1)
 
-/** Tells those who follow the document, and those who wait for a position, once per author. */
+/** Tells those who follow the document, once per author, those who follow all, and those who wait for a position. */
 export function announce(replica: Replica, feed: Feed, authors: Iterable<PeerId>): void {
+  for (const listener of replica.changeListeners) guarded(replica, () => listener(feed.doc))
   for (const waiter of feed.waiters) {
     if (!hasReached(feed, waiter.author, waiter.seq)) continue
     feed.waiters.delete(waiter)
