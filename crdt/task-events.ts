@@ -12,7 +12,8 @@ export function taskEvent({ before, after, reason }: TaskTransition): DomainEven
   const { projectId } = after
   if (!before) return { type: 'task.created', projectId, task: after }
   if (after.completion && after.completion.completedAt !== before.completion?.completedAt) {
-    return { type: 'task.completed', projectId, task: after, summary: after.completion.summary }
+    const { summary } = after.completion
+    return { type: 'task.completed', projectId, task: after, summary, node: before.claim?.node ?? null }
   }
   if (after.claim && after.claim.leaseId !== before.claim?.leaseId) {
     return { type: 'task.claimed', projectId, task: after, instanceId: after.claim.instanceId }
