@@ -1,63 +1,15 @@
-import { userInfo } from 'node:os'
 import { z } from 'zod'
-import type { Actor } from '../../crdt/actor.ts'
 import { Capability } from '../../crdt/capability.ts'
 import { domainError } from '../../crdt/errors.ts'
-import type { PeerId } from '../../crdt/ids.ts'
 import { LOCK_POLICIES } from '../../crdt/project.ts'
 import { err, ok, type Result } from '../../crdt/result.ts'
 import { PTY_COLS, PTY_ROWS, SESSION_MODES } from '../../crdt/session.ts'
 import { PRIORITIES, TASK_STATUSES, TaskInput } from '../../crdt/task.ts'
 import { ForceReason, PARENTS_MAX } from '../../protocols/membership/records.ts'
-import type { Restoration } from '../services/feeds/restoration.ts'
-import type { HealthView } from './health-view.ts'
-import type { MetricsPage } from '../ports/metrics.ts'
 import type { Services } from '../services/services.ts'
+import { CONTEXT_METHODS } from './control-context.ts'
+import { instance, localActor, localInstance, method, type ControlMethod } from './control-method.ts'
 import { goOnWithout, restoredView } from './restored-view.ts'
-import type { StorageView } from './storage-view.ts'
-
-/** What the command line may ask of the running node, over its 0600 socket. */
-export type ControlContext = {
-  readonly services: Services
-  readonly restoration: Restoration
-  readonly storage: { view(): Promise<StorageView>; budget(): readonly string[] }
-  readonly self: PeerId
-  readonly metrics: MetricsPage
-  readonly health: () => Promise<HealthView>
-  readonly join: (ticket: string, name?: string) => Promise<Result<{ mesh_id: string; peer_id: string }>>
-  readonly leave: () => Promise<Result<null>>
-  readonly shutDown: (options: { killSessions: boolean }) => Promise<Result<null>>
-}
-
-export type ControlMethod = {
-  readonly input: z.ZodType
-  /** `signal` aborts when whoever asked has gone away. */
-  readonly run: (context: ControlContext, input: unknown, signal: AbortSignal) => Promise<Result<unknown>>
-}
-
-/** Whoever can open the socket owns the node: it is the node's own user. */
-export const localActor = (self: PeerId): Actor => ({
-  kind: 'local',
-  id: 'local',
-  tokenId: `local:${self}`,
-  abilities: ['*'],
-  gateway: self,
-})
-
-/** Who acts when nobody is named: the node's own user, under the machine's name, which tells it from other machines'. */
-const localInstance = ({ services, self }: ControlContext): string => {
-  const name = services.mesh.members().find(({ peerId }) => peerId === self)?.name ?? self
-  return `${userName()}@${name}`
-}
-
-/** Where no account has this number, as in some containers, there is no name to ask for. */
-function userName(): string {
-  try {
-    return userInfo().username
-  } catch {
-    return `uid-${process.getuid?.() ?? 0}`
-  }
-}
 
 /** Lists are asked for in one piece; a mesh has at most this many of anything that the command line lists. */
 const PAGE = { page: 1, perPage: 100_000 }
@@ -65,8 +17,6 @@ const PAGE = { page: 1, perPage: 100_000 }
 /** As many as one configuration can name. */
 const VOTERS_MAX = 63
 
-/** Left out: the user of this node. */
-const instance = z.string().min(1).max(128).exactOptional()
 const projectSettings = z.strictObject({
   lockPolicy: z.enum(LOCK_POLICIES).exactOptional(),
   caseFold: z.boolean().exactOptional(),
@@ -263,6 +213,8 @@ export const CONTROL_METHODS = {
     ({ services, self }, { project, id }) => services.locks.dismissNotice(localActor(self), project, id),
   ),
 
+  ...CONTEXT_METHODS,
+
   'session.start': method(
     z.strictObject({
       machine: z.string().optional(),
@@ -299,13 +251,6 @@ export const CONTROL_METHODS = {
 } as const satisfies Record<string, ControlMethod>
 
 export type ControlMethodName = keyof typeof CONTROL_METHODS
-
-function method<T extends z.ZodType>(
-  input: T,
-  run: (context: ControlContext, input: z.infer<T>, signal: AbortSignal) => Promise<Result<unknown>>,
-): ControlMethod {
-  return { input, run: (context, value, signal) => run(context, input.parse(value), signal) }
-}
 
 const proof = (fencingToken: number | undefined): { fencingToken?: number } =>
   fencingToken === undefined ? {} : { fencingToken }

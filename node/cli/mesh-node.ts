@@ -27,6 +27,7 @@ import { createTaskService } from '../services/tasks/task-composition.ts'
 import { watchAvailability } from '../services/voters/availability-watch.ts'
 import { createElectorateService } from '../services/voters/electorate-service.ts'
 import { hostName } from './config.ts'
+import { openContext } from './context-means.ts'
 import { meterMesh } from './mesh-metrics.ts'
 import { logMembers } from './member-log.ts'
 import { openMeshCore, type Cleanup, type MeshCore, type MeshNodeDeps } from './mesh-core.ts'
@@ -136,6 +137,8 @@ async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup
   cleanup.push(() => sessions.stop())
   // After the sessions: whether an agent of the last run is still there decides about what it held.
   const work = await openWork({ core, rpc, projects, events, ttlMs: config.lease.ttlMs, metrics }, cleanup)
+  const context = await openContext(deps, core, { projects, events, probe })
+  cleanup.push(() => context.stop())
   followMembership(core, { events, tasks: work.tasks })
   serveJoins({ ...means, network, membership, addressOf: (peer) => hostOf(network.connectionOf(peer)?.address) })
   const governance = await openGovernance(core, machines, cleanup)
@@ -149,7 +152,7 @@ async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup
     nameOf,
   })
   return {
-    services: { accounts, machines, wake, projects, ...work, sessions, mesh, peers, ...governance, events },
+    services: { accounts, machines, wake, projects, ...work, context, sessions, mesh, peers, ...governance, events },
     accounts,
   }
 }

@@ -2,6 +2,7 @@ import type { Dialect, Route } from '../../http/dialect.ts'
 import type { ClaudenestDeps } from './deps.ts'
 import { failure } from './errors.ts'
 import { authRoutes, healthRoute } from './routes-auth.ts'
+import { contextRoutes } from './routes-context.ts'
 import { lockRoutes } from './routes-locks.ts'
 import { machineRoutes } from './routes-machines.ts'
 import { projectRoutes } from './routes-projects.ts'
@@ -17,6 +18,7 @@ export const claudenestRoutes: readonly Route<ClaudenestDeps>[] = [
   ...sessionRoutes,
   ...projectRoutes,
   ...taskRoutes,
+  ...contextRoutes,
   ...lockRoutes,
 ]
 
