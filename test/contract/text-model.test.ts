@@ -63,7 +63,7 @@ it.each(['openai', 'anthropic'] as const)('keeps instruction and material apart 
   const keyFile = join(folder, 'key')
   await writeFile(keyFile, 'sk-1', { mode: 0o600 })
   await createHttpTextModel({ api, url: server.url, model: 'm', keyFile }).complete(PROMPT, never)
-  const [{ headers, body } = { headers: {}, body: {} }] = server.asked
+  const { headers, body } = server.asked[0]!
   const users = body.messages.filter(({ role }: { role: string }) => role === 'user')
   expect(users).toEqual([{ role: 'user', content: PROMPT.material }])
   expect(api === 'openai' ? body.messages[0].content : body.system).toBe(PROMPT.instruction)
