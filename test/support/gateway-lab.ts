@@ -8,6 +8,7 @@ import { createPrometheusMetrics } from '../../node/adapters/prometheus-metrics.
 import { systemClock } from '../../node/adapters/system-clock.ts'
 import type { Services } from '../../node/services/services.ts'
 import type { RecordedLog } from './log.ts'
+import { eventually } from './nodes.ts'
 import { startTestServices } from './services.ts'
 
 /** Answers and frames are read as each test pleases; what they must look like is what the tests say. */
@@ -49,23 +50,23 @@ const GENEROUS = { authentication: 100_000, api: 100_000, websocket: 100_000, pa
 
 export const FIRST_USER = { name: 'Ada', email: 'ada@example.org', password: 'correct horse battery' }
 
+type LabOptions = {
+  /** Not to be registered: there are no users then. */
+  readonly register?: boolean
+  /** The gateway of a further node in the mesh of this one; its first user is known there, too. */
+  readonly besides?: GatewayLab
+}
+
 /** A gateway on a free loopback port over a real node of its own, with its first user signed in. */
 export async function startGatewayLab(
   config: Partial<GatewayConfig> = {},
-  { register = true }: { register?: boolean } = {},
+  { register = true, besides }: LabOptions = {},
 ): Promise<GatewayLab> {
-  const node = await startTestServices()
-  const { services } = node
-  const { log } = node
-  const gateway: Gateway = createGateway({
-    services,
-    clock: systemClock,
-    log,
-    metrics: createPrometheusMetrics(log),
-    config: { host: '127.0.0.1', port: 0, version: '0.1.0', rateLimits: GENEROUS, ...config },
-  })
-  const url = await gateway.listen()
-  const token = register ? await registerFirst(services) : 'none'
+  const node = await startTestServices(besides === undefined ? {} : { name: 'second', ticket: await ticketOf(besides) })
+  const { services, log } = node
+  const { gateway, url } = await openGateway(node, { rateLimits: GENEROUS, ...config })
+  const token = besides === undefined ? (register ? await registerFirst(services) : 'none') : besides.token
+  await eventually(() => token === 'none' || services.accounts.authenticate(token) !== undefined || undefined)
   const call = (method: string, path: string, options: CallOptions = {}): Promise<Answer> =>
     callGateway(url, method, path, { token, ...options })
   const { host, port } = new URL(url)
@@ -88,6 +89,27 @@ export async function startGatewayLab(
       await node.stop()
     },
   }
+}
+
+/** A further gateway over the services of a node, on a free port, with the limits of a real one. */
+export async function openGateway(
+  { services, log }: Pick<GatewayLab, 'services' | 'log'>,
+  config: Partial<GatewayConfig> = {},
+): Promise<{ gateway: Gateway; url: string }> {
+  const gateway = createGateway({
+    services,
+    clock: systemClock,
+    log,
+    metrics: createPrometheusMetrics(log),
+    config: { host: '127.0.0.1', port: 0, version: '0.1.0', ...config },
+  })
+  return { gateway, url: await gateway.listen() }
+}
+
+async function ticketOf({ services }: GatewayLab): Promise<string> {
+  const invited = await services.mesh.invite({})
+  if (!invited.ok) throw new Error(`no ticket: ${invited.error.message}`)
+  return invited.value.ticket
 }
 
 async function registerFirst({ accounts }: Services): Promise<string> {

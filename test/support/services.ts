@@ -14,8 +14,14 @@ export type TestServices = {
   stop(): Promise<void>
 }
 
-/** The services of a real node of its own mesh, in this process, on loopback, without a gateway. */
-export async function startTestServices(): Promise<TestServices> {
+/**
+ * The services of a real node in this process, on loopback, without a gateway: of a mesh of its own, or of that of the
+ * ticket.
+ */
+export async function startTestServices({
+  name = 'nest',
+  ticket,
+}: { name?: string; ticket?: string } = {}): Promise<TestServices> {
   const dataDir = await mkdtemp(join(tmpdir(), 'rk-services-'))
   const home = await mkdtemp(join(tmpdir(), 'rk-home-'))
   // Terminals are login shells: whoever runs the tests may have a profile that takes seconds, or locks.
@@ -23,12 +29,16 @@ export async function startTestServices(): Promise<TestServices> {
   Object.assign(process.env, { HOME: home, SHELL: '/bin/sh' })
   const log = createRecordedLog()
   const config = Config.parse({
-    name: 'nest',
+    name,
     gateway: false,
     p2p: { listen: ['/ip4/127.0.0.1/tcp/0'], mdns: false },
     sessions: { max: 100 },
   })
   const node = await runNode(dataDir, config, log)
+  if (ticket !== undefined) {
+    const joined = await node.join(ticket)
+    if (!joined.ok) throw new Error(`the node did not join: ${joined.error.message}`)
+  }
   return {
     services: node.mesh().services,
     log,

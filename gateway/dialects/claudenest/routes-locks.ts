@@ -5,7 +5,7 @@ import { ProjectId } from '../../../crdt/ids.ts'
 import type { FileLock } from '../../../crdt/lock.ts'
 import { ok } from '../../../crdt/result.ts'
 import type { Result } from '../../../crdt/result.ts'
-import type { LockInput } from '../../../node/services/locks/lock-service.ts'
+import type { BulkLocks, LockInput } from '../../../node/services/locks/lock-service.ts'
 import { none } from '../../http/dialect.ts'
 import type { Wire } from '../../http/dialect.ts'
 import { instanceId, invalid } from './inputs.ts'
@@ -79,8 +79,7 @@ const CheckReply = z.strictObject({
   missing_voters: z.array(z.string()),
 })
 
-const BulkReply = z.strictObject({
-  acquired: z.array(z.string()),
+const failures = {
   failed: z.array(z.string()),
   failed_details: z.record(
     z.string(),
@@ -93,8 +92,10 @@ const BulkReply = z.strictObject({
       message: z.string(),
     }),
   ),
-  locks: z.array(WireLock),
-})
+}
+
+const BulkReply = z.strictObject({ acquired: z.array(z.string()), ...failures, locks: z.array(WireLock) })
+const ReleasedReply = z.strictObject({ released_count: z.int().min(0), released: z.array(z.string()), ...failures })
 
 const failedDetail = (error: DomainError) => ({
   locked_by: error.details?.holder?.instanceId ?? null,
@@ -103,6 +104,11 @@ const failedDetail = (error: DomainError) => ({
   guarantee: error.details?.holder ? (error.details.holder.guarantee ?? 'certified') : null,
   code: WIRE_ERRORS[error.code].code,
   message: error.message,
+})
+
+const wireFailures = (failed: BulkLocks['failed']) => ({
+  failed: failed.map((failure) => failure.path),
+  failed_details: Object.fromEntries(failed.map((failure) => [failure.path, failedDetail(failure.error)])),
 })
 
 export const lockRoutes = [
@@ -199,8 +205,7 @@ export const lockRoutes = [
     toWire: ({ acquired, failed }, { nowMs }) => ({
       data: {
         acquired: acquired.map((lock) => lock.pattern ?? lock.path),
-        failed: failed.map((failure) => failure.path),
-        failed_details: Object.fromEntries(failed.map((failure) => [failure.path, failedDetail(failure.error)])),
+        ...wireFailures(failed),
         locks: acquired.map((lock) => wireLock(lock, nowMs)),
       },
     }),
@@ -232,5 +237,20 @@ export const lockRoutes = [
     reply: z.null(),
     run: ({ services }, { actor, params, body }) => services.locks.forceRelease(actor, params.project, body.path),
     toWire: () => ({ data: null }),
+  }),
+  route({
+    doc: '9.8 Release by instance',
+    method: 'POST',
+    path: '/api/projects/:project/locks/release-by-instance',
+    policy: { ability: 'lock:write' },
+    ...ofProject,
+    body: z.strictObject({ instance_id: instanceId }),
+    aliases: { locked_by: 'instance_id' },
+    reply: ReleasedReply,
+    run: ({ services }, { actor, params, body }) =>
+      services.locks.releaseByInstance(actor, { projectId: params.project, instanceId: body.instance_id }),
+    toWire: ({ released, failed }) => ({
+      data: { released_count: released.length, released: [...released], ...wireFailures(failed) },
+    }),
   }),
 ]

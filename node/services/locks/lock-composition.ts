@@ -5,6 +5,7 @@ import { err, ok } from '../../../crdt/result.ts'
 import { createCertificateCheck } from '../claims/claim-certificate.ts'
 import { createResuming } from '../claims/claim-resuming.ts'
 import { createTurns } from '../claims/claim-turns.ts'
+import { releaseByInstance } from './lock-by-instance.ts'
 import { createLockBoards } from './lock-boards.ts'
 import { createCertifying } from './lock-certifying.ts'
 import { createLockEnding } from './lock-ending.ts'
@@ -43,12 +44,14 @@ export function createLockService(input: LockServiceDeps): RunningLockService {
   const deps = { ...input, boards, live, claims, turns: createTurns(), resuming: createResuming(input) }
   const ending = createLockEnding(deps)
   const stops: (() => void)[] = []
+  const shown = showing(deps, notices)
   return {
     ...createLockTaking({ ...deps, ending }),
     release: ending.release,
     extend: ending.extend,
+    releaseByInstance: (actor, held) => releaseByInstance({ ...shown, release: ending.release }, actor, held),
     forceRelease: ending.forceRelease,
-    ...showing(deps, notices),
+    ...shown,
     async start() {
       ending.serve()
       boards.onLook(() => claims.review())

@@ -17,6 +17,8 @@ export type BulkLocks = {
   readonly failed: readonly { readonly path: string; readonly error: DomainError }[]
 }
 
+export type ReleasedLocks = { readonly released: readonly string[]; readonly failed: BulkLocks['failed'] }
+
 export type LockService = {
   list(projectId: string): Promise<Result<readonly FileLock[]>>
   /**
@@ -42,6 +44,8 @@ export type LockService = {
     projectId: string,
     input: { path: string; instanceId: string; fencingToken?: number },
   ): Promise<Result<null>>
+  /** Gives back all that the caller's instance holds. @errors those of `release`, when nothing could be given back */
+  releaseByInstance(actor: Actor, input: { projectId: string; instanceId: string }): Promise<Result<ReleasedLocks>>
   /** Needs `lock:admin`; audited. */
   forceRelease(actor: Actor, projectId: string, path: string): Promise<Result<null>>
   /** What became of locks that their holders no longer have and did not give back, oldest first. */

@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
 import { callGateway, FIRST_USER, startGatewayLab } from '../../support/gateway-lab.ts'
-import { call, data, meets, refusal, theLab, UNKNOWN } from './harness.ts'
+import { call, data, example, meets, refusal, refuses, theLab, UNKNOWN } from './harness.ts'
 
 const credentials = { email: FIRST_USER.email, password: FIRST_USER.password }
 
@@ -15,17 +15,12 @@ const user = {
 
 export function authRequirements(): void {
   const login = 'POST /api/auth/login'
-  meets(login, 'answers 200 with the user, a cn_ token and when it expires', async () => {
-    expect(await data('POST', '/api/auth/login', { token: null, body: { ...credentials, remember: false } })).toEqual({
-      user,
-      token: expect.stringMatching(/^cn_/),
-      expires_at: expect.any(String),
-    })
-  })
-  meets(login, 'answers 401 AUTH_002 for a wrong password', async () => {
-    const body = { ...credentials, password: 'wrong' }
-    expect(await refusal('POST', '/api/auth/login', { token: null, body })).toEqual([401, 'AUTH_002'])
-  })
+  example(
+    login,
+    () => ({ body: credentials }),
+    (signedIn) => expect(signedIn.user).toEqual(user),
+  )
+  refuses(login, 'AUTH_002', () => ({ body: { ...credentials, password: 'wrong' } }))
   meets(login, 'answers 422 VAL_001 that names a missing field', async () => {
     const { status, json } = await call('POST', '/api/auth/login', { token: null, body: { password: 'x' } })
     const fields = { email: ['The email field is required.'] }
@@ -35,13 +30,19 @@ export function authRequirements(): void {
     ])
   })
   registerRequirements()
+  signedInRequirements()
   tokenRequirements()
 }
 
-/** Registration needs a mesh without users, so each of these makes its own gateway. */
+/** Further users need an invitation on the gateway of the suite. */
 function registerRequirements(): void {
   const register = 'POST /api/auth/register'
   const someone = { ...FIRST_USER, email: 'grace@example.org', password_confirmation: FIRST_USER.password }
+  example(
+    register,
+    async () => ({ body: { invite_code: await inviteCode() } }),
+    (made) => expect(made.user).toMatchObject({ name: 'John Doe', email: 'user@example.com', role: 'member' }),
+  )
   meets(register, 'refuses a confirmation that differs', async () => {
     const body = { ...someone, password_confirmation: 'another' }
     const { status, json } = await call('POST', '/api/auth/register', { token: null, body })
@@ -50,55 +51,55 @@ function registerRequirements(): void {
       { password_confirmation: ['The password confirmation does not match.'] },
     ])
   })
-  meets(register, 'answers 201 with user and token', async () => {
-    await withoutUsers(async (url, setupCode) => {
-      const made = await callGateway(url, 'POST', '/api/auth/register', { body: { ...someone, setup_code: setupCode } })
-      expect([made.status, made.json.data]).toEqual([
-        201,
-        {
-          user: { ...user, email: someone.email },
-          token: expect.stringMatching(/^cn_/),
-          expires_at: expect.any(String),
-        },
-      ])
-    })
-  })
   meets(register, 'takes the setup code from the body or from X-Setup-Code', async () => {
-    await withoutUsers(async (url, setupCode) => {
-      const without = await callGateway(url, 'POST', '/api/auth/register', { body: someone })
+    const lab = await startGatewayLab({}, { register: false })
+    const ask = (more: object, headers = {}) =>
+      callGateway(lab.url, 'POST', '/api/auth/register', { body: { ...someone, ...more }, headers })
+    try {
+      const code = lab.services.accounts.setupCode() ?? 'none'
+      const without = await ask({})
       expect([without.status, without.json.error.code]).toEqual([403, 'AUTH_008'])
-      const headers = { 'x-setup-code': setupCode }
-      const made = await callGateway(url, 'POST', '/api/auth/register', { body: someone, headers })
-      expect(made.status).toBe(201)
-    })
+      expect((await ask({ setup_code: 'wrong' })).json.error.code).toBe('AUTH_008')
+      expect((await ask({}, { 'x-setup-code': code })).json.data).toMatchObject({
+        user: { ...user, email: someone.email },
+      })
+    } finally {
+      await lab.stop()
+    }
   })
 }
 
-async function withoutUsers(run: (url: string, setupCode: string) => Promise<void>): Promise<void> {
-  const empty = await startGatewayLab({}, { register: false })
-  try {
-    await run(empty.url, empty.services.accounts.setupCode() ?? 'none')
-  } finally {
-    await empty.stop()
-  }
+async function inviteCode(): Promise<string> {
+  const { accounts } = theLab().services
+  const actor = accounts.authenticate(theLab().token)
+  const invited = actor && (await accounts.inviteUser(actor, { role: 'member' }))
+  return invited?.ok === true ? invited.value.inviteCode : 'none'
+}
+
+function signedInRequirements(): void {
+  const signIn = async () => await data('POST', '/api/auth/login', { token: null, body: credentials })
+  example('POST /api/auth/logout', async () => ({ token: (await signIn()).token }))
+  meets('POST /api/auth/logout', 'leaves the token dead', async () => {
+    const { token } = await signIn()
+    await data('POST', '/api/auth/logout', { token })
+    expect(await refusal('GET', '/api/auth/me', { token })).toEqual([401, 'AUTH_005'])
+  })
+  example('GET /api/auth/me', () => ({}))
+  meets('GET /api/auth/me', 'answers the user flat, too', async () => {
+    expect(await data('GET', '/api/auth/me')).toEqual({ ...user, user })
+  })
 }
 
 function tokenRequirements(): void {
-  meets('POST /api/auth/logout', 'answers null data, and the token is dead afterwards', async () => {
-    const { token } = await data('POST', '/api/auth/login', { token: null, body: credentials })
-    expect(await data('POST', '/api/auth/logout', { token })).toBe(null)
-    expect(await refusal('GET', '/api/auth/me', { token })).toEqual([401, 'AUTH_005'])
-  })
-  meets('GET /api/auth/me', 'answers the user, nested and flat', async () => {
-    expect(await data('GET', '/api/auth/me')).toEqual({ ...user, user })
-  })
+  example('GET /api/auth/tokens', () => ({}))
   meets('GET /api/auth/tokens', 'lists tokens without their text', async () => {
     const tokens = await data('GET', '/api/auth/tokens')
     expect(tokens.length).toBeGreaterThan(0)
     expect(JSON.stringify(tokens)).not.toContain(theLab().token)
     expect(tokens[0]).toMatchObject({ abilities: ['*'], is_active: true })
   })
-  meets('POST /api/auth/tokens', 'answers 201 with the token, shown once', async () => {
+  example('POST /api/auth/tokens', () => ({}))
+  meets('POST /api/auth/tokens', 'shows the token once, and ends it in time', async () => {
     const body = { name: 'Mobile', abilities: ['task:read'], expires_in_days: 90 }
     const made = await data('POST', '/api/auth/tokens', { body })
     expect(made).toMatchObject({ token: expect.stringMatching(/^cn_/), name: 'Mobile', abilities: ['task:read'] })
@@ -106,21 +107,16 @@ function tokenRequirements(): void {
     expect(Math.round(days)).toBe(90)
     expect(JSON.stringify(await data('GET', '/api/auth/tokens'))).not.toContain(made.token)
   })
-  meets('DELETE /api/auth/tokens/:id', 'revokes', async () => {
+  const revoke = 'DELETE /api/auth/tokens/:id'
+  example(revoke, async () => ({ params: { id: (await theLab().tokenWith(['user:read'])).id } }))
+  meets(revoke, 'revokes', async () => {
     const { token, id } = await theLab().tokenWith(['user:read'])
     expect(await data('GET', '/api/auth/me', { token })).toMatchObject({ email: FIRST_USER.email })
     expect(await data('DELETE', `/api/auth/tokens/${id}`)).toBe(null)
     expect(await refusal('GET', '/api/auth/me', { token })).toEqual([401, 'AUTH_005'])
   })
-  meets('DELETE /api/auth/tokens/:id', 'answers 404 TOK_001 for an unknown id', async () => {
+  meets(revoke, 'answers 404 TOK_001 for an unknown id', async () => {
     expect(await refusal('DELETE', `/api/auth/tokens/${UNKNOWN}`)).toEqual([404, 'TOK_001'])
     expect(await refusal('DELETE', '/api/auth/tokens/not-a-uuid')).toEqual([404, 'TOK_001'])
-  })
-  meets('GET /api/health', 'answers ok, version and time without a token', async () => {
-    expect(await data('GET', '/api/health', { token: null })).toEqual({
-      status: 'ok',
-      version: '0.1.0',
-      timestamp: expect.any(String),
-    })
   })
 }

@@ -1,6 +1,10 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { claudenestRoutes } from '../../../gateway/dialects/claudenest/routes.ts'
+import { z } from 'zod'
 import { WIRE_ERRORS } from '../../../gateway/dialects/claudenest/errors.ts'
+import { claudenestRoutes } from '../../../gateway/dialects/claudenest/routes.ts'
 import {
   startGatewayLab,
   type Answer,
@@ -8,42 +12,161 @@ import {
   type GatewayLab,
   type Json,
 } from '../../support/gateway-lab.ts'
-import { cite, type Requirement } from './requirements.ts'
+import { DOCUMENTED_ERRORS } from './document/errors.ts'
+import { missingFields, nameOf, text, time } from './document/row.ts'
+import type { RestRow } from './document/row.ts'
+import { BEYOND, DOCUMENTED } from './document/table.ts'
 
-let lab: GatewayLab
-export const tested = new Set<Requirement>()
+/** Which gateway the suite asks: that of the machine it works with, or the other one of the mesh. */
+export type Asked = 'its own gateway' | 'another gateway'
 
-/** One gateway for the whole suite. */
-export function useLab(): void {
+let owner: GatewayLab
+let other: GatewayLab
+let asked: GatewayLab
+
+/** One mesh of two nodes, each with a gateway, for the whole suite. All work is done on the first node's machine. */
+export function useLab(which: Asked): void {
   beforeAll(async () => {
-    lab = await startGatewayLab()
+    await installAgent()
+    owner = await startGatewayLab()
+    other = await startGatewayLab({}, { besides: owner })
+    asked = which === 'its own gateway' ? owner : other
   })
-  afterAll(() => lab.stop())
+  afterAll(async () => {
+    await other.stop()
+    await owner.stop()
+    await removeFolders()
+  })
 }
 
-export const theLab = (): GatewayLab => lab
+/** The gateway that is asked. */
+export const theLab = (): GatewayLab => asked
 
-/** A test that meets one requirement of the document. */
-export function meets(route: string, says: string, run: () => Promise<void>): void {
-  const requirement = cite(route, says)
-  tested.add(requirement)
+/** The machine that all work is done on. */
+export const self = (): string => owner.services.machines.self
+
+export const otherMachine = (): string => other.services.machines.self
+
+/** Requirements that a test stands for: `GET /api/health: example`. */
+export const tested = new Set<string>()
+/** Documented codes that an answer has carried. */
+export const answeredCodes = new Set<string>()
+
+export const ROWS: readonly RestRow[] = [...DOCUMENTED, ...BEYOND]
+
+/** Everything that a row asks for. */
+export const requirementsOf = (row: RestRow): string[] =>
+  ['example', ...row.errors, ...row.says].map((what) => `${nameOf(row)}: ${what}`)
+
+function cite(route: string, what: string): RestRow {
+  const row = ROWS.find((one) => nameOf(one) === route)
+  if (row === undefined) throw new Error(`No row is called ${route}`)
+  if (row.unbuilt !== undefined) throw new Error(`${route} has tests: its row must not say that it is unbuilt`)
+  if (!requirementsOf(row).includes(`${route}: ${what}`)) throw new Error(`The row ${route} does not say: ${what}`)
+  tested.add(`${route}: ${what}`)
+  return row
+}
+
+/** What an example needs beyond what is printed. */
+export type Sending = {
+  /** Values of the path's parameters. */
+  readonly params?: Readonly<Record<string, string>>
+  readonly query?: string
+  /** Replaces what cannot be as printed: ids, secrets, folders of this machine. */
+  readonly body?: Readonly<Record<string, unknown>>
+  readonly token?: string | null
+}
+
+/** Why a requirement is known not to be met. */
+type NotYet = string | undefined
+
+type Prepare = () => Promise<Sending> | Sending
+
+/** The example of the document, sent as printed, gets all that is documented back. */
+export function example(route: string, prepare: Prepare, check: (data: Json) => void = () => undefined): void {
+  const row = cite(route, 'example')
+  it(`[${row.section}] ${route} answers the example as documented`, async () => {
+    const { status, json } = await send(row, await prepare())
+    expect([status, json.error]).toEqual([row.status, undefined])
+    expect(missingFields(json.data, row.reply)).toEqual([])
+    check(json.data)
+  })
+}
+
+/** The route refuses with a documented code and its status. */
+export function refuses(route: string, code: string, prepare: Prepare, notYet?: NotYet): void {
+  const row = cite(route, code)
+  const run = async (): Promise<void> => {
+    const { status, json } = await send(row, await prepare())
+    expect([status, json.error?.code]).toEqual([DOCUMENTED_ERRORS[code], code])
+  }
+  test(row, `${route} answers ${DOCUMENTED_ERRORS[code]} ${code}`, { notYet, run })
+}
+
+/** A test of what else the row says. */
+export function meets(route: string, says: string, run: () => Promise<void>, notYet?: NotYet): void {
+  test(cite(route, says), `${route} ${says}`, { notYet, run })
+}
+
+/** A requirement that this suite has no means for; the named test must mention the route. */
+export function metElsewhere(route: string, what: string, file: string): void {
+  const row = cite(route, what)
+  it(`[${row.section}] ${route} ${what}: see ${file}`, async () => {
+    const lastWord = row.path.split('/').at(-1) ?? ''
+    expect(await readFile(file, 'utf8')).toContain(`/${lastWord}`)
+  })
+}
+
+/** While the reason stands the test has to fail; it turns red as soon as it passes. */
+function test({ section }: RestRow, name: string, { notYet, run }: { notYet: NotYet; run: () => Promise<void> }): void {
+  const fails = notYet !== undefined
   // oxlint-disable-next-line vitest/expect-expect -- what it expects is in `run`
-  it(`[${requirement.section}] ${route} ${says}`, run)
+  it(`[${section}] ${name}${fails ? ` (not yet: ${notYet})` : ''}`, { fails }, run)
 }
 
-/** Calls the gateway and holds every answer against the table's own reply schema and the document's envelopes. */
+async function send(row: RestRow, { params = {}, query = '', body = {}, token }: Sending): Promise<Answer> {
+  const path = row.path.replace(/:(\w+)/g, (_, name: string) => encodeURIComponent(params[name] ?? UNKNOWN))
+  const withBody = row.body === undefined && Object.keys(body).length === 0 ? {} : { body: { ...row.body, ...body } }
+  const caller = row.needsToken ? (token === undefined ? {} : { token }) : { token: token ?? null }
+  return await call(row.method, `${path}${query}`, { ...withBody, ...caller })
+}
+
+const Meta = z.looseObject({ timestamp: time, request_id: text })
+const Pagination = z.strictObject({
+  current_page: z.int().min(1),
+  last_page: z.int().min(1),
+  per_page: z.int().min(1),
+  total: z.int().min(0),
+})
+const Success = z.strictObject({
+  success: z.literal(true),
+  data: z.unknown(),
+  meta: Meta.extend({ pagination: Pagination.optional() }),
+})
+const Failure = z.strictObject({
+  success: z.literal(false),
+  error: z.looseObject({ code: text, message: text.min(1) }),
+  meta: Meta,
+})
+
+/** Calls the gateway that is asked. */
 export async function call(method: string, path: string, options: CallOptions = {}): Promise<Answer> {
-  const answer = await lab.call(method, path, options)
-  const route = routeOf(method, path.split('?')[0] ?? '')
+  return holdAgainstDocument(await asked.call(method, path, options), method, path)
+}
+
+/** Every answer must be as the document says, and as the table of routes says of itself. */
+export function holdAgainstDocument(answer: Answer, method: string, path: string): Answer {
+  const bare = path.split('?')[0] ?? ''
   if (answer.status < 400) {
-    const paged = answer.json.meta.pagination === undefined ? {} : { pagination: expect.any(Object) }
-    expect(answer.json).toEqual({ success: true, data: answer.json.data, meta: { ...META, ...paged } })
+    const { data } = Success.parse(answer.json)
+    rowAt(ROWS, method, bare)?.reply.parse(data)
+    const route = rowAt(claudenestRoutes, method, bare)
     expect(answer.status).toBe(route?.status ?? 200)
-    route?.reply.parse(answer.json.data)
+    route?.reply.parse(data)
   } else {
-    const { code, message } = answer.json.error
-    expect(answer.json).toEqual({ success: false, error: expect.objectContaining({ code, message }), meta: META })
+    const { code } = Failure.parse(answer.json).error
     expect(Object.values(WIRE_ERRORS)).toContainEqual({ code, status: answer.status })
+    if (DOCUMENTED_ERRORS[code] === answer.status) answeredCodes.add(code)
   }
   return answer
 }
@@ -61,26 +184,25 @@ export async function refusal(method: string, path: string, options: CallOptions
   return [status, json.error?.code]
 }
 
-const META = {
-  timestamp: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
-  request_id: expect.stringMatching(/^req_/),
-}
-
-function routeOf(method: string, path: string) {
+/** The row whose path fits best: one without parameters before one with. */
+function rowAt<R extends { readonly method: string; readonly path: string }>(
+  rows: readonly R[],
+  method: string,
+  path: string,
+): R | undefined {
   const segments = path.split('/')
   const fits = (pattern: string): boolean => {
     const parts = pattern.split('/')
     return parts.length === segments.length && parts.every((part, i) => part.startsWith(':') || part === segments[i])
   }
-  return claudenestRoutes.find((route) => route.method === method && fits(route.path))
+  const fitting = rows.filter((row) => row.method === method && fits(row.path))
+  return fitting.find((row) => row.path === path) ?? fitting[0]
 }
 
 export const UNKNOWN = '00000000-0000-4000-8000-000000000000'
 
 let nameless = 0
 export const fresh = (prefix: string): string => `${prefix}-${++nameless}`
-
-export const self = (): string => lab.services.machines.self
 
 export async function newProject(): Promise<string> {
   const made = await data('POST', `/api/machines/${self()}/projects`, {
@@ -91,16 +213,21 @@ export async function newProject(): Promise<string> {
 
 /** A folder that exists on the machine under test and is no project yet. */
 export async function folder(): Promise<string> {
-  const { mkdtemp, rm } = await import('node:fs/promises')
-  const { tmpdir } = await import('node:os')
-  const path = await mkdtemp(`${tmpdir()}/rk-project-`)
+  const path = await mkdtemp(join(tmpdir(), 'rk-project-'))
   cleanUp.push(() => rm(path, { recursive: true }))
   return path
 }
 
 const cleanUp: (() => Promise<void>)[] = []
-export const removeFolders = async (): Promise<void> => {
+const removeFolders = async (): Promise<void> => {
   for (const remove of cleanUp.splice(0)) await remove()
+}
+
+/** The sessions of the document run an agent: here one that repeats what it is told. */
+async function installAgent(): Promise<void> {
+  const bin = await folder()
+  await writeFile(join(bin, 'claude'), '#!/bin/sh\nexec cat\n', { mode: 0o700 })
+  process.env['PATH'] = `${bin}:${process.env['PATH']}`
 }
 
 export async function newTask(project: string, more: object = {}): Promise<Json> {

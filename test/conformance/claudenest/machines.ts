@@ -1,21 +1,18 @@
 import { expect } from 'vitest'
 import type { Json } from '../../support/gateway-lab.ts'
-import { call, data, fresh, meets, refusal, self, UNKNOWN } from './harness.ts'
+import { call, data, example, fresh, meets, metElsewhere, refusal, refuses, self, UNKNOWN } from './harness.ts'
 
-const register = (name: string) =>
-  data('POST', '/api/machines', {
-    body: {
-      name,
-      platform: 'darwin',
-      hostname: `${name}.local`,
-      arch: 'arm64',
-      capabilities: ['gpu'],
-      max_sessions: 10,
-    },
-  })
+const register = async (name: string): Promise<Json> =>
+  (await data('POST', '/api/machines', { body: { name, platform: 'darwin', capabilities: ['gpu'] } })).machine
+
+const some = async (): Promise<{ params: { id: string } }> => ({ params: { id: (await register(fresh('some'))).id } })
+const own = () => ({ params: { id: self() } })
+const unknown = () => ({ params: { id: UNKNOWN } })
 
 export function machineRequirements(): void {
-  meets('GET /api/machines', 'lists machines with pagination', async () => {
+  const list = 'GET /api/machines'
+  example(list, () => ({}))
+  meets(list, 'pages, 15 at a time', async () => {
     await register(fresh('listed'))
     const { json } = await call('GET', '/api/machines?per_page=1&page=2')
     expect(json.data.length).toBe(1)
@@ -23,58 +20,40 @@ export function machineRequirements(): void {
     expect(json.meta.pagination).toEqual({ current_page: 2, last_page: total, per_page: 1, total })
     expect((await call('GET', '/api/machines')).json.meta.pagination.per_page).toBe(15)
   })
-  meets('GET /api/machines', 'filters by search and status', async () => {
+  meets(list, 'filters by search and status', async () => {
     const name = fresh('searched')
     await register(name)
     expect((await data('GET', `/api/machines?search=${name}`)).map((m: Json) => m.name)).toEqual([name])
-    expect((await data('GET', '/api/machines?status=online')).map((m: Json) => m.id)).toEqual([self()])
+    const online = (await data('GET', '/api/machines?status=online')).map((m: Json) => m.name)
+    expect(online.toSorted()).toEqual(['nest', 'second'])
     expect(await refusal('GET', '/api/machines?status=asleep')).toEqual([422, 'VAL_001'])
   })
-  meets('POST /api/machines', 'answers 201 with the machine and an mn_ token', async () => {
-    const name = fresh('bridged')
-    expect(await register(name)).toMatchObject({
-      machine: { name, platform: 'darwin', hostname: `${name}.local`, arch: 'arm64', capabilities: ['gpu'] },
-      token: expect.stringMatching(/^mn_/),
-    })
-  })
-  meets('GET /api/machines/:id', 'answers the machine', async () => {
-    const found = await data('GET', `/api/machines/${self()}`)
-    expect([found.id, found.machine.id, found.status]).toEqual([self(), self(), 'online'])
-  })
-  meets('GET /api/machines/:id', 'answers 404 MCH_001 otherwise', async () => {
-    expect(await refusal('GET', `/api/machines/${UNKNOWN}`)).toEqual([404, 'MCH_001'])
-    expect(await refusal('GET', '/api/machines/17')).toEqual([404, 'MCH_001'])
-  })
-  meets('PATCH /api/machines/:id', 'changes name, sessions and capabilities', async () => {
-    const { machine } = await register(fresh('changed'))
+  example('POST /api/machines', () => ({}))
+  example('GET /api/machines/:id', own, (found) => expect([found.id, found.status]).toEqual([self(), 'online']))
+  refuses('GET /api/machines/:id', 'MCH_001', () => ({ params: { id: '17' } }))
+  example('PATCH /api/machines/:id', some)
+  refuses('PATCH /api/machines/:id', 'MCH_001', unknown)
+  meets('PATCH /api/machines/:id', 'keeps what it changed', async () => {
+    const { id } = await register(fresh('changed'))
     const body = { name: fresh('renamed'), max_sessions: 15, capabilities: ['gpu', 'mcp'] }
-    expect(await data('PATCH', `/api/machines/${machine.id}`, { body })).toMatchObject(body)
-    expect(await data('GET', `/api/machines/${machine.id}`)).toMatchObject(body)
+    expect(await data('PATCH', `/api/machines/${id}`, { body })).toMatchObject(body)
+    expect(await data('GET', `/api/machines/${id}`)).toMatchObject(body)
   })
+  example('DELETE /api/machines/:id', some)
+  refuses('DELETE /api/machines/:id', 'MCH_001', unknown)
   meets('DELETE /api/machines/:id', 'removes the machine', async () => {
-    const { machine } = await register(fresh('removed'))
-    expect(await data('DELETE', `/api/machines/${machine.id}`)).toBe(null)
-    expect(await refusal('GET', `/api/machines/${machine.id}`)).toEqual([404, 'MCH_001'])
+    const { id } = await register(fresh('removed'))
+    await data('DELETE', `/api/machines/${id}`)
+    expect(await refusal('GET', `/api/machines/${id}`)).toEqual([404, 'MCH_001'])
   })
   const environment = 'GET /api/machines/:id/environment'
-  meets(environment, 'answers the facts of a machine that is online', async () => {
-    expect(await data('GET', `/api/machines/${self()}/environment`)).toMatchObject({
-      platform: 'linux',
-      node_version: expect.any(String),
-      agent_version: expect.any(String),
-    })
-  })
-  meets(environment, 'answers 400 MCH_002 for one that is not', async () => {
-    const { machine } = await register(fresh('away'))
-    expect(await refusal('GET', `/api/machines/${machine.id}/environment`)).toEqual([400, 'MCH_002'])
-  })
-  // What it answers on success needs a machine that sleeps: the network laboratory has one (test/net/wake.test.ts).
+  example(environment, own, (facts) => expect(facts.platform).toBe(process.platform))
+  refuses(environment, 'MCH_001', unknown)
+  refuses(environment, 'MCH_002', some)
   const wake = 'POST /api/machines/:id/wake'
-  meets(wake, 'answers 400 MCH_004 for a machine that is online', async () => {
-    expect(await refusal('POST', `/api/machines/${self()}/wake`)).toEqual([400, 'MCH_004'])
-  })
-  meets(wake, 'answers 400 MCH_003 for one that cannot be woken', async () => {
-    const { machine } = await register(fresh('cardless'))
-    expect(await refusal('POST', `/api/machines/${machine.id}/wake`)).toEqual([400, 'MCH_003'])
-  })
+  // That needs a machine that sleeps: the network laboratory has one.
+  metElsewhere(wake, 'example', 'test/net/wake.test.ts')
+  refuses(wake, 'MCH_001', unknown)
+  refuses(wake, 'MCH_003', some)
+  refuses(wake, 'MCH_004', own)
 }
