@@ -135,8 +135,11 @@ class SqliteChunkIndex implements ChunkIndex {
     ).map(storedChunk)
   }
 
-  purgeExpired(nowMs: number): number {
-    return this.#transaction(() => this.#run('DELETE FROM chunk WHERE expires <= ?', nowMs))
+  purgeExpired(nowMs: number, exceptOf: string): number {
+    const others = 'SELECT no FROM segment WHERE doc NOT LIKE ?'
+    return this.#transaction(() =>
+      this.#run(`DELETE FROM chunk WHERE expires <= ? AND segment IN (${others})`, nowMs, `%/${exceptOf}/%`),
+    )
   }
 
   withoutVector(capacity: number, limit: number, nowMs: number): readonly ChunkText[] {

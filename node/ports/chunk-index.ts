@@ -55,8 +55,8 @@ export interface ChunkIndex {
 
   /** Chunks in documents of one author (`/<peer>/` in their names) that have expired or been removed by others. */
   spent(author: string, nowMs: number, limit: number): readonly StoredChunk[]
-  /** Takes out what has expired; returns how many. */
-  purgeExpired(nowMs: number): number
+  /** Takes out what has expired in documents of other authors; returns how many. */
+  purgeExpired(nowMs: number, exceptOf: string): number
 
   /** The `limit` most important live chunks, less those that have a vector or cannot get one. */
   withoutVector(capacity: number, limit: number, nowMs: number): readonly ChunkText[]

@@ -8,7 +8,7 @@ import {
   type ContextChunk,
 } from '../../../crdt/context-chunk.ts'
 import type { DomainEvent } from '../../../crdt/domain-event.ts'
-import { domainError, invalidField } from '../../../crdt/errors.ts'
+import { domainError } from '../../../crdt/errors.ts'
 import { ChunkId, type ProjectId } from '../../../crdt/ids.ts'
 import type { Project } from '../../../crdt/project.ts'
 import { err, ok, type Result } from '../../../crdt/result.ts'
@@ -173,10 +173,8 @@ async function add(
   actor: Actor | undefined,
   { project, input, by }: NewChunk,
 ): Promise<Result<ContextChunk>> {
-  const { keeper, segments, random, clock } = context
+  const { keeper, segments, random } = context
   const { expires_at: expires } = input
-  if (expires !== null && Date.parse(expires) <= clock.wallMs())
-    return err(invalidField('expires_at', 'The chunk would have expired already.'))
   const record = ChunkRecord.parse({
     ...input,
     expires_at: expires === null ? null : new Date(expires).toISOString(),
@@ -243,14 +241,13 @@ async function noteCompletion(
   if (!added.ok) context.log.warn({ task: task.id, code: added.error.code }, 'a completed task is not in the context')
 }
 
-/** Takes what has expired, and what others have removed, out of our segments, and what has expired out of the index. */
+/** What has expired, and what others have removed, goes out of our segments; what has expired elsewhere out of the index. */
 async function purge(context: Context): Promise<void> {
   const { keeper, segments, self, clock } = context
-  for (const stored of keeper.use((index) => index.spent(self, clock.wallMs(), PURGE_BATCH))) {
-    const removed = await segments.remove(undefined, stored, nowOf(context))
-    if (!removed.ok) break // not while the disk or the mesh refuses; they are out of all answers anyway
-  }
-  if (keeper.use((index) => index.purgeExpired(clock.wallMs())) > 0) context.meaningSearch?.chunksChanged()
+  const spent = keeper.use((index) => index.spent(self, clock.wallMs(), PURGE_BATCH))
+  // While the disk or the mesh refuses they stay; they are in no answer anyway.
+  await Promise.all(spent.map((stored) => segments.remove(undefined, stored, nowOf(context))))
+  if (keeper.use((index) => index.purgeExpired(clock.wallMs(), self)) > 0) context.meaningSearch?.chunksChanged()
 }
 
 function own({ log }: Pick<ContextDeps, 'log'>, work: Promise<void>, message: string): void {

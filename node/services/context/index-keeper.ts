@@ -99,9 +99,7 @@ class Keeper implements IndexKeeper {
   }
 
   #put(doc: DocId, project: ProjectId, { chunks, removed }: ReturnType<typeof readSegment>): void {
-    const nowMs = this.#deps.clock.wallMs()
-    const lasting = [...chunks].filter(([, chunk]) => chunk.expires_at === null || Date.parse(chunk.expires_at) > nowMs)
-    const segment = { doc, project, position: this.#position(doc), chunks: new Map(lasting), removed }
+    const segment = { doc, project, position: this.#position(doc), chunks, removed }
     this.use((index) => index.putSegment(segment))
   }
 
