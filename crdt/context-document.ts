@@ -12,7 +12,7 @@ const CHUNKS = 'chunks'
 const REMOVED = 'removed'
 
 /** A segment with so much in it is not added to. Loaded it takes about as much memory, and a few milliseconds. */
-export const SEGMENT_BYTES_MAX = 512 * 1024
+export const SEGMENT_BYTES_MAX = 256 * 1024
 /** Changes in one segment: what is taken out leaves a struct behind. */
 export const SEGMENT_STRUCTS_MAX = 4000
 /** More is not read: an honest author never gets there. */

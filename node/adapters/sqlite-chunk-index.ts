@@ -12,7 +12,7 @@ import {
   type StoredChunk,
   type WordHit,
 } from '../ports/chunk-index.ts'
-import { conditions } from './chunk-conditions.ts'
+import { among, belonging, conditions, countHidden } from './chunk-conditions.ts'
 import { chunkOf, COLUMNS, projectWord, SCHEMA } from './chunk-rows.ts'
 import { withParts } from './query-words.ts'
 import { searchWords } from './word-search.ts'
@@ -96,11 +96,8 @@ class SqliteChunkIndex implements ChunkIndex {
   }
 
   count(scope: ChunkScope): number {
-    const { where, values } = conditions(scope, 'with removed')
-    const counted = `SELECT count(*) AS n FROM chunk WHERE ${where}`
-    // Far fewer are removed than there are: asking of each whether it is would take most of the time.
-    const removed = this.#first(`${counted} AND chunk.id IN (SELECT id FROM removed)`, ...values)
-    return Number(this.#first(counted, ...values)?.n) - Number(removed?.n)
+    const { sql, values } = countHidden(scope)
+    return this.#countBelonging(scope) - Number(this.#first(sql, ...values)?.n ?? 0)
   }
 
   ranked(scope: ChunkScope, limit: number): readonly ContextChunk[] {
@@ -179,6 +176,8 @@ class SqliteChunkIndex implements ChunkIndex {
   }
 
   surplusVectors(capacity: number, limit: number): readonly string[] {
+    const isTooMany = Number(this.#first('SELECT sum(n) AS n FROM tally')?.n ?? 0) > capacity
+    if (!isTooMany) return this.#all('SELECT id FROM surplus LIMIT ?', limit).map(({ id }) => String(id))
     const best = 'SELECT no FROM chunk ORDER BY importance DESC, created DESC, id LIMIT ?'
     const rows = this.#all(
       `SELECT id FROM surplus UNION SELECT id FROM chunk WHERE vector = 1 AND no NOT IN (${best}) LIMIT ?`,
@@ -212,6 +211,20 @@ class SqliteChunkIndex implements ChunkIndex {
     if (!this.#db.isOpen) return
     this.#db.exec(`PRAGMA user_version = ${FORMAT}`)
     this.#db.close()
+  }
+
+  #countBelonging(scope: ChunkScope): number {
+    const { projects, types, files, instanceId, taskId } = scope
+    const { where, values } = belonging(scope)
+    const isTallied = files === undefined && instanceId === undefined && taskId === undefined
+    const row = isTallied
+      ? this.#first(
+          `SELECT sum(n) AS n FROM tally WHERE project ${among(projects)}${types ? ` AND type ${among(types)}` : ''}`,
+          ...projects,
+          ...(types ?? []),
+        )
+      : this.#first(`SELECT count(*) AS n FROM chunk WHERE ${where}`, ...values)
+    return Number(row?.n ?? 0)
   }
 
   #addChunk(segment: number, { project, id, record }: NewChunk): void {

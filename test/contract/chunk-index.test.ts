@@ -28,8 +28,12 @@ const fresh = (): string => join(folder, `${files++}.db`)
 const contents = (index: ChunkIndex): string[] =>
   index.list(scope(), { page: 1, perPage: 10 }).items.map(({ content }) => content)
 
-describe('an index of chunks (SQLite, in a file)', () => describeChunkIndex(() => open(fresh())))
-describe('an index of chunks (SQLite, in memory)', () => describeChunkIndex(() => open(MEMORY)))
+describe('an index of chunks (SQLite, in a file)', () => {
+  describeChunkIndex(() => open(fresh()))
+})
+describe('an index of chunks (SQLite, in memory)', () => {
+  describeChunkIndex(() => open(MEMORY))
+})
 
 describe('SQLite', () => {
   it('has everything again after it was closed, and after it was not', () => {

@@ -36,6 +36,15 @@ export function createExactVectors(capacity = 1000): VectorIndex {
 }
 
 function cosine(a: Float32Array, b: Float32Array): number {
-  const dot = (x: Float32Array, y: Float32Array): number => x.reduce((sum, value, i) => sum + value * (y[i] ?? 0), 0)
-  return dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b))
+  let dot = 0
+  let aa = 0
+  let bb = 0
+  for (let i = 0; i < a.length; i++) {
+    const x = a[i] ?? 0
+    const y = b[i] ?? 0
+    dot += x * y
+    aa += x * x
+    bb += y * y
+  }
+  return dot / Math.sqrt(aa * bb)
 }

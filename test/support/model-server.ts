@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 
 /** What a model is asked. */
 export type Asked = {
@@ -44,16 +44,20 @@ function vectorOf(text: string, dimensions: number): number[] {
 /** Answers on loopback as OpenAI, Ollama and Anthropic would, with vectors by subject and one fixed sentence. */
 export async function startModelServer(): Promise<ModelServer> {
   const hanging = new Set<ServerResponse>()
-  const server = createServer(async (request, response) => {
+  const server = createServer((request, response) => void answer(request, response))
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     let text = ''
     for await (const part of request.setEncoding('utf8')) text += part
     const asked = { path: request.url ?? '', headers: request.headers, body: JSON.parse(text) }
     model.asked.push(asked)
     const fault = model.fault?.(asked)
-    if (fault === 'hang') return void hanging.add(response)
+    if (fault === 'hang') {
+      hanging.add(response)
+      return
+    }
     response.writeHead(fault?.status ?? 200, { 'content-type': 'application/json', ...fault?.headers })
     response.end(fault?.body ?? JSON.stringify(answerOf(asked, model)))
-  })
+  }
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()

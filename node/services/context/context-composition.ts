@@ -26,8 +26,10 @@ import { summarise, SUMMARISED_MAX } from './summarising.ts'
 
 /** What was measured to work: a search takes some ten milliseconds in so many. */
 const CHUNKS_PER_PROJECT_MAX = 100_000
-/** Candidates for the compiled context; those of a few hundred tokens each fill the largest windows. */
+/** Candidates for the compiled context; those of a hundred tokens each fill the largest windows. */
 const COMPILED_MAX = 2000
+/** The heading alone takes some of them. */
+const TOKENS_PER_CHUNK_MIN = 16
 const PURGE_MS = 60_000
 const PURGE_BATCH = 500
 /** Each costs money, or the account of whoever owns the machine. */
@@ -159,7 +161,10 @@ async function view(context: Context, project: Project): Promise<ProjectContext>
   const { chunks, withVector, ranked } = keeper.use((index) => ({
     chunks: index.count(scope),
     withVector: index.vectorCount(scope),
-    ranked: index.ranked(scope, COMPILED_MAX),
+    ranked: index.ranked(
+      scope,
+      Math.min(COMPILED_MAX, Math.ceil(project.settings.maxContextTokens / TOKENS_PER_CHUNK_MIN)),
+    ),
   }))
   const problem = meaningSearch?.problem() ?? null
   const { compiled, usage } = await compile(project, ranked, tokens)

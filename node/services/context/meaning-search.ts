@@ -113,6 +113,7 @@ class Search implements MeaningSearch {
     this.#isWanted = false
     try {
       const vectors = (this.#vectors ??= await this.#open())
+      await this.#dropSurplus(vectors)
       while (await this.#step(vectors));
       await this.#commit(vectors)
       this.#succeeded()
@@ -132,7 +133,6 @@ class Search implements MeaningSearch {
   /** Makes vectors for a few texts; false when all have theirs. */
   async #step(vectors: VectorIndex): Promise<boolean> {
     const { embedder, keeper, clock } = this.#deps
-    await this.#dropSurplus(vectors)
     const limit = this.#isSingly ? 1 : embedder.batchMax
     const texts = keeper
       .use((index) => index.withoutVector(vectors.capacity, this.#made.size + limit, clock.wallMs()))

@@ -195,7 +195,7 @@ function listRequirements(): void {
     const page = async (n: number) => await call('GET', `${at(project)}/chunks?per_page=2&page=${n}`)
     const [first, second] = [await page(1), await page(2)]
     const times = [...first.json.data, ...second.json.data].map((chunk: Json) => chunk.created_at)
-    expect(times).toEqual(times.toSorted().toReversed())
+    expect(times).toEqual(times.toSorted((x: string, y: string) => (x < y ? 1 : -1)))
     expect([first.json.data.length, second.json.data.length]).toEqual([2, 1])
     expect(second.json.meta.pagination).toEqual({ current_page: 2, last_page: 2, per_page: 2, total: 3 })
   })

@@ -30,10 +30,10 @@ async function start(vectors: VectorIndex | (() => Promise<VectorIndex>) = creat
 const ask = (a: ContextNode, text: string, more: Parameters<ContextNode['query']>[1] = {}) => a.query(text, more)
 const state = async (a: ContextNode) => valueOf(await a.context.get(CONTEXT_PROJECT)).index
 /** Until as many chunks have vectors; the embedder answers over a real socket. */
-const embedded = (a: ContextNode, count: number) =>
-  expect.poll(async () => (await state(a)).withVector, { timeout: 10_000, interval: 5 }).toBe(count)
-const problem = (a: ContextNode, matching: unknown) =>
-  expect.poll(async () => (await state(a)).problem, { timeout: 10_000, interval: 5 }).toEqual(matching)
+const embedded = async (a: ContextNode, count: number) =>
+  await expect.poll(async () => (await state(a)).withVector, { timeout: 10_000, interval: 5 }).toBe(count)
+const problem = async (a: ContextNode, matching: unknown) =>
+  await expect.poll(async () => (await state(a)).problem, { timeout: 10_000, interval: 5 }).toEqual(matching)
 
 describe('search with an embedder', () => {
   it('finds what means the same in other words, and says that it compared both', async () => {
@@ -175,7 +175,7 @@ describe('search with an embedder', () => {
 
   it('shows nothing of a chunk that is gone, or expired, though its vector is still there', async () => {
     const vectors = createExactVectors()
-    const a = await start({ ...vectors, dimensions: 8, remove: async () => undefined } as VectorIndex)
+    const a = await start({ ...vectors, dimensions: 8, remove: async () => undefined })
     const at = a.replica.clock.wallMs()
     await a.add('login', { expires_at: new Date(at + 500).toISOString() })
     await expect.poll(() => vectors.ids().length, { interval: 5 }).toBe(1)
