@@ -111,6 +111,8 @@ export const MACHINE_ABILITIES: readonly string[] = [
   'task:claim',
   'lock:read',
   'lock:write',
+  'context:read',
+  'context:write',
 ]
 
 /** Addresses that differ in case or composition only are one person's. */

@@ -37,6 +37,8 @@ export const ABILITIES = [
   'lock:read',
   'lock:write',
   'lock:admin',
+  'context:read',
+  'context:write',
 ] as const
 export type Ability = (typeof ABILITIES)[number]
 

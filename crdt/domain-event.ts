@@ -1,6 +1,6 @@
 import type { Broadcast } from './activity.ts'
 import type { FileLock, LockNotice } from './lock.ts'
-import type { MachineId, ProjectId, SessionId, TaskId } from './ids.ts'
+import type { MachineId, PeerId, ProjectId, SessionId, TaskId } from './ids.ts'
 import type { Session } from './session.ts'
 import type { Task } from './task.ts'
 
@@ -13,7 +13,14 @@ export type DomainEvent =
   | { readonly type: 'task.deleted'; readonly projectId: ProjectId; readonly taskId: TaskId }
   | { readonly type: 'task.claimed'; readonly projectId: ProjectId; readonly task: Task; readonly instanceId: string }
   | { readonly type: 'task.released'; readonly projectId: ProjectId; readonly task: Task; readonly reason: string }
-  | { readonly type: 'task.completed'; readonly projectId: ProjectId; readonly task: Task; readonly summary: string }
+  | {
+      readonly type: 'task.completed'
+      readonly projectId: ProjectId
+      readonly task: Task
+      readonly summary: string
+      /** The node that held the claim: what is to be done once in the mesh is done there. Null where it was not known. */
+      readonly node: PeerId | null
+    }
   | { readonly type: 'file.locked'; readonly projectId: ProjectId; readonly lock: FileLock }
   | { readonly type: 'file.unlocked'; readonly projectId: ProjectId; readonly path: string }
   /** A provisional lock gave way to another's. */

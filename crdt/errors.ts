@@ -38,6 +38,13 @@ export const DOMAIN_ERRORS = {
   task_blocked: { message: 'This task depends on tasks that are not completed.', retry: 'backoff' },
   task_not_claimed_by_caller: { message: 'This task is not claimed by this instance.', retry: 'never' },
   no_task_available: { message: 'No task is free to be claimed.', retry: 'backoff' },
+  chunk_not_found: { message: 'No chunk of this project has this id.', retry: 'never' },
+  model_missing: {
+    message:
+      'This node has no model to ask. Set context.model in its config.json (api, url, model, keyFile), or install the agent CLI claude and sign in.',
+    retry: 'never',
+  },
+  model_failed: { message: 'The model did not answer.', retry: 'backoff' },
   lock_held: { message: 'Another instance holds a lock on this path.', retry: 'after_expiry' },
   lock_not_held_by_caller: { message: 'This instance does not hold a lock on this path.', retry: 'never' },
   notice_not_found: { message: 'No notice has this id: it may have been dismissed.', retry: 'never' },

@@ -27,6 +27,8 @@ export const SessionId = uuid().brand<'SessionId'>()
 export type SessionId = z.infer<typeof SessionId>
 export const UserId = uuid().brand<'UserId'>()
 export type UserId = z.infer<typeof UserId>
+export const ChunkId = uuid().brand<'ChunkId'>()
+export type ChunkId = z.infer<typeof ChunkId>
 export const TokenId = uuid().brand<'TokenId'>()
 export type TokenId = z.infer<typeof TokenId>
 
@@ -36,12 +38,12 @@ export type InstanceId = z.infer<typeof InstanceId>
 
 /**
  * Names of the replicated documents:
- * `mesh`, `accounts`, `machine/<peer>`, `project/<uuid>`, `live/<peer>/<generation>`.
+ * `mesh`, `accounts`, `machine/<peer>`, `project/<uuid>`, `context/<uuid>/<peer>/<segment>`, `live/<peer>/<generation>`.
  */
 export const DocId = z
   .string()
   .regex(
-    /^(mesh|accounts|machine\/12D3KooW[1-9A-HJ-NP-Za-km-z]{44}|project\/[0-9a-f-]{36}|live\/12D3KooW[1-9A-HJ-NP-Za-km-z]{44}\/[0-9]{1,15})$/,
+    /^(mesh|accounts|machine\/12D3KooW[1-9A-HJ-NP-Za-km-z]{44}|project\/[0-9a-f-]{36}|context\/[0-9a-f-]{36}\/12D3KooW[1-9A-HJ-NP-Za-km-z]{44}\/[0-9]{1,6}|live\/12D3KooW[1-9A-HJ-NP-Za-km-z]{44}\/[0-9]{1,15})$/,
     'must be a document id',
   )
   .brand<'DocId'>()
@@ -51,6 +53,8 @@ export const meshDoc = 'mesh' as DocId
 export const accountsDoc = 'accounts' as DocId
 export const machineDoc = (peer: PeerId): DocId => `machine/${peer}` as DocId
 export const projectDoc = (project: ProjectId): DocId => `project/${project}` as DocId
+export const contextDoc = (project: ProjectId, peer: PeerId, segment: number): DocId =>
+  `context/${project}/${peer}/${segment}` as DocId
 export const liveDoc = (peer: PeerId, generation: number): DocId => `live/${peer}/${generation}` as DocId
 
 /** The project whose document it is, if it is one. */
@@ -61,8 +65,19 @@ export function projectOfDoc(doc: DocId): ProjectId | undefined {
 
 /** The only author allowed to write the document, or undefined when any member with the capability may. */
 export function soleAuthor(doc: DocId): PeerId | undefined {
-  const [kind, peer] = doc.split('/')
-  return kind === 'machine' || kind === 'live' ? (peer as PeerId) : undefined
+  const [kind, first, second] = doc.split('/')
+  if (kind === 'context') return second as PeerId
+  return kind === 'machine' || kind === 'live' ? (first as PeerId) : undefined
+}
+
+/** The parts of the name of a segment of a project's context; undefined for any other document. */
+export function contextPlace(
+  doc: DocId,
+): { readonly project: ProjectId; readonly author: PeerId; readonly segment: number } | undefined {
+  const [kind, project, author, segment] = doc.split('/')
+  return kind === 'context'
+    ? { project: project as ProjectId, author: author as PeerId, segment: Number(segment) }
+    : undefined
 }
 
 /** Live documents are kept in memory only: they die with their author's process. */

@@ -11,7 +11,8 @@ export function taskEvent({ projectId, before, after, reason }: TaskTransition):
   const task = taskView(projectId, after)
   if (!before) return { type: 'task.created', projectId, task }
   if (task.completion && task.completion.completedAt !== before.completion?.at) {
-    return { type: 'task.completed', projectId, task, summary: task.completion.summary }
+    const { summary } = task.completion
+    return { type: 'task.completed', projectId, task, summary, node: before.claim?.node ?? null }
   }
   if (task.claim && task.claim.leaseId !== before.claim?.record.lease) {
     return { type: 'task.claimed', projectId, task, instanceId: task.claim.instanceId }

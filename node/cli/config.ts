@@ -4,6 +4,22 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { LOG_LEVELS } from '../adapters/pino-log.ts'
 
+/** Texts and keys go there: in the clear to this host only. */
+const ModelUrl = z
+  .url({ protocol: /^https?$/ })
+  .max(2048)
+  .refine((url) => {
+    const { protocol, hostname: host, username, search } = new URL(url)
+    const isLoopback = /^(localhost|127(\.[0-9]+){3}|\[::1\])$/.test(host)
+    return (protocol === 'https:' || isLoopback) && username === '' && search === ''
+  }, 'must be an https address, or http on loopback, without user or query')
+const KeyFile = z
+  .string()
+  .startsWith('/', 'must be an absolute path')
+  .max(4096)
+  .optional()
+  .describe('File (mode 0600) that holds the API key and nothing else.')
+
 /** Everything an operator can set. Every field has a safe default. */
 export const Config = z.strictObject({
   name: z
@@ -71,6 +87,30 @@ export const Config = z.strictObject({
     .strictObject({
       ttlMs: z.int().min(1000).max(600_000).default(60_000).describe('Length of a renewed lease.'),
       holdMs: z.int().min(500).max(60_000).default(10_000).describe('Length of the first grant of a lease.'),
+    })
+    .prefault({}),
+  context: z
+    .strictObject({
+      embedder: z
+        .strictObject({
+          api: z.enum(['openai', 'ollama']).describe('How it is asked: /embeddings below the URL, or /api/embed.'),
+          url: ModelUrl,
+          model: z.string().min(1).max(256),
+          keyFile: KeyFile,
+          dimensions: z.int().min(1).max(16_384).optional().describe('Shorter vectors, where the model offers them.'),
+        })
+        .optional()
+        .describe('Finds chunks of the context by what they mean; without it search compares words.'),
+      model: z
+        .strictObject({
+          api: z.enum(['openai', 'anthropic']).describe('How it is asked: /chat/completions, or /v1/messages.'),
+          url: ModelUrl,
+          model: z.string().min(1).max(256),
+          keyFile: KeyFile,
+        })
+        .optional()
+        .describe('Summarises the context; without it the agent CLI claude does, where it is installed.'),
+      agentCli: z.boolean().default(true).describe('Let the agent CLI claude summarise where no model is set.'),
     })
     .prefault({}),
   log: z.strictObject({ level: z.enum(LOG_LEVELS).default('warn') }).prefault({}),

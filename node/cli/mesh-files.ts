@@ -15,6 +15,7 @@ import { adoptMesh, createMesh } from '../services/membership/membership-service
 import type { Identity } from './identity.ts'
 
 export const storeDir = (meshDir: string): string => join(meshDir, 'store')
+export const contextDir = (meshDir: string): string => join(meshDir, 'context')
 export const journalFile = (meshDir: string): string => join(meshDir, 'leases', 'journal')
 
 /**

@@ -13,7 +13,7 @@ import { createLockService } from '../services/locks/lock-composition.ts'
 import { createMachineService, type Machines } from '../services/machines/machine-service.ts'
 import { createWakeService } from '../services/machines/wake-service.ts'
 import { isEmptyMesh } from '../services/membership/mesh-service.ts'
-import { createPeersService } from '../services/membership/peers-service.ts'
+import { createPeersService, type PeersService } from '../services/membership/peers-service.ts'
 import { createRecoveryService } from '../services/membership/recovery-service.ts'
 import type { MeshService } from '../services/membership/mesh-service.ts'
 import { createProjectService } from '../services/projects/project-service.ts'
@@ -26,6 +26,7 @@ import { watchAvailability } from '../services/voters/availability-watch.ts'
 import { createElectorateService } from '../services/voters/electorate-service.ts'
 import { hostName } from './config.ts'
 import { hasSessionEnded, hasSessionIn } from './hosted-sessions.ts'
+import { openContext } from './context-means.ts'
 import { meterMesh } from './mesh-metrics.ts'
 import { meshServiceOf } from './mesh-status.ts'
 import { openInsight } from './mesh-insight.ts'
@@ -138,21 +139,28 @@ async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup
   cleanup.push(() => sessions.stop())
   // After the sessions: whether an agent of the last run is still there decides about what it held.
   const work = await openWork({ core, rpc, projects, events, ttlMs: config.lease.ttlMs, metrics }, cleanup)
+  const context = await openContext(deps, core, { projects, events, probe })
+  cleanup.push(() => context.stop())
   followMembership(core, { events, tasks: work.tasks })
   serveJoins({ ...means, network, membership, addressOf: (peer) => hostOf(network.connectionOf(peer)?.address) })
   const governance = await openGovernance(core, machines, cleanup)
-  const { presence, nameOf } = core
-  const peers = createPeersService({
-    ...means,
-    self,
-    membership: () => membership.current(),
-    presence,
-    ways: network,
-    nameOf,
-  })
+  const peers = peersServiceOf(core)
   const insight = openInsight(core, { projects, ...work, sessions, events, rpc }, cleanup)
   return {
-    services: { accounts, machines, wake, projects, ...work, ...insight, sessions, mesh, peers, ...governance, events },
+    services: {
+      accounts,
+      machines,
+      wake,
+      projects,
+      ...work,
+      ...insight,
+      context,
+      sessions,
+      mesh,
+      peers,
+      ...governance,
+      events,
+    },
     accounts,
   }
 }
@@ -262,6 +270,17 @@ async function openWork({ core, rpc, projects, events, ttlMs, metrics }: WorkDep
   await tasks.start()
   await locks.start()
   return { tasks, locks }
+}
+
+function peersServiceOf({ means, self, membership, presence, network, nameOf }: MeshCore): PeersService {
+  return createPeersService({
+    ...means,
+    self,
+    membership: () => membership.current(),
+    presence,
+    ways: network,
+    nameOf,
+  })
 }
 
 async function isEmpty({ membership }: MeshCore, accounts: Accounts, { projects }: Services): Promise<boolean> {

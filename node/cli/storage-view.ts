@@ -6,7 +6,7 @@ import { fileSize, folderSize } from '../adapters/folder-size.ts'
 import type { FeedSize, StoreSizes } from '../adapters/level-sizes.ts'
 import { BACKUP_FILES } from './backup-source.ts'
 import type { MeshCore } from './mesh-core.ts'
-import { journalFile, storeDir } from './mesh-files.ts'
+import { contextDir, journalFile, storeDir } from './mesh-files.ts'
 
 export type AuthorStorage = {
   readonly peer: PeerId
@@ -34,6 +34,8 @@ export type StorageView = {
   readonly voterJournalBytes: number
   readonly sessions: readonly { readonly id: string; readonly bytes: number }[]
   readonly auditBytes: number
+  /** This node's own index of the context, vectors included; it can be made anew from the documents. */
+  readonly contextIndexBytes: number
   /** Of the store as LevelDB keeps it: compressed, and with what it has not cleared away yet. */
   readonly storeBytesOnDisk: number
   readonly bytesPerDay: number
@@ -59,6 +61,7 @@ export async function storageView(data: DataDirectory, core: MeshCore): Promise<
     voterJournalBytes: await folderSize(dirname(journalFile(folder))),
     sessions: await sessionsOf(data.sessionsDir),
     auditBytes: (await Promise.all(audit.map((path) => fileSize(join(data.path, path))))).reduce((a, b) => a + b, 0),
+    contextIndexBytes: await folderSize(contextDir(folder)),
     storeBytesOnDisk: await folderSize(storeDir(folder)),
     bytesPerDay: documents.reduce((sum, { bytesPerDay }) => sum + bytesPerDay, 0),
   }

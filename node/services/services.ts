@@ -1,6 +1,7 @@
 import type { AccountService } from './accounts/account-service.ts'
 import type { ActivityService } from './activity/activity-service.ts'
 import type { BroadcastService } from './activity/broadcast-service.ts'
+import type { ContextService } from './context/context-service.ts'
 import type { EventHub } from './event-hub.ts'
 import type { VoterService } from './leases/voter-service.ts'
 import type { LockService } from './locks/lock-service.ts'
@@ -28,6 +29,8 @@ export type Services = {
   readonly broadcasts: BroadcastService
   readonly tasks: TaskService
   readonly locks: LockService
+  /** What everybody who works on a project should know. */
+  readonly context: ContextService
   readonly sessions: SessionService
   readonly mesh: MeshService
   /** How this node reaches the other members. */

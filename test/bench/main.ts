@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Argument, Command } from 'commander'
 import type { Benchmark, Context, Measurement } from './benchmark.ts'
 import { claims } from './claims.ts'
+import { context as contextIndex } from './context.ts'
 import { footprint } from './footprint.ts'
 import { initialSync } from './initial-sync.ts'
 import { leases } from './leases.ts'
@@ -21,6 +22,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   'initial-sync': initialSync,
   terminal,
   rest,
+  context: contextIndex,
   footprint,
   scale,
 }

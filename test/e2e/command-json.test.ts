@@ -86,3 +86,24 @@ it('prints the configuration that a node would start with where none runs', asyn
   const { json } = await rookery(['config', '--json', '--data-dir', join(scratch.path, 'none')])
   expect(json).toMatchObject({ is_running: false, config: { http: { port: 8000 } }, sources: {}, next_start: {} })
 })
+
+it('adds, finds, shows and takes out chunks of the context as the API answers them', async () => {
+  const of = ['--project', project]
+  const flags = ['--type', 'decision', '--file', 'auth.ts', '--importance', '0.9', '--expires-in', '30d']
+  const added = await run('context', 'add', 'Sessions are kept in Redis', ...flags, ...of, '--instance', 'one')
+  const at = `/api/projects/${project}/context`
+  expect([added]).toEqual(await answer(`${at}/chunks?type=decision`))
+  expect(added).toMatchObject({ type: 'decision', instance_id: 'one', importance_score: 0.9, files: ['auth.ts'] })
+  const query = { query: 'where are sessions', limit: 10 }
+  expect(await run('context', 'search', 'where', 'are', 'sessions', ...of)).toEqual(
+    (await client.post(`${at}/query`, query)).body.data,
+  )
+  expect((await run('context', 'search', 'sessions', '--type', 'summary', ...of)).results).toEqual([])
+  expect(await run('context', 'show', ...of)).toEqual(await answer(at))
+  const shown = await node.cli('context', 'show', ...of)
+  expect(shown.stdout).toContain('Sessions are kept in Redis')
+  expect(await run('context', 'rm', added.id, ...of)).toBe(null)
+  const gone = await node.cli('context', 'rm', added.id, ...of)
+  expect([gone.code, gone.json.error.code]).toEqual([1, 'chunk_not_found'])
+  expect((await node.cli('context', 'search', 'x', '--min-similarity', '2', ...of)).code).toBe(2)
+})

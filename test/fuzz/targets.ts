@@ -16,9 +16,13 @@ export const TARGETS: readonly Target[] = [
 
 const OWN_STORE = 'what this node has written to its own store: damage is what the tests of the store are for'
 const OWN_FILES = "files of the node's own user, which owns the node"
+const CHOSEN_MODEL = 'what a model answers that the owner chose: the contract suites feed its adapters nonsense'
 
 /** What decodes only what this node or its user has written. */
 export const OUT_OF_REACH: Readonly<Record<string, string>> = {
+  'node/adapters/agent-text-model.ts JSON.parse(': CHOSEN_MODEL,
+  'node/adapters/chunk-rows.ts JSON.parse(': OWN_STORE,
+  'node/adapters/model-http.ts JSON.parse(': CHOSEN_MODEL,
   'node/adapters/level-sizes.ts decodeCanonical(Written': OWN_STORE,
   'node/adapters/level-store.ts decodeCanonical(StoredSnapshot': OWN_STORE,
   'node/cli/remembered.ts decodeCanonical(Addresses': OWN_STORE,

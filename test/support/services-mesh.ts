@@ -177,6 +177,8 @@ export class SimNode {
       },
       reached: async () => true,
       list: () => [...this.docs.keys()],
+      heads: () => new Map(),
+      onChange: () => () => undefined,
       onDocument: () => () => undefined,
       // All of it is in memory, always.
       follow: async (follower) => {

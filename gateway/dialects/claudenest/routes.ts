@@ -3,6 +3,7 @@ import type { ClaudenestDeps } from './deps.ts'
 import { failure } from './errors.ts'
 import { activityRoutes } from './routes-activity.ts'
 import { authRoutes, healthRoute } from './routes-auth.ts'
+import { contextRoutes } from './routes-context.ts'
 import { lockRoutes } from './routes-locks.ts'
 import { machineRoutes } from './routes-machines.ts'
 import { projectRoutes } from './routes-projects.ts'
@@ -19,6 +20,7 @@ export const claudenestRoutes: readonly Route<ClaudenestDeps>[] = [
   ...projectRoutes,
   ...activityRoutes,
   ...taskRoutes,
+  ...contextRoutes,
   ...lockRoutes,
 ]
 

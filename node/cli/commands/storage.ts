@@ -30,6 +30,7 @@ function linesOf(view: StorageView): string[] {
       ["voter's journal", '', readable(view.voterJournalBytes)],
       ['session logs', `${sessions.length} sessions`, readable(sessionBytes)],
       ['audit log', '', readable(view.auditBytes)],
+      ['index of the context', '', readable(view.contextIndexBytes)],
       ['store on disk', '', readable(view.storeBytesOnDisk)],
     ]),
     '',
@@ -88,6 +89,7 @@ const wireStorage = (view: StorageView): object => ({
   voter_journal_bytes: view.voterJournalBytes,
   sessions: view.sessions,
   audit_bytes: view.auditBytes,
+  context_index_bytes: view.contextIndexBytes,
   store_bytes_on_disk: view.storeBytesOnDisk,
   bytes_per_day: view.bytesPerDay,
 })

@@ -1,5 +1,8 @@
 import { parseWhole } from '../command.ts'
 
+/** Values of an option that may be repeated. */
+export const collect = (value: string, all: string[]): string[] => [...all, value]
+
 export type InstanceOption = { readonly instance?: string }
 export const PROJECT_FLAG = [
   '--project <name or id>',

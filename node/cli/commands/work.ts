@@ -6,9 +6,11 @@ import { ask, command, group, print, table, type CommonOptions } from '../comman
 import { CommandFailure, EXIT } from '../exit.ts'
 import { projectOf, type ProjectOption } from '../project-of.ts'
 import { wireProject, wireTask } from '../wire.ts'
+import { contextCommand } from './context.ts'
 import { lockCommand } from './lock.ts'
 import {
   actingAs,
+  collect,
   instanceFlag,
   proof,
   PROJECT_FLAG,
@@ -17,8 +19,8 @@ import {
   type ProofOption,
 } from './work-flags.ts'
 
-/** Projects, tasks and file locks. */
-export const workCommands = (): Command[] => [projectCommand(), taskCommand(), lockCommand()]
+/** Projects, tasks, file locks and context. */
+export const workCommands = (): Command[] => [projectCommand(), taskCommand(), lockCommand(), contextCommand()]
 
 function projectCommand(): Command {
   const project = group('project', 'manage the projects of this mesh')
@@ -74,8 +76,6 @@ function taskCommand(): Command {
     task.addCommand(sub)
   return task
 }
-
-const collect = (value: string, all: string[]): string[] => [...all, value]
 
 function taskAdd(): Command {
   return command('add', 'add a task')

@@ -188,11 +188,15 @@ function createDocumentApi({ replica, ownWrites, residence, isOpen }: Parts): Do
     named: (name) => replica.store.named(name),
     reached: ({ doc, author, seq }, signal) => reached(feedOf(replica, doc), { author, seq }, signal),
     list: () => [...replica.feeds.values()].filter(isKnown).map((feed) => feed.doc),
-    onDocument(listener) {
-      replica.documentListeners.add(listener)
-      return () => replica.documentListeners.delete(listener)
-    },
+    heads: (doc) => replica.feeds.get(doc)?.heads ?? new Map(),
+    onChange: (listener) => listenIn(replica.changeListeners, listener),
+    onDocument: (listener) => listenIn(replica.documentListeners, listener),
   }
+}
+
+function listenIn<T>(listeners: Set<T>, listener: T): () => void {
+  listeners.add(listener)
+  return () => listeners.delete(listener)
 }
 
 function look<T>(feed: Feed, live: LiveDoc, project: (state: Y.Doc) => T): T {

@@ -2,7 +2,7 @@ import type * as Y from 'yjs'
 import type { z } from 'zod'
 import type { Actor } from '../../../crdt/actor.ts'
 import type { DocId, PeerId } from '../../../crdt/ids.ts'
-import type { NameChanges } from '../../ports/feed-store.ts'
+import type { FeedHead, NameChanges } from '../../ports/feed-store.ts'
 
 /** A place in one author's feed of one document: everything up to it has been written. */
 export type FeedPosition = { readonly doc: DocId; readonly author: PeerId; readonly seq: number }
@@ -75,6 +75,10 @@ export type Documents = {
   reached(position: FeedPosition, signal: AbortSignal): Promise<boolean>
   /** Ids of all documents known here. */
   list(): readonly DocId[]
+  /** Where the feeds of a document end here, without loading it; empty for one that is not known. */
+  heads(doc: DocId): ReadonlyMap<PeerId, FeedHead>
+  /** Tells of every durable change of any document, without keeping it in memory. */
+  onChange(listener: (doc: DocId) => void): () => void
   /** Fires for a document that was not known before. */
   onDocument(listener: (doc: DocId) => void): () => void
 }

@@ -82,5 +82,5 @@ async function isOther(replica: Replica, feed: Feed, author: PeerId, { seq, hash
   return ours !== undefined && !equalBytes(ours, hash)
 }
 
-const RANKS = ['live', 'mesh', 'accounts', 'machine', 'project']
+const RANKS = ['live', 'mesh', 'accounts', 'machine', 'project', 'context']
 const rank = (doc: DocId): number => RANKS.indexOf(doc.split('/', 1)[0] ?? '')

@@ -130,6 +130,7 @@ export type Replica = ReplicaDeps & {
   exclusive<T>(task: () => Promise<T>): Promise<T>
   readonly documentListeners: Set<(doc: DocId) => void>
   readonly followers: Set<Follower<unknown>>
+  readonly changeListeners: Set<(doc: DocId) => void>
 }
 
 export function createReplica(deps: ReplicaDeps): Replica {
@@ -142,6 +143,7 @@ export function createReplica(deps: ReplicaDeps): Replica {
     documentListeners: new Set(),
     followers: new Set(),
     nextVersion: () => ++version,
+    changeListeners: new Set(),
     exclusive(task) {
       const done = tail.then(task)
       tail = done.catch(() => undefined) // whoever asked for the task handles its failure
@@ -217,8 +219,9 @@ export function followersOf({ followers }: Pick<Replica, 'followers'>, { doc }: 
   return [...followers].filter((follower) => follower.kind === kind)
 }
 
-/** Tells those who follow the document, and those who wait for a position, once per author. */
+/** Tells those who follow the document, once per author, those who follow all, and those who wait for a position. */
 export function announce(replica: Replica, feed: Feed, authors: Iterable<PeerId>): void {
+  for (const listener of replica.changeListeners) guarded(replica, () => listener(feed.doc))
   for (const waiter of feed.waiters) {
     if (!hasReached(feed, waiter.author, waiter.seq)) continue
     feed.waiters.delete(waiter)

@@ -241,10 +241,12 @@ const removeFolders = async (): Promise<void> => {
   for (const remove of cleanUp.splice(0)) await remove()
 }
 
-/** The sessions of the document run an agent: here one that repeats what it is told. */
+/** The sessions of the document run an agent: here one that repeats what it is told, and has one summary. */
 async function installAgent(): Promise<void> {
   const bin = await folder()
-  await writeFile(join(bin, 'claude'), '#!/bin/sh\nexec cat\n', { mode: 0o700 })
+  const summary = '{"is_error":false,"result":"AI-generated summary","usage":{"input_tokens":1480,"output_tokens":20}}'
+  const script = `case "$*" in *"--output-format json"*) cat > /dev/null; echo '${summary}';; *) exec cat;; esac`
+  await writeFile(join(bin, 'claude'), `#!/bin/sh\n${script}\n`, { mode: 0o700 })
   process.env['PATH'] = `${bin}:${process.env['PATH']}`
 }
 

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { claudenestRoutes } from '../../../gateway/dialects/claudenest/routes.ts'
 import { activityRequirements } from './activity.ts'
 import { authRequirements } from './auth.ts'
+import { contextRequirements } from './context.ts'
 import { DOCUMENTED_ERRORS, UNANSWERED } from './document/errors.ts'
 import { nameOf } from './document/row.ts'
 import { socketRows } from './document/socket.ts'
@@ -37,6 +38,9 @@ export function conformanceSuite(asked: Asked): void {
   })
   describe('ClaudeNest 7: tasks', () => {
     taskRequirements()
+  })
+  describe('ClaudeNest 8: context', () => {
+    contextRequirements()
   })
   describe('ClaudeNest 9: file locks', () => {
     lockRequirements()

@@ -2,8 +2,6 @@ import { z } from 'zod'
 import { count, percent, rest, shape, text, time, uuid } from './row.ts'
 import type { RestRow } from './row.ts'
 
-const unbuilt = 'context is not built yet'
-
 const brief = { summary: text, architecture: text, conventions: text, current_focus: text, recent_changes: text }
 const type = z.enum(['task_completion', 'context_update', 'file_change', 'decision', 'summary', 'broadcast'])
 const Found = shape({
@@ -34,7 +32,11 @@ export const contextRows: readonly RestRow[] = [
       token_usage: shape({ total: count, max: count, percent }),
     }),
     errors: ['PRJ_001'],
-    unbuilt,
+    says: [
+      'compiles the brief and the chunks, most important first',
+      'never takes more than maxContextTokens',
+      'has the completed tasks',
+    ],
   }),
   rest('8.2', 'POST /api/projects/:project/context/query', {
     body: { query: 'How is authentication implemented?', limit: 10, min_similarity: 0.7 },
@@ -45,7 +47,12 @@ export const contextRows: readonly RestRow[] = [
       search_method: z.enum(['vector', 'lexical', 'hybrid']),
     }),
     errors: ['PRJ_001'],
-    unbuilt,
+    says: [
+      'finds by words, and says so',
+      'respects min_similarity and limit',
+      'filters by types and files',
+      'refuses a query without words',
+    ],
   }),
   rest('8.3', 'PATCH /api/projects/:project/context', {
     body: {
@@ -57,17 +64,17 @@ export const contextRows: readonly RestRow[] = [
     },
     reply: shape(brief),
     errors: ['PRJ_001'],
-    unbuilt,
+    says: ['changes what is given and keeps the rest'],
   }),
   rest('8.4', 'POST /api/projects/:project/context/summarize', {
     reply: shape({ summary: text, chunks_processed: count, tokens_used: count }),
     errors: ['PRJ_001'],
-    unbuilt,
+    says: ['keeps the summary as a chunk'],
   }),
   rest('8.5', 'GET /api/projects/:project/context/chunks', {
     reply: z.array(Chunk),
     errors: ['PRJ_001'],
-    unbuilt,
+    says: ['filters by type and instance_id', 'lists newest first, in pages', 'leaves out what has expired'],
   }),
   rest('8.6', 'POST /api/projects/:project/context/chunks', {
     body: {
@@ -82,11 +89,11 @@ export const contextRows: readonly RestRow[] = [
     status: 201,
     reply: Chunk,
     errors: ['PRJ_001'],
-    unbuilt,
+    says: ['keeps all it was given', 'takes a content alone', 'refuses unknown types and an importance beyond 1'],
   }),
   rest('8.7', 'DELETE /api/projects/:project/context/chunks/:chunkId', {
     reply: z.null(),
     errors: ['PRJ_001', 'CTX_001'],
-    unbuilt,
+    says: ['removes the chunk on every gateway'],
   }),
 ]

@@ -39,7 +39,6 @@ export const UNANSWERED: Readonly<Record<string, string>> = {
   PAR_001: 'pairing is not built yet',
   PAR_002: 'pairing is not built yet',
   PAR_003: 'pairing is not built yet',
-  CTX_001: 'context is not built yet',
   SKL_001: 'skills are not built yet',
   MCP_001: 'MCP servers are not built yet',
   MCP_002: 'MCP servers are not built yet',

@@ -57,7 +57,7 @@ it('knows who gave a task back', () => {
 it('counts a completed task once, however often it is met while the list is read', () => {
   const log = new ActivityLog()
   const tell = (n: number) =>
-    log.add({ type: 'task.completed', projectId, task: completed(n), summary: 'done' }, at(9000))
+    log.add({ type: 'task.completed', projectId, task: completed(n), summary: 'done', node: null }, at(9000))
   tell(1)
   expect(log.completedBy(instance)).toBe(0)
   log.beginReading()
