@@ -2,21 +2,34 @@ import { createActivityService } from '../services/activity/activity-service.ts'
 import { createBroadcastService } from '../services/activity/broadcast-service.ts'
 import { estimateBriefTokens } from '../services/projects/brief-tokens.ts'
 import { createProjectOverview } from '../services/projects/project-overview.ts'
+import type { Projects } from '../services/projects/project-service.ts'
 import type { Rpc } from '../services/rpc/rpc.ts'
 import type { Services } from '../services/services.ts'
-import type { Cleanup, MeshCore } from './mesh-core.ts'
+import type { MachineProbe } from '../ports/machine-probe.ts'
+import { openContext } from './context-means.ts'
+import type { Cleanup, MeshCore, MeshNodeDeps } from './mesh-core.ts'
+
+type Around = Pick<Services, 'tasks' | 'locks' | 'sessions' | 'events'> & {
+  readonly projects: Projects
+  readonly rpc: Rpc
+  readonly probe: MachineProbe
+}
 
 /** What people want to know, and say, of a project. */
-export function openInsight(
+export async function openInsight(
+  node: MeshNodeDeps,
   core: MeshCore,
-  deps: Pick<Services, 'projects' | 'tasks' | 'locks' | 'sessions' | 'events'> & { readonly rpc: Rpc },
+  deps: Around,
   cleanup: Cleanup,
-): Pick<Services, 'activity' | 'overview' | 'broadcasts'> {
+): Promise<Pick<Services, 'activity' | 'overview' | 'broadcasts' | 'context'>> {
   const { means, self, membership, presence, nameOf } = core
   const activity = createActivityService({ ...means, ...deps })
   cleanup.push(() => activity.stop())
+  const context = await openContext(node, core, deps)
+  cleanup.push(() => context.stop())
   return {
     activity,
+    context,
     overview: createProjectOverview({ ...deps, activity, tokensOf: estimateBriefTokens }),
     broadcasts: createBroadcastService({
       ...means,

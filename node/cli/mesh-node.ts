@@ -26,7 +26,6 @@ import { watchAvailability } from '../services/voters/availability-watch.ts'
 import { createElectorateService } from '../services/voters/electorate-service.ts'
 import { hostName } from './config.ts'
 import { hasSessionEnded, hasSessionIn } from './hosted-sessions.ts'
-import { openContext } from './context-means.ts'
 import { meterMesh } from './mesh-metrics.ts'
 import { meshServiceOf } from './mesh-status.ts'
 import { openInsight } from './mesh-insight.ts'
@@ -139,13 +138,11 @@ async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup
   cleanup.push(() => sessions.stop())
   // After the sessions: whether an agent of the last run is still there decides about what it held.
   const work = await openWork({ core, rpc, projects, events, ttlMs: config.lease.ttlMs, metrics }, cleanup)
-  const context = await openContext(deps, core, { projects, events, probe })
-  cleanup.push(() => context.stop())
   followMembership(core, { events, tasks: work.tasks })
   serveJoins({ ...means, network, membership, addressOf: (peer) => hostOf(network.connectionOf(peer)?.address) })
   const governance = await openGovernance(core, machines, cleanup)
   const peers = peersServiceOf(core)
-  const insight = openInsight(core, { projects, ...work, sessions, events, rpc }, cleanup)
+  const insight = await openInsight(deps, core, { projects, ...work, sessions, events, rpc, probe }, cleanup)
   return {
     services: {
       accounts,
@@ -154,7 +151,6 @@ async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup
       projects,
       ...work,
       ...insight,
-      context,
       sessions,
       mesh,
       peers,

@@ -92,7 +92,7 @@ describe('chunks', () => {
     const text = 'some words '.repeat(4000)
     for (let i = 0; i * text.length < 2.5 * SEGMENT_BYTES_MAX; i++) await a.add(`${i} ${text}`)
     expect(segments(a).map((doc) => contextPlace(doc)?.segment)).toEqual([0, 1, 2])
-    await a.pass(180_000)
+    await a.pass(360_000)
     const loaded = a.replica.documents.info().filter(({ doc, loaded: is }) => is && contextPlace(doc))
     expect(loaded).toEqual([])
     expect((await a.query('words')).results).toHaveLength(10)
