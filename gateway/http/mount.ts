@@ -2,7 +2,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { domainError } from '../../crdt/errors.ts'
 import type { Clock } from '../../node/ports/clock.ts'
 import type { Log } from '../../node/ports/log.ts'
-import { StorageError } from '../../node/services/feeds/documents.ts'
+import { StorageError, UnreadableError } from '../../node/services/feeds/documents.ts'
 import type { Dialect, Envelope, Meta, Route } from './dialect.ts'
 import { httpError } from './refusal.ts'
 import type { Refusal } from './refusal.ts'
@@ -75,6 +75,10 @@ function send(reply: FastifyReply, { status, body }: Envelope): FastifyReply {
 
 /** What went wrong before or inside a handler. Only what is known to be harmless is told; the rest goes to the log. */
 export function refusalOf(error: FastifyError, request: FastifyRequest, log: Log): Refusal {
+  if (error instanceof UnreadableError) {
+    log.error({ err: error, requestId: request.id }, 'what is stored cannot be read')
+    return domainError('internal')
+  }
   if (error instanceof StorageError) {
     log.error({ err: error, requestId: request.id }, 'the disk refused a write')
     return domainError('storage_failed')

@@ -3,7 +3,7 @@ import { connect } from 'node:net'
 import { afterEach, expect, it } from 'vitest'
 import { domainError } from '../../crdt/errors.ts'
 import type { GatewayConfig } from '../../gateway/http/config.ts'
-import { StorageError } from '../../node/services/feeds/documents.ts'
+import { StorageError, UnreadableError } from '../../node/services/feeds/documents.ts'
 import { FIRST_USER, rawCall, startGatewayLab, type GatewayLab } from '../support/gateway-lab.ts'
 
 const labs: GatewayLab[] = []
@@ -119,6 +119,12 @@ it('says that the disk refused a write', async () => {
   Object.assign(lab.services.machines, { list: () => Promise.reject(new StorageError('ENOSPC')) })
   const { status, json } = await lab.call('GET', '/api/machines')
   expect([status, json.error.code]).toEqual([507, 'STO_001'])
+})
+
+it('does not ask for room on the disk when what is stored cannot be read', async () => {
+  const lab = await open()
+  Object.assign(lab.services.machines, { list: () => Promise.reject(new UnreadableError('damaged')) })
+  expect((await lab.call('GET', '/api/machines')).status).toBe(500)
 })
 
 it('names the voters that did not answer', async () => {

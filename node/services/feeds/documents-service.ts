@@ -2,7 +2,7 @@ import type * as Y from 'yjs'
 import { isVolatile, type DocId, type PeerId } from '../../../crdt/ids.ts'
 import { every } from '../../ports/clock.ts'
 import { hasContent, hashContent } from './content.ts'
-import { StorageError, type Documents } from './documents.ts'
+import { StorageError, UnreadableError, type Documents } from './documents.ts'
 import { followKind } from './followers.ts'
 import type { FeedExchange } from './feed-exchange.ts'
 import { applyCuts } from './cuts.ts'
@@ -129,7 +129,8 @@ async function restoreHeads(replica: Replica): Promise<void> {
     const feed = feedOf(replica, doc)
     for (const [author, seq] of authors) {
       const bytes = await readOne(replica, feed, author, seq)
-      if (!bytes) throw new StorageError(`The stored feed of ${author} in the document ${doc} lacks its end (${seq}).`)
+      if (!bytes)
+        throw new UnreadableError(`The stored feed of ${author} in the document ${doc} lacks its end (${seq}).`)
       feed.heads.set(author, { seq, hash: replica.crypto.sha256(bytes) })
     }
   }

@@ -89,5 +89,10 @@ export class NotWritableError extends Error {
 }
 
 export class StorageError extends Error {
-  override readonly name = 'StorageError'
+  override readonly name: string = 'StorageError'
+}
+
+/** What is stored cannot be read: room on the disk, or trying again, does not help. */
+export class UnreadableError extends StorageError {
+  override readonly name = 'UnreadableError'
 }

@@ -2,7 +2,7 @@ import type { PeerId } from '../../../crdt/ids.ts'
 import { parseKeptEnvelope, type Envelope } from '../../../protocols/feed/envelope.ts'
 import { MalformedError } from '../../../protocols/codec.ts'
 import type { FeedHead } from '../../ports/feed-store.ts'
-import { StorageError } from './documents.ts'
+import { UnreadableError } from './documents.ts'
 import { readFeed, type Feed, type Replica } from './replica.ts'
 
 type Cursor = { readonly author: PeerId; readonly rest: AsyncGenerator<Uint8Array>; front: Envelope }
@@ -51,7 +51,7 @@ async function nextEnvelope(
     return parseKeptEnvelope(value, replica.crypto)
   } catch (cause) {
     if (!(cause instanceof MalformedError)) throw cause
-    throw new StorageError(`A stored envelope of the document ${feed.doc} is damaged.`, { cause })
+    throw new UnreadableError(`A stored envelope of the document ${feed.doc} is damaged.`, { cause })
   }
 }
 

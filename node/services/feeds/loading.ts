@@ -6,7 +6,7 @@ import { Branches, type Reading } from '../../../protocols/feed/branches.ts'
 import { clientIdOf, NONCE_BYTES, type Envelope } from '../../../protocols/feed/envelope.ts'
 import { createReplicaDoc } from '../../../protocols/feed/replica-doc.ts'
 import type { FeedHead, Snapshot } from '../../ports/feed-store.ts'
-import { StorageError } from './documents.ts'
+import { StorageError, UnreadableError } from './documents.ts'
 import { tellLoaded } from './followers.ts'
 import type { Frozen } from './frozen.ts'
 import { history } from './history.ts'
@@ -88,7 +88,7 @@ async function storage<T>(task: () => Promise<T>): Promise<T> {
     return await task()
   } catch (cause) {
     if (cause instanceof StorageError) throw cause
-    throw new StorageError('The document could not be read from disk.', { cause })
+    throw new UnreadableError('The document could not be read from disk.', { cause })
   }
 }
 
@@ -195,7 +195,7 @@ async function loadQuickly(replica: Replica, feed: Feed, whole: boolean): Promis
   const checkChain = ({ author, seq, prev, hash }: Envelope): void => {
     const before = last.get(author)
     if (seq !== (before?.seq ?? 0) + 1 || (before && !(prev && equalBytes(prev, before.hash))))
-      throw new StorageError(`The stored feed of ${author} in the document ${feed.doc} is broken at ${seq}.`)
+      throw new UnreadableError(`The stored feed of ${author} in the document ${feed.doc} is broken at ${seq}.`)
     last.set(author, { seq, hash })
   }
   let batch: Envelope[] = []
@@ -257,7 +257,7 @@ async function replayCarefully(replica: Replica, frozen: Frozen, feed: Feed): Pr
     const culprit = await replay(replica, feed, live, lost)
     if (!culprit) return { live, lost }
     const { author, seq } = culprit
-    if (author === replica.self) throw new StorageError(`Our own envelope ${seq} of ${feed.doc} cannot be applied.`)
+    if (author === replica.self) throw new UnreadableError(`Our own envelope ${seq} of ${feed.doc} cannot be applied.`)
     lost.set(author, seq)
     await frozen.add(author, `an update in ${feed.doc} cannot be applied`, [culprit.bytes])
   }
