@@ -68,6 +68,7 @@ const ABILITIES: Readonly<Record<string, string>> = {
   'POST /extend': 'lock:write',
   'POST /bulk': 'lock:write',
   'POST /release': 'lock:write',
+  'POST /release-by-instance': 'lock:write',
   'POST /force-release': 'lock:admin',
 }
 
