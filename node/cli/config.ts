@@ -3,6 +3,7 @@ import { homedir, hostname } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { LOG_LEVELS } from '../adapters/pino-log.ts'
+import { Mail, OAuth, PublicUrl } from './sign-in-config.ts'
 
 /** Everything an operator can set. Every field has a safe default. */
 export const Config = z.strictObject({
@@ -18,6 +19,7 @@ export const Config = z.strictObject({
       port: z.int().min(0).max(65535).default(8000).describe('Port the gateway binds; 0 chooses a free one.'),
       hosts: z.array(z.string().min(1)).max(32).default([]).describe('Further Host names the gateway answers to.'),
       origins: z.array(z.url()).max(32).default([]).describe('Further browser origins that may call the gateway.'),
+      publicUrl: PublicUrl,
       trustedProxies: z
         .array(z.string().min(1))
         .max(32)
@@ -55,6 +57,8 @@ export const Config = z.strictObject({
     })
     .prefault({}),
   registration: z.enum(['closed', 'open']).default('closed').describe('Who may register once there is a first user.'),
+  mail: Mail,
+  oauth: OAuth,
   sessions: z
     .strictObject({
       max: z.int().min(0).max(1000).default(10).describe('Sessions that may run on this machine at once.'),

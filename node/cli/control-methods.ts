@@ -1,48 +1,16 @@
 import { userInfo } from 'node:os'
 import { z } from 'zod'
-import type { Actor } from '../../crdt/actor.ts'
 import { Capability } from '../../crdt/capability.ts'
 import { domainError } from '../../crdt/errors.ts'
-import type { PeerId } from '../../crdt/ids.ts'
 import { LOCK_POLICIES } from '../../crdt/project.ts'
 import { err, ok, type Result } from '../../crdt/result.ts'
 import { PTY_COLS, PTY_ROWS, SESSION_MODES } from '../../crdt/session.ts'
 import { PRIORITIES, TASK_STATUSES, TaskInput } from '../../crdt/task.ts'
 import { ForceReason, PARENTS_MAX } from '../../protocols/membership/records.ts'
-import type { Restoration } from '../services/feeds/restoration.ts'
-import type { HealthView } from './health-view.ts'
-import type { MetricsPage } from '../ports/metrics.ts'
 import type { Services } from '../services/services.ts'
+import { localActor, method, type ControlContext, type ControlMethod } from './control-method.ts'
+import { USER_METHODS } from './control-users.ts'
 import { goOnWithout, restoredView } from './restored-view.ts'
-import type { StorageView } from './storage-view.ts'
-
-/** What the command line may ask of the running node, over its 0600 socket. */
-export type ControlContext = {
-  readonly services: Services
-  readonly restoration: Restoration
-  readonly storage: { view(): Promise<StorageView>; budget(): readonly string[] }
-  readonly self: PeerId
-  readonly metrics: MetricsPage
-  readonly health: () => Promise<HealthView>
-  readonly join: (ticket: string, name?: string) => Promise<Result<{ mesh_id: string; peer_id: string }>>
-  readonly leave: () => Promise<Result<null>>
-  readonly shutDown: (options: { killSessions: boolean }) => Promise<Result<null>>
-}
-
-export type ControlMethod = {
-  readonly input: z.ZodType
-  /** `signal` aborts when whoever asked has gone away. */
-  readonly run: (context: ControlContext, input: unknown, signal: AbortSignal) => Promise<Result<unknown>>
-}
-
-/** Whoever can open the socket owns the node: it is the node's own user. */
-export const localActor = (self: PeerId): Actor => ({
-  kind: 'local',
-  id: 'local',
-  tokenId: `local:${self}`,
-  abilities: ['*'],
-  gateway: self,
-})
 
 /** Who acts when nobody is named: the node's own user, under the machine's name, which tells it from other machines'. */
 const localInstance = ({ services, self }: ControlContext): string => {
@@ -72,9 +40,6 @@ const projectSettings = z.strictObject({
   caseFold: z.boolean().exactOptional(),
 })
 const taskProof = { id: z.string(), fencing_token: z.int().optional() }
-const email = z.string().min(3).max(254)
-const role = z.enum(['owner', 'member']).default('member')
-
 const hex = (byteLength: number) =>
   z
     .hex()
@@ -134,26 +99,7 @@ export const CONTROL_METHODS = {
   'node.health': method(z.strictObject({}), async ({ health }) => ok(await health())),
   'node.down': method(z.strictObject({ killSessions: z.boolean() }), ({ shutDown }, options) => shutDown(options)),
 
-  'user.list': method(z.strictObject({}), ({ services }) => services.accounts.listUsers()),
-  'user.add': method(
-    z.strictObject({ name: z.string().min(1), email, role, password: z.string().optional() }),
-    ({ services, self }, { password, ...user }) =>
-      services.accounts.addUser(localActor(self), password === undefined ? user : { ...user, password }),
-  ),
-  'user.invite': method(
-    z.strictObject({ email: email.optional(), role }),
-    ({ services, self }, { email: invited, role: as }) =>
-      services.accounts.inviteUser(
-        localActor(self),
-        invited === undefined ? { role: as } : { email: invited, role: as },
-      ),
-  ),
-  'user.disable': method(z.strictObject({ user: z.string() }), ({ services, self }, { user }) =>
-    services.accounts.disableUser(localActor(self), user),
-  ),
-  'user.resetPassword': method(z.strictObject({ user: z.string() }), ({ services, self }, { user }) =>
-    services.accounts.resetPassword(localActor(self), user),
-  ),
+  ...USER_METHODS,
 
   'machine.list': method(z.strictObject({}), async ({ services }) =>
     ok((await services.machines.list({}, PAGE)).items),
@@ -299,13 +245,6 @@ export const CONTROL_METHODS = {
 } as const satisfies Record<string, ControlMethod>
 
 export type ControlMethodName = keyof typeof CONTROL_METHODS
-
-function method<T extends z.ZodType>(
-  input: T,
-  run: (context: ControlContext, input: z.infer<T>, signal: AbortSignal) => Promise<Result<unknown>>,
-): ControlMethod {
-  return { input, run: (context, value, signal) => run(context, input.parse(value), signal) }
-}
 
 const proof = (fencingToken: number | undefined): { fencingToken?: number } =>
   fencingToken === undefined ? {} : { fencingToken }

@@ -6,7 +6,8 @@ import type { z } from 'zod'
 import { DOMAIN_ERRORS, domainError, type DomainError } from '../../crdt/errors.ts'
 import { err, type Result } from '../../crdt/result.ts'
 import type { Log } from '../ports/log.ts'
-import { CONTROL_METHODS, type ControlContext, type ControlMethod } from './control-methods.ts'
+import type { ControlContext, ControlMethod } from './control-method.ts'
+import { CONTROL_METHODS } from './control-methods.ts'
 
 /** A bulk of tasks or a long prompt fits; nobody has a reason to send more. */
 const CONTROL_BODY_BYTES_MAX = 4 * 1024 * 1024

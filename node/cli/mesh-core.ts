@@ -11,6 +11,7 @@ import { createSessionHosts } from '../adapters/session-hosts.ts'
 import { systemClock } from '../adapters/system-clock.ts'
 import { systemRandom } from '../adapters/system-random.ts'
 import { createPeerNetwork, type Libp2pNetwork } from '../p2p/network.ts'
+import type { SignInMeans } from '../services/accounts/account-context.ts'
 import type { Audit } from '../ports/audit.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { FeedStore } from '../ports/feed-store.ts'
@@ -45,6 +46,7 @@ export type MeshNodeDeps = {
   readonly metrics: Metrics
   /** Base address of the gateway, once there is one. */
   readonly http: () => string | null
+  readonly signIn: SignInMeans
   /** This node may write again: what it left out meanwhile is done by starting anew. */
   readonly onRestored: () => void
   /** The disk of the voter's journal failed: the process must end, since it no longer knows what it promised. */

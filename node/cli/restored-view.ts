@@ -2,7 +2,7 @@ import { domainError } from '../../crdt/errors.ts'
 import type { PeerId } from '../../crdt/ids.ts'
 import { err, ok, type Result } from '../../crdt/result.ts'
 import type { RestorationView } from '../services/feeds/restoration.ts'
-import type { ControlContext } from './control-methods.ts'
+import type { ControlContext } from './control-method.ts'
 
 export type RestoredView = {
   /** False when nothing keeps this node from writing. */

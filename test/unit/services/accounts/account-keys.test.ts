@@ -8,6 +8,7 @@ import { accountsDoc } from '../../../../crdt/ids.ts'
 import { createAccountService, type Accounts } from '../../../../node/services/accounts/account-service.ts'
 import { crypto } from '../../../support/identity.ts'
 import { createSimHasher, localActor, settle, SimMesh, type SimNode } from '../../../support/services-mesh.ts'
+import { createRecordedSignIn } from '../../../support/sign-in-means.ts'
 
 const ADA = { name: 'Ada Lovelace', email: 'ada@example.com', password: 'correct horse battery' }
 
@@ -24,6 +25,7 @@ function start(node: SimNode): Promise<Accounts> {
     crypto,
     hasher: createSimHasher(),
     registration: 'closed',
+    signIn: createRecordedSignIn(),
   })
 }
 

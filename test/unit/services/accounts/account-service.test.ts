@@ -11,6 +11,7 @@ import {
 import { HASHES_AT_ONCE_MAX, HASHES_WAITING_MAX } from '../../../../node/services/accounts/hash-queue.ts'
 import { crypto } from '../../../support/identity.ts'
 import { createSimHasher, localActor, settle, SimMesh, type SimNode } from '../../../support/services-mesh.ts'
+import { createRecordedSignIn } from '../../../support/sign-in-means.ts'
 
 const DAY_MS = 86_400_000
 const ADA = { name: 'Ada Lovelace', email: 'Ada@Example.com', password: 'correct horse battery' }
@@ -34,6 +35,7 @@ async function start(node: SimNode, options: Partial<AccountServiceDeps> = {}): 
     crypto,
     hasher: createSimHasher(),
     registration: 'closed',
+    signIn: createRecordedSignIn(),
     ...options,
   })
   started.push(accounts)

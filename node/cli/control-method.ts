@@ -1,0 +1,48 @@
+import type { z } from 'zod'
+import type { Actor } from '../../crdt/actor.ts'
+import type { PeerId } from '../../crdt/ids.ts'
+import type { Result } from '../../crdt/result.ts'
+import type { HeldMail } from '../adapters/held-mail.ts'
+import type { MetricsPage } from '../ports/metrics.ts'
+import type { Restoration } from '../services/feeds/restoration.ts'
+import type { Services } from '../services/services.ts'
+import type { HealthView } from './health-view.ts'
+import type { StorageView } from './storage-view.ts'
+
+/** What the command line may ask of the running node, over its 0600 socket. */
+export type ControlContext = {
+  readonly services: Services
+  readonly restoration: Restoration
+  readonly storage: { view(): Promise<StorageView>; budget(): readonly string[] }
+  readonly self: PeerId
+  /** Mails to users that this node cannot send. */
+  readonly heldMails: () => readonly HeldMail[]
+  readonly metrics: MetricsPage
+  readonly health: () => Promise<HealthView>
+  readonly join: (ticket: string, name?: string) => Promise<Result<{ mesh_id: string; peer_id: string }>>
+  readonly leave: () => Promise<Result<null>>
+  readonly shutDown: (options: { killSessions: boolean }) => Promise<Result<null>>
+}
+
+export type ControlMethod = {
+  readonly input: z.ZodType
+  /** `signal` aborts when whoever asked has gone away. */
+  readonly run: (context: ControlContext, input: unknown, signal: AbortSignal) => Promise<Result<unknown>>
+}
+
+/** Whoever can open the socket owns the node: it is the node's own user. */
+export const localActor = (self: PeerId): Actor => ({
+  kind: 'local',
+  id: 'local',
+  tokenId: `local:${self}`,
+  abilities: ['*'],
+  gateway: self,
+})
+
+/** A method whose input is checked before it runs. */
+export function method<T extends z.ZodType>(
+  input: T,
+  run: (context: ControlContext, input: z.infer<T>, signal: AbortSignal) => Promise<Result<unknown>>,
+): ControlMethod {
+  return { input, run: (context, value, signal) => run(context, input.parse(value), signal) }
+}
