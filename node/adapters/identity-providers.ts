@@ -52,7 +52,7 @@ export function createOpenIdProvider({ issuer, ...settings }: OpenIdSettings, me
 const Person = z.object({
   sub: z.string().min(1).max(255),
   email: z.string().optional(),
-  email_verified: z.unknown(),
+  email_verified: z.unknown().optional(),
   name: z.string().optional(),
   picture: z.string().optional(),
 })

@@ -49,12 +49,12 @@ const GENEROUS = { authentication: 100_000, api: 100_000, websocket: 100_000, pa
 
 export const FIRST_USER = { name: 'Ada', email: 'ada@example.org', password: 'correct horse battery' }
 
-/** A gateway on a free loopback port over a real node of its own, with its first user signed in. */
+/** A gateway on a free loopback port over a real node of its own, with its first user signed in. `node` is configuration. */
 export async function startGatewayLab(
   config: Partial<GatewayConfig> = {},
-  { register = true }: { register?: boolean } = {},
+  { register = true, node: more = {} }: { register?: boolean; node?: object } = {},
 ): Promise<GatewayLab> {
-  const node = await startTestServices()
+  const node = await startTestServices(more)
   const { services } = node
   const { log } = node
   const gateway: Gateway = createGateway({

@@ -14,8 +14,8 @@ export type TestServices = {
   stop(): Promise<void>
 }
 
-/** The services of a real node of its own mesh, in this process, on loopback, without a gateway. */
-export async function startTestServices(): Promise<TestServices> {
+/** The services of a real node of its own mesh, in this process, on loopback, without a gateway. `more` is configuration. */
+export async function startTestServices(more: object = {}): Promise<TestServices> {
   const dataDir = await mkdtemp(join(tmpdir(), 'rk-services-'))
   const home = await mkdtemp(join(tmpdir(), 'rk-home-'))
   // Terminals are login shells: whoever runs the tests may have a profile that takes seconds, or locks.
@@ -27,6 +27,7 @@ export async function startTestServices(): Promise<TestServices> {
     gateway: false,
     p2p: { listen: ['/ip4/127.0.0.1/tcp/0'], mdns: false },
     sessions: { max: 100 },
+    ...more,
   })
   const node = await runNode(dataDir, config, log)
   return {

@@ -56,7 +56,7 @@ export function createLinkPost(context: AccountContext, links: LinkBook): LinkPo
     request(purpose, email) {
       const isReady = sealed.isOpen() && deps.signIn.publicUrl() !== null
       if (!isReady || waiting.size >= REQUESTS_WAITING_MAX) return err(domainError('link_unavailable'))
-      const cancel = deps.clock.after(randomFraction(deps.random) * LOOK_WITHIN_MS, () => {
+      const cancel = deps.clock.after(Math.floor(randomFraction(deps.random) * LOOK_WITHIN_MS), () => {
         waiting.delete(cancel)
         look(purpose, email)
       })
