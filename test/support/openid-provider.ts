@@ -43,6 +43,7 @@ export async function startOpenIdProvider(
     ],
     claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name', 'picture'] },
     conformIdTokenClaims: !claimsInToken,
+    ttl: { Interaction: 600, Session: 600, Grant: 600, AccessToken: 600, AuthorizationCode: 60, IdToken: 600 },
     pkce: { required: () => true },
     cookies: { keys: ['only for tests'] },
     jwks: {
