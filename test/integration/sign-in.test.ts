@@ -140,7 +140,7 @@ describe('signing in through a provider', () => {
 
 describe('a mailed link', () => {
   const askLink = async (email: string): Promise<string> => {
-    const next = lab.mail.next()
+    const next = lab.mail.next(email)
     await post('/api/auth/magic-link', { email })
     const mail = await next
     expect([mail.to, mail.user]).toEqual([[email], 'post'])
@@ -167,7 +167,7 @@ describe('a mailed link', () => {
     const email = freshEmail()
     await register(email)
     const before = lab.mail.mails.length
-    const next = lab.mail.next()
+    const next = lab.mail.next(email)
     const unknown = await post('/api/auth/magic-link', { email: 'nobody@example.org' })
     const known = await post('/api/auth/magic-link', { email })
     const told = ({ status, json }: { status: number; json: Json }) => [status, Object.keys(json), json.data]
@@ -205,7 +205,7 @@ describe('a forgotten password', () => {
   it('is replaced by the code in the mail, and every token ends', async () => {
     const email = freshEmail()
     const { token: old } = (await register(email)).json.data
-    const next = lab.mail.next()
+    const next = lab.mail.next(email)
     expect((await post('/api/auth/forgot-password', { email })).status).toBe(200)
     const token = codeIn(await next, 'reset')
     const reset = (more: object) =>

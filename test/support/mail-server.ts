@@ -8,15 +8,15 @@ export type MailServer = {
   readonly port: number
   /** Everything taken so far. */
   readonly mails: ReceivedMail[]
-  /** Resolves with the first mail from now on. */
-  next(): Promise<ReceivedMail>
+  /** Resolves with the first mail to an address from now on. */
+  next(to: string): Promise<ReceivedMail>
   close(): Promise<void>
 }
 
 /** A real SMTP server on loopback that takes every mail of who knows the password. */
 export async function startMailServer(password: string, options: SMTPServerOptions = {}): Promise<MailServer> {
   const mails: ReceivedMail[] = []
-  const waiting: ((mail: ReceivedMail) => void)[] = []
+  const waiting = new Map<string, (mail: ReceivedMail) => void>()
   const server = new SMTPServer({
     disabledCommands: ['STARTTLS'],
     authOptional: false,
@@ -29,7 +29,7 @@ export async function startMailServer(password: string, options: SMTPServerOptio
       stream.on('end', () => {
         const mail = { to: envelope.rcptTo.map(({ address }) => address), text: unfolded(raw), user }
         mails.push(mail)
-        for (const wake of waiting.splice(0)) wake(mail)
+        for (const to of mail.to) waiting.get(to)?.(mail)
         done()
       })
     },
@@ -40,7 +40,7 @@ export async function startMailServer(password: string, options: SMTPServerOptio
   return {
     port: (server.server.address() as AddressInfo).port,
     mails,
-    next: () => new Promise((resolve) => waiting.push(resolve)),
+    next: (to) => new Promise((resolve) => waiting.set(to, resolve)),
     close: () => new Promise((resolve) => server.close(() => resolve())),
   }
 }

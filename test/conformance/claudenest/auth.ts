@@ -1,6 +1,8 @@
-import { expect } from 'vitest'
-import { callGateway, FIRST_USER, startGatewayLab } from '../../support/gateway-lab.ts'
-import { call, data, meets, refusal, theLab, UNKNOWN } from './harness.ts'
+import { afterAll, beforeAll, expect } from 'vitest'
+import { callGateway, FIRST_USER, startGatewayLab, type Answer, type Json } from '../../support/gateway-lab.ts'
+import { Browser } from '../../support/browser.ts'
+import { codeIn, startSignInLab, type SignInLab } from '../../support/sign-in-lab.ts'
+import { call, data, fresh, meets, refusal, theLab, UNKNOWN } from './harness.ts'
 
 const credentials = { email: FIRST_USER.email, password: FIRST_USER.password }
 
@@ -36,6 +38,7 @@ export function authRequirements(): void {
   })
   registerRequirements()
   tokenRequirements()
+  signInRequirements()
 }
 
 /** Registration needs a mesh without users, so each of these makes its own gateway. */
@@ -122,5 +125,143 @@ function tokenRequirements(): void {
       version: '0.1.0',
       timestamp: expect.any(String),
     })
+  })
+}
+
+/** These need a mail server and providers, so they have a gateway of their own. */
+function signInRequirements(): void {
+  let lab: SignInLab
+  beforeAll(async () => {
+    lab = await startSignInLab()
+  })
+  afterAll(() => lab.stop())
+  const post = (path: string, body: object) => lab.call('POST', path, { token: null, body })
+  providerRequirements(() => lab)
+  linkRequirements(() => lab)
+
+  /** Somebody of their own for each test: nobody gets more than a few mails an hour. */
+  const newcomer = async (): Promise<string> => {
+    const email = `${fresh('reader')}@example.org`
+    await post('/api/auth/register', { ...FIRST_USER, email, password_confirmation: FIRST_USER.password })
+    return email
+  }
+  const mailed = async (path: string, what: 'sign-in' | 'reset', email: string): Promise<string> => {
+    const next = lab.mail.next(email)
+    await post(path, { email })
+    return codeIn(await next, what)
+  }
+  const signedInByLink = async (email: string): Promise<Json> => {
+    const token = await mailed('/api/auth/magic-link', 'sign-in', email)
+    return (await post('/api/auth/magic-link/verify', { token })).json
+  }
+  const verify = 'POST /api/auth/magic-link/verify'
+  meets(verify, 'answers the user with an access and a refresh token', async () => {
+    const email = await newcomer()
+    expect((await signedInByLink(email)).data).toMatchObject({
+      user: { ...user, email, role: 'member', email_verified_at: expect.any(String) },
+      tokens: { access_token: expect.stringMatching(/^cn_/), refresh_token: expect.stringMatching(/^cn_rt_/) },
+    })
+  })
+  meets(verify, 'answers 400 AUTH_004 for a token that is unknown or used', async () => {
+    const token = await mailed('/api/auth/magic-link', 'sign-in', await newcomer())
+    await post('/api/auth/magic-link/verify', { token })
+    for (const again of [token, 'abc123'])
+      expect(refusalIn(await post('/api/auth/magic-link/verify', { token: again }))).toEqual([400, 'AUTH_004'])
+  })
+  const refresh = 'POST /api/auth/refresh'
+  meets(refresh, 'answers a new pair for a refresh token', async () => {
+    const { refresh_token } = (await signedInByLink(await newcomer())).data.tokens
+    const { data: pair } = (await post('/api/auth/refresh', { refresh_token })).json
+    expect(pair).toMatchObject({ access_token: expect.stringMatching(/^cn_/), token: pair.access_token })
+    expect(pair.refresh_token).not.toBe(refresh_token)
+    expect((await lab.call('GET', '/api/auth/me', { token: pair.access_token })).status).toBe(200)
+  })
+  meets(refresh, 'answers 401 AUTH_005 for one that is not good', async () => {
+    const refresh_token = `cn_rt_${'x'.repeat(43)}`
+    expect(refusalIn(await post('/api/auth/refresh', { refresh_token }))).toEqual([401, 'AUTH_005'])
+  })
+  const reset = 'POST /api/auth/reset-password'
+  const choose = (token: string, email: string) =>
+    post('/api/auth/reset-password', {
+      token,
+      email,
+      password: 'another horse battery',
+      password_confirmation: 'another horse battery',
+    })
+  meets(reset, 'sets the password with the code that was mailed', async () => {
+    const email = await newcomer()
+    const answer = await choose(await mailed('/api/auth/forgot-password', 'reset', email), email)
+    expect(answer.json.data).toEqual({ message: expect.any(String) })
+    const credentials = { email, password: 'another horse battery' }
+    expect((await post('/api/auth/login', credentials)).status).toBe(200)
+  })
+  meets(reset, 'answers 400 AUTH_004 for a code that is unknown or used', async () => {
+    expect(refusalIn(await choose('abc123', FIRST_USER.email))).toEqual([400, 'AUTH_004'])
+  })
+}
+
+const refusalIn = ({ status, json }: Answer): [number, string] => [status, json.error?.code]
+
+function providerRequirements(lab: () => SignInLab): void {
+  const redirect = 'GET /api/auth/:provider/redirect'
+  const callback = 'GET /api/auth/:provider/callback'
+  meets(redirect, 'answers where to send the browser, with state, nonce and a PKCE challenge', async () => {
+    for (const provider of ['google', 'github']) {
+      const { status, json } = await lab().call('GET', `/api/auth/${provider}/redirect`, { token: null })
+      const query = new URL(json.data.redirect_url).searchParams
+      expect([status, query.get('code_challenge_method'), query.get('response_type')]).toEqual([200, 'S256', 'code'])
+      for (const name of ['state', 'nonce', 'code_challenge']) expect(query.get(name)).toMatch(/^[\w-]{43}$/)
+    }
+  })
+  for (const [route, rest] of [
+    [redirect, 'redirect'],
+    [callback, 'callback?code=x'],
+  ] as const)
+    meets(route, 'answers 400 AUTH_001 for another provider', async () => {
+      expect(refusalIn(await lab().call('GET', `/api/auth/gitlab/${rest}`, { token: null }))).toEqual([400, 'AUTH_001'])
+    })
+  const begin = async (browser: Browser): Promise<string> =>
+    ((await (await browser.fetch(`${lab().url}/api/auth/google/redirect`)).json()) as Json).data.redirect_url
+  const finish = (browser: Browser, code: string) =>
+    browser.fetch(`${lab().url}/api/auth/google/callback?code=${encodeURIComponent(code)}`)
+  meets(callback, 'answers the user with an avatar, a cn_ token and when it expires', async () => {
+    const picture = 'https://img.example/grace'
+    lab().google.signsIn({ sub: 'g', email: 'grace@example.org', email_verified: true, name: 'Grace', picture })
+    const browser = new Browser()
+    const back = await browser.goTo(await begin(browser), `${lab().url}/sign-in/google`)
+    const answer = await finish(browser, back.searchParams.get('code') ?? '')
+    expect([answer.status, ((await answer.json()) as Json).data]).toEqual([
+      200,
+      {
+        user: expect.objectContaining({ email: 'grace@example.org', name: 'Grace', avatar_url: picture }),
+        token: expect.stringMatching(/^cn_/),
+        expires_at: expect.any(String),
+      },
+    ])
+  })
+  meets(callback, 'answers 401 AUTH_002 for a code the provider does not know', async () => {
+    const browser = new Browser()
+    await begin(browser)
+    const answer = await finish(browser, 'made-up')
+    expect([answer.status, ((await answer.json()) as Json).error.code]).toEqual([401, 'AUTH_002'])
+  })
+}
+
+function linkRequirements(lab: () => SignInLab): void {
+  for (const path of ['/api/auth/magic-link', '/api/auth/forgot-password'])
+    meets(`POST ${path}`, 'answers the same whether or not the address is known', async () => {
+      const ask = async (email: string) => {
+        const { status, json } = await lab().call('POST', path, { token: null, body: { email } })
+        return [status, json.data]
+      }
+      const answers = [await ask('nobody@example.org'), await ask(FIRST_USER.email)]
+      const told = [200, { message: expect.stringMatching(/sent to your email/) }]
+      expect(answers).toEqual([told, told])
+      expect(answers[0]).toEqual(answers[1])
+    })
+  meets('POST /api/auth/forgot-password', 'answers 400 AUTH_003 where no link can be sent', async () => {
+    // Nobody knows the address of the node behind this gateway, so no link could lead there.
+    const body = { email: FIRST_USER.email }
+    expect(await refusal('POST', '/api/auth/forgot-password', { token: null, body })).toEqual([400, 'AUTH_003'])
   })
 }

@@ -17,6 +17,15 @@ const rows = (
   says.map((text, i) => ({ id: `${section} ${method} ${path} #${i + 1}`, section, method, path, says: text }))
 
 export const REQUIREMENTS: readonly Requirement[] = [
+  ...rows('2.1', 'GET', '/api/auth/:provider/redirect', [
+    'answers where to send the browser, with state, nonce and a PKCE challenge',
+    'answers 400 AUTH_001 for another provider',
+  ]),
+  ...rows('2.1', 'GET', '/api/auth/:provider/callback', [
+    'answers the user with an avatar, a cn_ token and when it expires',
+    'answers 400 AUTH_001 for another provider',
+    'answers 401 AUTH_002 for a code the provider does not know',
+  ]),
   ...rows('2.2', 'POST', '/api/auth/login', [
     'answers 200 with the user, a cn_ token and when it expires',
     'answers 401 AUTH_002 for a wrong password',
@@ -32,6 +41,23 @@ export const REQUIREMENTS: readonly Requirement[] = [
   ...rows('2.6', 'GET', '/api/auth/tokens', ['lists tokens without their text']),
   ...rows('2.6', 'POST', '/api/auth/tokens', ['answers 201 with the token, shown once']),
   ...rows('2.6', 'DELETE', '/api/auth/tokens/:id', ['revokes', 'answers 404 TOK_001 for an unknown id']),
+  ...rows('2.7', 'POST', '/api/auth/magic-link', ['answers the same whether or not the address is known']),
+  ...rows('2.7', 'POST', '/api/auth/magic-link/verify', [
+    'answers the user with an access and a refresh token',
+    'answers 400 AUTH_004 for a token that is unknown or used',
+  ]),
+  ...rows('2.7', 'POST', '/api/auth/refresh', [
+    'answers a new pair for a refresh token',
+    'answers 401 AUTH_005 for one that is not good',
+  ]),
+  ...rows('14.1', 'POST', '/api/auth/forgot-password', [
+    'answers the same whether or not the address is known',
+    'answers 400 AUTH_003 where no link can be sent',
+  ]),
+  ...rows('14.1', 'POST', '/api/auth/reset-password', [
+    'sets the password with the code that was mailed',
+    'answers 400 AUTH_004 for a code that is unknown or used',
+  ]),
   ...rows('4.1', 'GET', '/api/machines', ['lists machines with pagination', 'filters by search and status']),
   ...rows('4.2', 'POST', '/api/machines', ['answers 201 with the machine and an mn_ token']),
   ...rows('4.3', 'GET', '/api/machines/:id', ['answers the machine', 'answers 404 MCH_001 otherwise']),
