@@ -18,6 +18,7 @@ export type UserEntry = UserRecord & { readonly id: UserId }
 export type InviteEntry = InviteRecord & { readonly id: string }
 export type Password = { readonly generation: number; readonly hash: string | undefined }
 
+const NO_PREFERENCES: ReadonlyMap<string, string> = new Map()
 /** A user nobody has given a password yet. */
 const NO_PASSWORD: Password = { generation: 0, hash: undefined }
 
@@ -36,6 +37,7 @@ export class AccountIndex {
   readonly #redeemed = new Map<string, { readonly untilMs: number }>()
   readonly #identities = new Map<string, IdentityRecord>()
   readonly #vouched = new Set<UserId>()
+  readonly #preferences = new Map<string, Map<string, string>>()
   readonly families = new RefreshFamilies()
 
   set(record: AccountRecord): void {
@@ -80,6 +82,12 @@ export class AccountIndex {
       case 'refresh':
         this.families.set({ ...record.value, id: record.id })
         return
+      case 'preference': {
+        const [user, key] = parsePreferenceId(record.id)
+        const preferences = this.#preferences.get(user) ?? new Map<string, string>()
+        this.#preferences.set(user, preferences.set(key, record.value.json))
+        return
+      }
       case 'ended':
         this.families.setEnded(record.id, record.value.untilMs)
     }
@@ -120,6 +128,11 @@ export class AccountIndex {
       case 'refresh':
         this.families.delete(record.id)
         return
+      case 'preference': {
+        const [user, key] = parsePreferenceId(record.id)
+        this.#preferences.get(user)?.delete(key)
+        return
+      }
       case 'ended':
         this.families.deleteEnded(record.id)
     }
@@ -169,6 +182,11 @@ export class AccountIndex {
     )
     const [first] = links.sort((a, b) => a.atMs - b.atMs || (a.userId < b.userId ? -1 : 1))
     return first && this.users.get(first.userId)
+  }
+
+  /** Key → JSON. */
+  preferencesOf(user: UserId): ReadonlyMap<string, string> {
+    return this.#preferences.get(user) ?? NO_PREFERENCES
   }
 
   isVouched(user: UserId): boolean {
@@ -255,6 +273,13 @@ export class AccountIndex {
     this.#tokensByHash.delete(hexKey(token.hash))
     removeFrom(this.#tokensByOwner, token.owner.id, id)
   }
+}
+
+export const preferenceId = (user: UserId, key: string): string => `${user}/${key}`
+
+function parsePreferenceId(id: string): [user: string, key: string] {
+  const [user = '', key = ''] = id.split('/')
+  return [user, key]
 }
 
 export const passwordId = (user: UserId, generation: number): string => `${user}/${generation}`

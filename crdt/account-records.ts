@@ -113,6 +113,13 @@ export type RefreshRecord = z.infer<typeof RefreshRecord>
 /** A family of refresh tokens that is over. `untilMs`: when the last of it would have expired anyway. */
 const EndedRecord = z.strictObject({ atMs: TimeMs, untilMs: TimeMs })
 
+/** What a client remembers for its user, as JSON; each key is a record of its own, so that none undoes another. */
+export const PREFERENCE_CHARS_MAX = 2048
+const PreferenceRecord = z.strictObject({ json: z.string().max(PREFERENCE_CHARS_MAX), atMs: TimeMs })
+export const PREFERENCE_KEY = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
+/** `<user id>/<key>`. */
+const PreferenceId = z.string().regex(/^[0-9a-f-]{36}\/[A-Za-z0-9._-]{1,64}$/)
+
 /** A password's id is `<user id>/<generation>`; the highest generation is in force. */
 const PasswordId = z.string().regex(/^[0-9a-f-]{36}\/[1-9][0-9]{0,8}$/)
 
@@ -129,6 +136,7 @@ export const AccountRecord = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('identity'), id: Uuid, value: IdentityRecord }),
   z.strictObject({ kind: z.literal('vouched'), id: UserId, value: VouchedRecord }),
   z.strictObject({ kind: z.literal('refresh'), id: Uuid, value: RefreshRecord }),
+  z.strictObject({ kind: z.literal('preference'), id: PreferenceId, value: PreferenceRecord }),
   z.strictObject({ kind: z.literal('ended'), id: Uuid, value: EndedRecord }),
 ])
 export type AccountRecord = z.infer<typeof AccountRecord>

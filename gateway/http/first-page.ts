@@ -14,6 +14,7 @@ const FILES = {
   '/sign-in/google': INDEX,
   '/sign-in/github': INDEX,
   '/app.js': { file: 'app.js', type: 'text/javascript; charset=utf-8' },
+  '/sign-in.js': { file: 'sign-in.js', type: 'text/javascript; charset=utf-8' },
   '/style.css': { file: 'style.css', type: 'text/css; charset=utf-8' },
   '/favicon.svg': { file: 'favicon.svg', type: 'image/svg+xml' },
 } as const

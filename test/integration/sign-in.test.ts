@@ -231,6 +231,16 @@ describe('a forgotten password', () => {
   })
 })
 
+it('remembers preferences for whoever signs in, and says what is wrong with one', async () => {
+  const patch = (body: object) => lab.call('PATCH', '/rookery/preferences', { body })
+  expect((await patch({ theme: 'dark' })).json.data).toEqual({ theme: 'dark' })
+  expect((await lab.call('GET', '/rookery/preferences')).json.data).toEqual({ theme: 'dark' })
+  const refused = await patch({ 'a b': 1 })
+  expect([refused.status, Object.keys(refused.json.error.errors)]).toEqual([422, ['a b']])
+  const { token } = await lab.tokenWith(['user:read'])
+  expect((await lab.call('PATCH', '/rookery/preferences', { token, body: {} })).status).toBe(403)
+})
+
 it('[A-T4] leaves none of its secrets in the log', () => {
   const written = JSON.stringify(lab.log.lines, (_, value: unknown) =>
     value instanceof Error ? String(value.stack) : value,

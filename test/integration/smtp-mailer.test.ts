@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import { afterEach, expect, it } from 'vitest'
 import { createSmtpMailer, type SmtpSettings } from '../../node/adapters/smtp-mailer.ts'
 import { startMailServer, type MailServer } from '../support/mail-server.ts'
@@ -32,7 +33,7 @@ async function failureOf(sending: Promise<void>): Promise<string> {
     () => new Error('it was sent'),
     (failure: unknown) => failure,
   )
-  const said = error instanceof Error ? `${error.message} ${String(error.cause ?? '')}` : String(error)
+  const said = error instanceof Error ? `${error.message} ${inspect(error)}` : String(error)
   expect(said).not.toMatch(/secret-of-the-link|ada@example\.org|post-office-box/)
   return said
 }

@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
 export type GitHubPerson = {
@@ -52,7 +52,7 @@ export async function startGitHub(redirectUrl: string): Promise<GitHubLab> {
     tokens.set(token, grant.person)
     return { access_token: token, scope: 'read:user,user:email', token_type: 'bearer' }
   }
-  const server = createServer(async (request, response) => {
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const url = new URL(request.url ?? '/', 'http://stand-in')
     let body = ''
     for await (const chunk of request.setEncoding('utf8')) body += String(chunk)
@@ -66,7 +66,8 @@ export async function startGitHub(redirectUrl: string): Promise<GitHubLab> {
     const { id, login, name = null, emails } = person
     if (url.pathname === '/user') return json(200, { id, login, name, avatar_url: 'https://avatars.example/1' })
     return url.pathname === '/user/emails' ? json(200, emails) : json(404, { message: 'Not Found' })
-  })
+  }
+  const server = createServer((request, response) => void answer(request, response))
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   return {

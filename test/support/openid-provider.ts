@@ -69,10 +69,11 @@ export async function startOpenIdProvider(
   }
   const serve = provider.callback()
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-    if (!request.url?.startsWith('/interaction/')) return void serve(request, response)
-    void decide(request, response).then((result) =>
-      provider.interactionFinished(request, response, result, { mergeWithLastSubmission: true }),
-    )
+    if (request.url?.startsWith('/interaction/'))
+      void decide(request, response).then((result) =>
+        provider.interactionFinished(request, response, result, { mergeWithLastSubmission: true }),
+      )
+    else void serve(request, response)
   })
   return {
     issuer,

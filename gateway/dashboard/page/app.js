@@ -1,6 +1,8 @@
 // The first page: signs in, and shows the mesh as this node sees it. Everything from the server enters the page as
 // text, never as markup. The token stays in this tab.
 
+import { setUpSignIn } from './sign-in.js'
+
 const TOKEN = 'rookery-token'
 const RETRY_MS = { first: 1000, max: 30_000 }
 const TASKS_SHOWN = 50
@@ -64,18 +66,22 @@ function onSubmit(form, send) {
     try {
       const filled = [...new FormData(form)].filter(([, value]) => value !== '')
       const { token: issued } = await send(Object.fromEntries(filled))
-      token = issued
-      sessionStorage.setItem(TOKEN, issued)
       form.reset()
-      $('sign-in-section').hidden = false
-      await openBoard()
-      $('members-title').focus()
+      await enter(issued)
     } catch (error) {
       showProblem(error.message)
     } finally {
       button.disabled = false
     }
   })
+}
+
+async function enter(issued) {
+  token = issued
+  sessionStorage.setItem(TOKEN, issued)
+  signInForms.clear()
+  await openBoard()
+  $('members-title').focus()
 }
 
 function forget(message) {
@@ -325,10 +331,14 @@ function takeCodeFromLink() {
   $('register').elements.namedItem('name').focus()
 }
 
+const signInForms = setUpSignIn({ $, call, onSubmit, enter, show, showProblem })
 onSubmit($('sign-in'), (fields) => call('POST', '/api/auth/login', fields))
 onSubmit($('register'), (fields) => call('POST', '/api/auth/register', fields))
 $('sign-out').addEventListener('click', () => void signOut())
-if (token === null) {
-  show('welcome')
-  takeCodeFromLink()
-} else void openBoard()
+void signInForms.offer().catch(() => undefined) // a password will do
+if (!signInForms.takeUp()) {
+  if (token === null) {
+    show('welcome')
+    takeCodeFromLink()
+  } else void openBoard()
+}

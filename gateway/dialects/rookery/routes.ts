@@ -8,6 +8,7 @@ import type { ElectorateView } from '../../../node/services/voters/electorate-se
 import { none, routesFor } from '../../http/dialect.ts'
 import type { Dialect } from '../../http/dialect.ts'
 import { noticeRoutes } from './notices.ts'
+import { preferenceRoutes } from './preferences.ts'
 import { signInRoutes } from './sign-in.ts'
 
 const { route } = routesFor<{ readonly services: Services; readonly version: string }>()
@@ -127,6 +128,7 @@ export const rookeryDialect = (
       toWire: (projects) => ({ data: projects.map(wireProject) }),
     }),
     ...signInRoutes,
+    ...preferenceRoutes,
     ...noticeRoutes,
   ],
 })

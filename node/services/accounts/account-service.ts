@@ -8,6 +8,7 @@ import { digest, publicUser, type AccountContext, type AccountServiceDeps } from
 import { createLinkSignIn, type LinkSignIn } from './account-links.ts'
 import { login } from './account-login.ts'
 import { refreshSignIn, type RefreshableSignIn } from './account-refresh.ts'
+import { preferences, setPreferences, type Preferences } from './account-preferences.ts'
 import { register, type SetupCode } from './account-registration.ts'
 import { newCode, newSecret, normaliseCode, SETUP_CODE_GROUPS } from './account-secrets.ts'
 import {
@@ -51,6 +52,10 @@ export type AccountService = LinkSignIn &
     /** A new pair of tokens for a refresh token, which is good once. */
     refresh(refreshToken: string): Promise<Result<RefreshableSignIn>>
     user(actor: Actor): Promise<Result<User>>
+    /** What clients remember for their user, on every gateway. */
+    preferences(actor: Actor): Promise<Result<Preferences>>
+    /** Sets what is given, forgets what is null, keeps the rest. */
+    setPreferences(actor: Actor, changes: Preferences): Promise<Result<Preferences>>
     /** Revokes the token the actor came with. */
     logout(actor: Actor): Promise<Result<null>>
     listTokens(actor: Actor): Promise<Result<readonly ApiToken[]>>
@@ -109,6 +114,8 @@ export async function createAccountService(deps: AccountServiceDeps): Promise<Ac
       const user = actor.kind === 'user' ? sealed.index.userById(actor.id) : undefined
       return user ? ok(publicUser(user, sealed.index)) : err(domainError('user_not_found'))
     },
+    preferences: async (actor) => preferences(context, actor),
+    setPreferences: (actor, changes) => setPreferences(context, actor, changes),
     logout: (actor) => revokeToken(context, actor, actor.tokenId),
     listTokens: async (actor) => listTokens(context, use, actor),
     createToken: (actor, input) => createToken(context, actor, input),

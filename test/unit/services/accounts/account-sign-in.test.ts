@@ -86,7 +86,7 @@ async function linkFor(
   email: string,
 ): Promise<string> {
   const before = means.mails.length
-  valueOf(await accounts.requestLink(purpose, email))
+  valueOf(accounts.requestLink(purpose, email))
   await node.mesh.clock.advance(1000)
   expect(means.mails.length).toBe(before + 1)
   const mail = means.mails.at(-1)!
@@ -97,7 +97,7 @@ async function linkFor(
 describe('a link', () => {
   it('is asked for without a look at whether there is such a user before the answer', async () => {
     const { first, means, accounts, mesh } = await founded()
-    const answers = [await accounts.requestLink('signIn', ADA.email), await accounts.requestLink('signIn', BOB.email)]
+    const answers = [accounts.requestLink('signIn', ADA.email), accounts.requestLink('signIn', BOB.email)]
     expect(answers).toEqual([ok(null), ok(null)])
     expect(means.mails).toEqual([])
     await bob(first) // in time: it is looked at later
@@ -109,7 +109,7 @@ describe('a link', () => {
     const { first, accounts, means, node, mesh } = await founded()
     await bob(first)
     const ask = async (email: string): Promise<void> => {
-      for (let n = 0; n < 8; n++) valueOf(await accounts.requestLink('signIn', email))
+      for (let n = 0; n < 8; n++) valueOf(accounts.requestLink('signIn', email))
       await mesh.clock.advance(1000)
     }
     await ask(ADA.email)
@@ -121,10 +121,10 @@ describe('a link', () => {
 
   it('is refused for everybody alike when too many wait, and where nobody could open it', async () => {
     const { accounts } = await founded()
-    const answers = await Promise.all(Array.from({ length: 257 }, () => accounts.requestLink('reset', 'x@example.com')))
+    const answers = Array.from({ length: 257 }, () => accounts.requestLink('reset', 'x@example.com'))
     expect(answers.map(codeOf)).toEqual([...Array<string>(256).fill('ok'), 'link_unavailable'])
     const hidden = await founded({ signIn: { ...createRecordedSignIn(), publicUrl: () => null } })
-    expect(codeOf(await hidden.accounts.requestLink('signIn', ADA.email))).toBe('link_unavailable')
+    expect(codeOf(hidden.accounts.requestLink('signIn', ADA.email))).toBe('link_unavailable')
   })
 
   it('is good for a quarter of an hour, the time its gateway slept included', async () => {
@@ -152,7 +152,7 @@ describe('a link', () => {
       linkTemplates: { signIn: 'https://board.example/in?t={token}&e={email}' },
     }
     const { accounts, mesh } = await founded({ signIn: means })
-    valueOf(await accounts.requestLink('signIn', ADA.email))
+    valueOf(accounts.requestLink('signIn', ADA.email))
     await mesh.clock.advance(1000)
     expect(means.mails[0]?.text).toMatch(/\nhttps:\/\/board\.example\/in\?t=[\w-]{43}&e=ada%40example\.com\n/)
   })
@@ -336,6 +336,44 @@ describe('an account at a provider', () => {
     expect(codeOf(await accounts.finishSignIn('github', binding, { code: 'x' }))).toBe('provider_refused')
     mesh.clock.suspend(FLOW_TTL_MS)
     expect(codeOf(await accounts.finishSignIn('google', binding, { code: 'x' }))).toBe('provider_refused')
+  })
+})
+
+describe('preferences', () => {
+  it('are set on one gateway and read on another, key by key', async () => {
+    const { mesh, accounts, ada } = await founded()
+    const second = await start(mesh.add(2))
+    await settle()
+    const actor = accounts.authenticate(ada.token)!
+    valueOf(await accounts.setPreferences(actor, { theme: 'dark', board: { columns: 3 } }))
+    expect(valueOf(await second.accounts.preferences(second.accounts.authenticate(ada.token)!))).toEqual({
+      board: { columns: 3 },
+      theme: 'dark',
+    })
+    expect(valueOf(await second.accounts.setPreferences(actor, { theme: null, page: 1 }))).toEqual({
+      board: { columns: 3 },
+      page: 1,
+    })
+    expect(mesh.hasWritten('columns')).toBe(false)
+  })
+
+  it('are the user’s own, few, short and named plainly', async () => {
+    const { first, accounts, ada } = await founded()
+    const actor = accounts.authenticate(ada.token)!
+    valueOf(
+      await accounts.setPreferences(actor, Object.fromEntries(Array.from({ length: 64 }, (_, n) => [`k${n}`, n]))),
+    )
+    const refused = [
+      { more: 1 },
+      { '../x': 1 },
+      { constructor: 1 },
+      JSON.parse('{"__proto__":1}'),
+      { k0: 'x'.repeat(2047) },
+    ]
+    const codes = await Promise.all(refused.map(async (change) => codeOf(await accounts.setPreferences(actor, change))))
+    expect(codes).toEqual(['limit_reached', ...Array<string>(4).fill('invalid_input')])
+    const other = accounts.authenticate((await bob(first)).token)!
+    expect(valueOf(await accounts.preferences(other))).toEqual({})
   })
 })
 
