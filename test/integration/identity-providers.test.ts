@@ -1,3 +1,4 @@
+import { generateKeyPairSync, sign } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -101,6 +102,43 @@ it('takes GitHub’s primary address, and only a verified one', async () => {
   expect((await identify(false, true)).verifiedEmail).toBe('old@example.org')
 })
 
+it('believes no id token that the published key has not signed', async () => {
+  const [published, other] = [0, 1].map(() => generateKeyPairSync('rsa', { modulusLength: 2048 }))
+  let signedBy = published!
+  const issuer: string = await listen((request, response) => {
+    const json = (value: object): void =>
+      void response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(value))
+    if (request.url === '/jwks')
+      return json({ keys: [{ ...published!.publicKey.export({ format: 'jwk' }), alg: 'RS256' }] })
+    if (request.url === '/token') return json({ access_token: 'a', token_type: 'Bearer', id_token: idToken() })
+    const endpoints = {
+      authorization_endpoint: `${issuer}/a`,
+      token_endpoint: `${issuer}/token`,
+      jwks_uri: `${issuer}/jwks`,
+    }
+    return json({ issuer, ...endpoints })
+  })
+  const idToken = (): string => {
+    const nowSeconds = Math.floor(Date.now() / 1000)
+    const claims = {
+      ...GRACE,
+      iss: issuer,
+      aud: OPENID_CLIENT.id,
+      nonce: flow().nonce,
+      iat: nowSeconds,
+      exp: nowSeconds + 60,
+    }
+    const text = [{ alg: 'RS256' }, claims]
+      .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+      .join('.')
+    return `${text}.${sign('sha256', Buffer.from(text), signedBy.privateKey).toString('base64url')}`
+  }
+  const provider = createOpenIdProvider({ ...settings, issuer }, means(OPENID_CLIENT.secret))
+  expect(valueOf(await provider.identify(flow(), { code: 'x' })).subject).toBe('g-1')
+  signedBy = other!
+  expect(codeOf(await provider.identify(flow(), { code: 'x' }))).toBe('provider_refused')
+})
+
 /** Something that listens where a provider should be. */
 async function listen(answer: (request: IncomingMessage, response: ServerResponse) => void): Promise<string> {
   const server = createServer(answer).listen(0, '127.0.0.1')
@@ -141,6 +179,7 @@ it('is not ready without its secret, and never asks beyond this machine in the c
   expect(await without.isReady()).toBe(false)
   const clear = createOpenIdProvider({ ...settings, issuer: 'http://example.org' }, means(OPENID_CLIENT.secret))
   expect(codeOf(await clear.authorizationUrl(flow()))).toBe('provider_unreachable')
+  expect(log.lines.at(-1)?.fields).toEqual({ provider: 'google', reason: 'example.org is not asked without https' })
 })
 
 it('[A-T4] logs neither codes nor secrets', () => {

@@ -42,9 +42,9 @@ it('sends as the configured user, to exactly one address whatever is in it', asy
   const server = await serve(PASSWORD)
   await mailerTo(server).send(mail)
   await mailerTo(server).send({ ...mail, to: 'a,b@example.org' })
-  expect(server.mails.map(({ to, user }) => [to.length, user])).toEqual([
-    [1, 'post'],
-    [1, 'post'],
+  expect(server.mails.map(({ to, user }) => [to, user])).toEqual([
+    [['ada@example.org'], 'post'],
+    [['"a,b"@example.org'], 'post'],
   ])
   expect(server.mails[0]?.text).toContain('secret-of-the-link')
 })

@@ -47,14 +47,17 @@ async function start(node: SimNode, options: Partial<AccountServiceDeps> = {}): 
   return { node, accounts, means }
 }
 
-let person: ProvenIdentity | undefined
-/** Vouches for `person`, whatever code it is shown. */
+const people = new Map<string, ProvenIdentity>()
+/** Vouches for whom the code stands for. */
 const providerOf = (name: IdentityProviderName): IdentityProvider => ({
   name,
   redirectUrl: null,
   isReady: async () => true,
   authorizationUrl: async () => ok('https://provider.example/authorize'),
-  identify: async () => (person ? ok(person) : err(domainError('provider_refused'))),
+  identify: async (_, { code = '' }) => {
+    const person = people.get(code)
+    return person ? ok(person) : err(domainError('provider_refused'))
+  },
 })
 const proven = (subject: string, verifiedEmail?: string): ProvenIdentity => ({
   provider: 'google',
@@ -64,10 +67,15 @@ const proven = (subject: string, verifiedEmail?: string): ProvenIdentity => ({
   avatarUrl: undefined,
 })
 
+function codeFor(person: ProvenIdentity): string {
+  const code = `${people.size}`
+  people.set(code, person)
+  return code
+}
+
 async function throughGoogle({ accounts }: Started, as: ProvenIdentity) {
-  person = as
   const { binding } = valueOf(await accounts.beginSignIn('google'))
-  return await accounts.finishSignIn('google', binding, { code: 'any' })
+  return await accounts.finishSignIn('google', binding, { code: codeFor(as) })
 }
 
 /** Ada's mesh with Bob in it, who registered by himself. */
@@ -134,6 +142,13 @@ describe('a link', () => {
     expect(codeOf(await accounts.signInByLink(links[0]!))).toBe('ok')
     mesh.clock.suspend(60_000)
     expect(codeOf(await accounts.signInByLink(links[1]!))).toBe('link_invalid')
+  })
+
+  it('[A-T6] is good once', async () => {
+    const { first, accounts } = await founded()
+    const link = await linkFor(first, 'signIn', ADA.email)
+    const tries = await Promise.all(Array.from({ length: 20 }, () => accounts.signInByLink(link)))
+    expect(tries.map(codeOf).sort()).toEqual([...Array<string>(19).fill('link_invalid'), 'ok'])
   })
 
   it('is for one purpose, and dies with the password it was asked for under', async () => {
@@ -282,8 +297,11 @@ describe('an account at a provider', () => {
     const both = [throughGoogle(first, proven('g1', BOB.email)), throughGoogle(second, proven('g1', BOB.email))]
     const users = (await Promise.all(both)).map((result) => valueOf(result).user.id)
     expect(new Set(users).size).toBe(1)
+    const under = ['one@example.com', 'two@example.com'] // the address was changed at the provider meanwhile
+    const moved = await Promise.all(under.map((email, n) => throughGoogle([first, second][n]!, proven('g2', email))))
+    expect(new Set(moved.map((result) => valueOf(result).user.id)).size).toBe(1)
     const users2 = valueOf(await second.accounts.listUsers())
-    expect(users2.map(({ email }) => email)).toEqual([ADA.email, BOB.email])
+    expect(users2).toHaveLength(3)
   })
 
   it('needs a verified address the first time only', async () => {
@@ -327,15 +345,24 @@ describe('an account at a provider', () => {
       expect(codeOf(await throughGoogle(first, proven(subject, BOB.email)))).toBe('invalid_credentials')
   })
 
+  it('is asked once per flow', async () => {
+    const { accounts } = await founded()
+    const code = codeFor(proven('g1', BOB.email))
+    const { binding } = valueOf(await accounts.beginSignIn('google'))
+    const tries = Array.from({ length: 20 }, () => accounts.finishSignIn('google', binding, { code }))
+    const codes = (await Promise.all(tries)).map(codeOf).sort()
+    expect(codes).toEqual(['ok', ...Array<string>(19).fill('provider_refused')])
+  })
+
   it('is not waited for longer than ten minutes, nor at another provider', async () => {
     const { accounts, mesh } = await founded({
       signIn: createRecordedSignIn([providerOf('google'), providerOf('github')]),
     })
-    person = proven('g1', BOB.email)
+    const code = codeFor(proven('g1', BOB.email))
     const { binding } = valueOf(await accounts.beginSignIn('google'))
-    expect(codeOf(await accounts.finishSignIn('github', binding, { code: 'x' }))).toBe('provider_refused')
+    expect(codeOf(await accounts.finishSignIn('github', binding, { code }))).toBe('provider_refused')
     mesh.clock.suspend(FLOW_TTL_MS)
-    expect(codeOf(await accounts.finishSignIn('google', binding, { code: 'x' }))).toBe('provider_refused')
+    expect(codeOf(await accounts.finishSignIn('google', binding, { code }))).toBe('provider_refused')
   })
 })
 
