@@ -21,7 +21,11 @@ type Given = {
 
 /** What is configured for signing in without a password. Libraries are loaded only for what is. */
 export async function equipSignIn({ dataDir, config, log, http }: Given): Promise<SignInEquipment> {
-  const secret = (name: SecretName) => () => readSecret(dataDir, name)
+  const secret = (name: SecretName) => () =>
+    readSecret(dataDir, name).catch((error: unknown) => {
+      log.warn({ err: error }, 'a secret is not used') // what needs it counts as not set up
+      return undefined
+    })
   const held = createHeldMails(systemClock, showAtTerminal)
   const { smtp, links } = config.mail
   const mailer = smtp

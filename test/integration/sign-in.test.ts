@@ -1,3 +1,5 @@
+import { chmod } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Browser } from '../support/browser.ts'
 import { FIRST_USER, type Json } from '../support/gateway-lab.ts'
@@ -128,6 +130,19 @@ describe('signing in through a provider', () => {
       const { status, json } = await lab.call('GET', `/api/auth/${path}`, { token: null })
       expect([status, json.error.code]).toEqual([400, 'AUTH_001'])
     }
+  })
+
+  it('is not offered while its secret is missing or open to others, and needs no restart', async () => {
+    const ways = async () => (await lab.call('GET', '/rookery/sign-in', { token: null })).json.data
+    const file = join(lab.dataDir, 'secrets', 'oauth-github')
+    const all = { public_url: lab.url, providers: ['google', 'github'], sends_mail: true }
+    expect(await ways()).toEqual(all)
+    await chmod(file, 0o644)
+    expect(await ways()).toEqual({ ...all, providers: ['google'] })
+    const begun = await lab.call('GET', '/api/auth/github/redirect', { token: null })
+    expect([begun.status, begun.json.error.code]).toEqual([400, 'AUTH_001'])
+    await chmod(file, 0o600)
+    expect(await ways()).toEqual(all)
   })
 
   it('keeps its binding from scripts, other sites, and beyond ten minutes', async () => {

@@ -7,10 +7,9 @@ import {
   type AccountServiceDeps,
 } from '../../../../node/services/accounts/account-service.ts'
 import { HASHES_AT_ONCE_MAX, HASHES_WAITING_MAX } from '../../../../node/services/accounts/hash-queue.ts'
-import { crypto } from '../../../support/identity.ts'
+import { accountDepsOf } from '../../../support/account-deps.ts'
 import { codeOf, valueOf } from '../../../support/results.ts'
 import { createSimHasher, localActor, settle, SimMesh, type SimNode } from '../../../support/services-mesh.ts'
-import { createRecordedSignIn } from '../../../support/sign-in-means.ts'
 
 const DAY_MS = 86_400_000
 const ADA = { name: 'Ada Lovelace', email: 'Ada@Example.com', password: 'correct horse battery' }
@@ -22,21 +21,7 @@ afterEach(async () => {
 })
 
 async function start(node: SimNode, options: Partial<AccountServiceDeps> = {}): Promise<Accounts> {
-  const accounts = await createAccountService({
-    self: node.peer,
-    documents: node.documents,
-    membership: node.membership,
-    boxSecretKey: node.boxSecretKey,
-    clock: node.mesh.clock,
-    random: node.random,
-    log: node.log,
-    leases: node.mesh.leases.of(node),
-    crypto,
-    hasher: createSimHasher(),
-    registration: 'closed',
-    signIn: createRecordedSignIn(),
-    ...options,
-  })
+  const accounts = await createAccountService({ ...accountDepsOf(node), ...options })
   started.push(accounts)
   return accounts
 }

@@ -10,9 +10,9 @@ import {
 } from '../../../../node/services/accounts/account-service.ts'
 import { LINK_TTL_MS } from '../../../../node/services/accounts/link-book.ts'
 import { FLOW_TTL_MS } from '../../../../node/services/accounts/provider-sign-in.ts'
-import { crypto } from '../../../support/identity.ts'
+import { accountDepsOf } from '../../../support/account-deps.ts'
 import { codeOf, valueOf } from '../../../support/results.ts'
-import { createSimHasher, localActor, settle, SimMesh, type SimNode } from '../../../support/services-mesh.ts'
+import { localActor, settle, SimMesh, type SimNode } from '../../../support/services-mesh.ts'
 import { createRecordedSignIn, type RecordedSignIn } from '../../../support/sign-in-means.ts'
 
 const DAY_MS = 86_400_000
@@ -29,16 +29,7 @@ type Started = { readonly node: SimNode; readonly accounts: Accounts; readonly m
 async function start(node: SimNode, options: Partial<AccountServiceDeps> = {}): Promise<Started> {
   const means = createRecordedSignIn([providerOf('google')])
   const accounts = await createAccountService({
-    self: node.peer,
-    documents: node.documents,
-    membership: node.membership,
-    boxSecretKey: node.boxSecretKey,
-    clock: node.mesh.clock,
-    random: node.random,
-    log: node.log,
-    leases: node.mesh.leases.of(node),
-    crypto,
-    hasher: createSimHasher(),
+    ...accountDepsOf(node),
     registration: 'open',
     signIn: means,
     ...options,
