@@ -102,7 +102,7 @@ function mountAll(
   mountPusher(app, pusher, { upgrades: routeUpgrades(app), speak, clock })
   mountFirstPage(app, { appKey: config.appKey ?? DEFAULT_APP_KEY, speak })
   const rows = [...claudenest.routes, ...rookery.routes]
-  mountDocs(app, openApi('Rookery', version, rows), speak)
+  mountDocs(app, () => openApi('Rookery', version, rows), speak)
   app.setErrorHandler((error: FastifyError, request, reply) =>
     refuse(reply, refusalOf(error, request, log), { speak, clock }),
   )

@@ -7,8 +7,8 @@ const DOCS_CSP =
   "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
   "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-/** The OpenAPI document at `/docs/json`, and a page to read it at `/docs`. */
-export function mountDocs(app: FastifyInstance, document: Record<string, unknown>, speak: Speak): void {
+/** The OpenAPI document at `/docs/json`, made when somebody asks for it, and a page to read it at `/docs`. */
+export function mountDocs(app: FastifyInstance, document: () => Record<string, unknown>, speak: Speak): void {
   app.register(async (scope) => {
     // The plugins declare no policies of their own.
     scope.addHook('onRoute', (route) => {
@@ -16,7 +16,7 @@ export function mountDocs(app: FastifyInstance, document: Record<string, unknown
     })
     await scope.register(swagger, {
       openapi: { openapi: '3.1.0' },
-      transformObject: () => document,
+      transformObject: document,
     })
     await scope.register(swaggerUi, { routePrefix: '/docs', staticCSP: DOCS_CSP })
   })

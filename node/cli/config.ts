@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { homedir, hostname } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { LOG_LEVELS } from '../adapters/pino-log.ts'
+import { LOG_LEVELS } from '../ports/log.ts'
 
 /** Everything an operator can set. Every field has a safe default. */
 export const Config = z.strictObject({

@@ -1,4 +1,3 @@
-import { toString as qrCode } from 'qrcode'
 import type { Command } from 'commander'
 import { CAPABILITIES, Capability, DEFAULT_CAPABILITIES } from '../../../crdt/capability.ts'
 import type { MemberView, RemovedView, MeshStatus } from '../../services/membership/mesh-service.ts'
@@ -24,10 +23,11 @@ function invite(): Command {
         capabilities,
         expiresInMs: options.expires,
       })
-      const picture =
-        process.stdout.isTTY && !options.json ? await qrCode(ticket, { type: 'terminal', small: true }) : ''
-      if (picture)
+      if (process.stdout.isTTY && !options.json) {
+        const { toString: qrCode } = await import('qrcode')
+        const picture = await qrCode(ticket, { type: 'terminal', small: true })
         process.stderr.write(`${picture}\nOn the other machine: rookery join <ticket>   (good until ${expiresAt})\n`)
+      }
       print(options, { ticket, expires_at: expiresAt }, () => [ticket])
     })
 }

@@ -1,7 +1,5 @@
 import type { Command } from 'commander'
 import { MeshId, PeerId } from '../../../crdt/ids.ts'
-import { fromHex, toHex } from '../../../protocols/codec.ts'
-import { recoveryProofBytes } from '../../../protocols/membership/records.ts'
 import type { RecoveryKeyView, RecoveryStatus } from '../../services/membership/recovery-service.ts'
 import { ask, command, group, print, type CommonOptions } from '../command.ts'
 import { CommandFailure, EXIT } from '../exit.ts'
@@ -27,6 +25,7 @@ function create(): Command {
     .action(async (options: CommonOptions) => {
       const { createRecoveryWords, recoverySigner } = await import('../../adapters/recovery-words.ts')
       const { systemRandom } = await import('../../adapters/system-random.ts')
+      const { toHex } = await import('../../../protocols/codec.ts')
       const before = await ask<RecoveryStatus>(options, 'recovery.status')
       const words = createRecoveryWords(systemRandom)
       const signer = recoverySigner(words.join(' '))
@@ -79,6 +78,8 @@ type RecoverySigner = { readonly publicKey: Uint8Array; sign(message: Uint8Array
 
 async function recover(options: CommonOptions, signer: RecoverySigner): Promise<RecoveryStatus> {
   const { createNodeCrypto } = await import('../../adapters/node-crypto.ts')
+  const { fromHex, toHex } = await import('../../../protocols/codec.ts')
+  const { recoveryProofBytes } = await import('../../../protocols/membership/records.ts')
   for (let left = TRIES; ; left--) {
     const { mesh, self, keys, parents } = await ask<RecoveryStatus>(options, 'recovery.status')
     const key = keys.find(({ publicKey }) => publicKey === toHex(signer.publicKey))
