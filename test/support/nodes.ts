@@ -5,6 +5,9 @@ import { mkdtemp, rm, writeFile, mkdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
+import { callNode } from '../../node/cli/control-client.ts'
+import type { ControlMethodName } from '../../node/cli/control-methods.ts'
+import { joinStopped } from '../../node/cli/join-stopped.ts'
 
 const PROGRAM = resolve(import.meta.dirname, '../../scripts/rookery')
 
@@ -120,6 +123,13 @@ export class RunningNode {
     return rookery([...args, '--json', '--data-dir', this.dataDir])
   }
 
+  /** What a command asks the node for, without a process for the command: for what is asked over and over. */
+  async ask(method: ControlMethodName, input: object = {}): Promise<Json> {
+    const answer = await callNode(join(this.dataDir, 'control.sock'), method, input)
+    if (answer.ok) return answer.value
+    throw new Error(`${this.name} refused ${method}: ${answer.error.message}`)
+  }
+
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     if (this.process.exitCode !== null || this.process.signalCode !== null) return this.process.exitCode
     const exited = once(this.process, 'exit')
@@ -186,14 +196,16 @@ export async function createScratch(): Promise<{
       return node
     },
     async dispose() {
-      for (const node of started) {
-        if (node.process.exitCode === null && node.process.signalCode === null)
-          await node.cli('down', '--kill-sessions').catch(() => undefined)
-        await node.stop('SIGKILL')
-      }
+      await Promise.all(started.map(end))
       await rm(path, { recursive: true, force: true })
     },
   }
+}
+
+async function end(node: RunningNode): Promise<void> {
+  if (node.process.exitCode === null && node.process.signalCode === null)
+    await node.ask('node.down', { killSessions: true }).catch(() => undefined)
+  await node.stop('SIGKILL')
 }
 
 export const OWNER = { name: 'Ada Lovelace', email: 'ada@example.com', password: 'correct horse battery' }
@@ -223,19 +235,17 @@ export async function joinMesh(
   options: Partial<NodeOptions> = {},
 ): Promise<RunningNode> {
   const { dataDir = join(scratch.path, name) } = options
-  const { json } = await inviter.cli('invite')
-  const joined = await rookery(['join', json.ticket, '--name', name, '--json', '--data-dir', dataDir])
-  if (joined.code !== 0) throw new Error(`joining failed: ${joined.stderr}`)
+  const { ticket } = await inviter.ask('mesh.invite')
+  const joined = await joinStopped(dataDir, ticket, name)
+  if (!joined.ok) throw new Error(`joining failed: ${joined.error.message}`)
   return await scratch.start(name, options)
 }
 
 /** Resolves when this node lists all these members as online. */
 export async function seesOnline(node: RunningNode, peers: readonly string[]): Promise<void> {
   await eventually(async () => {
-    const { json } = await node.cli('status')
-    const online = new Set(
-      json?.members?.flatMap((m: { peer_id: string; online: boolean }) => (m.online ? [m.peer_id] : [])),
-    )
+    const { members } = await node.ask('mesh.status')
+    const online = new Set(members.flatMap((m: { peerId: string; online: boolean }) => (m.online ? [m.peerId] : [])))
     return peers.every((peer) => online.has(peer)) ? true : undefined
   })
 }
