@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { mkdir } from 'node:fs/promises'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it } from 'vitest'
 import {
   allTasks,
   api,
@@ -11,96 +11,59 @@ import {
   registerOwner,
   rookery,
   seesOnline,
+  type Api,
   type RunningNode,
 } from '../support/nodes.ts'
 
 /** Short leases, so that expiry is seen within a test; what is told does not depend on how long. */
 const SHORT_LEASES = { lease: { ttlMs: 4000, holdMs: 1000 } }
 
+/** One mesh that goes through all of it: alpha is the only voter, and both are there again after each trouble. */
 let scratch: Awaited<ReturnType<typeof createScratch>>
-beforeEach(async () => {
+let a: RunningNode
+let b: RunningNode
+let onA: Api
+let onB: Api
+let project: string
+beforeAll(async () => {
   scratch = await createScratch()
-})
-afterEach(() => scratch.dispose())
-
-async function pair(): Promise<{ a: RunningNode; b: RunningNode; project: string; tokenA: string }> {
-  const a = await scratch.start('alpha', { config: SHORT_LEASES })
-  const b = await joinMesh(scratch, a, 'beta', { config: SHORT_LEASES })
-  await Promise.all([seesOnline(a, [a.peerId, b.peerId]), seesOnline(b, [a.peerId, b.peerId])])
-  const tokenA = await registerOwner(a)
+  a = await scratch.start('alpha', { config: SHORT_LEASES })
+  b = await joinMesh(scratch, a, 'beta', { config: SHORT_LEASES })
+  await seeEachOther()
+  const token = await registerOwner(a)
   const folder = join(scratch.path, 'work')
   await mkdir(folder)
   const added = await a.cli('project', 'add', folder)
   expect(added.code).toBe(0)
-  return { a, b, project: added.json.id, tokenA }
+  project = added.json.id
+  onA = api(a, token)
+  onB = api(b, await eventually(() => login(b).catch(() => undefined)))
+  await eventually(async () => ((await onB.get(`/api/projects/${project}`)).status === 200 ? true : undefined))
+})
+afterAll(() => scratch.dispose())
+
+const seeEachOther = () => Promise.all([a, b].map((node) => seesOnline(node, [a.peerId, b.peerId])))
+
+/** On the same gateway port, so that its clients go on. */
+const again = (node: RunningNode): Promise<RunningNode> =>
+  scratch.start(node.name, {
+    dataDir: node.dataDir,
+    config: SHORT_LEASES,
+    args: ['--http', new URL(node.http).host],
+  })
+
+/** A task of alpha that beta knows too. */
+async function task(title: string): Promise<string> {
+  const { id } = (await onA.post(`/api/projects/${project}/tasks`, { title })).body.data
+  await eventually(async () => ((await onB.get(`/api/tasks/${id}`)).status === 200 ? true : undefined))
+  return id
 }
 
-it('finds the other node again after both restarted, in any order, with no address given', async () => {
-  const { a, b } = await pair()
-  for (const order of [
-    [a, b],
-    [b, a],
-  ] as const) {
-    for (const node of order) await node.cli('down')
-    const again: RunningNode[] = []
-    for (const node of order)
-      again.push(await scratch.start(node.name, { dataDir: node.dataDir, args: ['--http', '127.0.0.1:0'] }))
-    await Promise.all(again.map((node) => seesOnline(node, [a.peerId, b.peerId])))
-    for (const node of again) await node.stop()
-  }
-})
-
-it('loses no acknowledged write when a node is killed, and the other goes on', async () => {
-  const { a, b, project, tokenA } = await pair()
-  const onA = api(a, tokenA)
-  const acknowledged: string[] = []
-  const writer = (async () => {
-    for (let i = 0; i < 500; i++) {
-      const answer = await onA.post(`/api/projects/${project}/tasks`, { title: `Task ${i}` }).catch(() => undefined)
-      if (answer?.status !== 201) return
-      acknowledged.push(answer.body.data.id)
-    }
-  })()
-  await eventually(() => (acknowledged.length > 100 ? true : undefined))
-  await a.stop('SIGKILL')
-  await writer
-  const onB = api(b, await login(b))
-  expect((await onB.get(`/api/projects/${project}/tasks?per_page=1`)).status).toBe(200)
-  const again = await scratch.start('alpha', { dataDir: a.dataDir, args: ['--http', '127.0.0.1:0'] })
-  const onAgain = api(again, tokenA)
-  const here = await allTasks(onAgain, project)
-  expect(acknowledged.filter((id) => !here.has(id))).toEqual([])
-  await eventually(async () => {
-    const there = await allTasks(onB, project)
-    return acknowledged.every((id) => there.has(id)) ? true : undefined
-  })
-})
-
-it('returns a claim whose holder died to the board', async () => {
-  const { a, b, project, tokenA } = await pair()
-  const onA = api(a, tokenA)
-  const task = (await onA.post(`/api/projects/${project}/tasks`, { title: 'Orphan' })).body.data.id
-  const onB = api(b, await eventually(() => login(b).catch(() => undefined)))
-  await eventually(async () => ((await onB.get(`/api/tasks/${task}`)).status === 200 ? true : undefined))
-  expect((await onB.post(`/api/tasks/${task}/claim`, { instance_id: 'beta-1' })).status).toBe(200)
-  await eventually(async () => ((await onA.get(`/api/tasks/${task}`)).body.data.is_claimed ? true : undefined))
-  await b.stop('SIGKILL')
-  await eventually(async () => ((await onA.get(`/api/tasks/${task}`)).body.data.is_claimed ? undefined : true))
-  const taken = await eventually(async () => {
-    const answer = await onA.post(`/api/tasks/${task}/claim`, { instance_id: 'alpha-1' })
-    return answer.status === 200 ? answer : undefined
-  })
-  expect(taken.body.data.task.assigned_to).toBe('alpha-1')
-})
-
 it('says that there is no quorum, and which voter is missing', async () => {
-  const { a, b, project, tokenA } = await pair()
-  const task = (await api(a, tokenA).post(`/api/projects/${project}/tasks`, { title: 'Alone' })).body.data.id
-  const onB = api(b, await eventually(() => login(b).catch(() => undefined)))
-  await eventually(async () => ((await onB.get(`/api/tasks/${task}`)).status === 200 ? true : undefined))
+  const id = await task('Alone')
   a.process.kill('SIGSTOP')
   try {
-    const answer = await onB.post(`/api/tasks/${task}/claim`, { instance_id: 'beta-1' })
+    const answer = await onB.post(`/api/tasks/${id}/claim`, { instance_id: 'beta-1' })
     expect([answer.status, answer.body.error.code]).toEqual([503, 'LCK_002'])
     expect(JSON.stringify(answer.body.error)).toContain('alpha')
   } finally {
@@ -109,10 +72,7 @@ it('says that there is no quorum, and which voter is missing', async () => {
 })
 
 it('locks a file without a quorum, says so everywhere, and has it certified when the voter is back', async () => {
-  const { a, b, project } = await pair()
-  const onB = api(b, await eventually(() => login(b).catch(() => undefined)))
   const locks = `/api/projects/${project}/locks`
-  await eventually(async () => ((await onB.get(locks)).status === 200 ? true : undefined))
   a.process.kill('SIGSTOP')
   try {
     const answer = await onB.post(locks, { path: 'src/a.ts', instance_id: 'beta-1' })
@@ -126,32 +86,13 @@ it('locks a file without a quorum, says so everywhere, and has it certified when
     a.process.kill('SIGCONT')
   }
   await eventually(async () => {
-    const { json } = await a.cli('lock', 'list', '--project', project)
-    return json[0]?.guarantee === 'certified' ? true : undefined
+    const { body } = await onA.get(locks)
+    return body.data[0]?.guarantee === 'certified' ? true : undefined
   })
   expect((await b.cli('lock', 'notices', '--project', project)).json).toEqual([])
 })
 
-it('closes everything a removed member had, and refuses it from then on', async () => {
-  const { a, b } = await pair()
-  const removed = await a.cli('remove', 'beta')
-  expect(removed.code).toBe(0)
-  await eventually(async () => {
-    const { json } = await a.cli('members')
-    return json.every((m: { peer_id: string }) => m.peer_id !== b.peerId) ? true : undefined
-  })
-  // The removed one is not left in the dark.
-  const told = await eventually(async () => {
-    const { json } = await b.cli('status')
-    return json.problems.length > 0 ? json : undefined
-  })
-  expect(told.problems[0]).toContain('rookery leave')
-  expect((await b.cli('leave')).code).toBe(0)
-  expect((await b.cli('status')).json.mesh_id).not.toBe(a.meshId)
-})
-
 it('refuses a ticket that is used, damaged, or asked to replace a mesh that is not empty', async () => {
-  const { a } = await pair()
   const { json } = await a.cli('invite')
   const first = await rookery(['join', json.ticket, '--json', '--data-dir', join(scratch.path, 'c')])
   expect(first.code).toBe(0)
@@ -171,10 +112,79 @@ it('refuses a ticket that is used, damaged, or asked to replace a mesh that is n
 })
 
 it('joins while it runs when its own mesh is still empty, keeping its key', async () => {
-  const a = await scratch.start('alpha')
-  const b = await scratch.start('beta')
+  const c = await scratch.start('gamma')
   const { json } = await a.cli('invite')
-  const joined = await b.cli('join', json.ticket)
-  expect([joined.code, joined.json.mesh_id, joined.json.peer_id]).toEqual([0, a.meshId, b.peerId])
-  await seesOnline(b, [a.peerId, b.peerId])
+  const joined = await c.cli('join', json.ticket)
+  expect([joined.code, joined.json.mesh_id, joined.json.peer_id]).toEqual([0, a.meshId, c.peerId])
+  await seesOnline(c, [a.peerId, c.peerId])
+  await c.stop()
+})
+
+it('returns a claim whose holder died to the board', async () => {
+  const id = await task('Orphan')
+  expect((await onB.post(`/api/tasks/${id}/claim`, { instance_id: 'beta-1' })).status).toBe(200)
+  await eventually(async () => ((await onA.get(`/api/tasks/${id}`)).body.data.is_claimed ? true : undefined))
+  await b.stop('SIGKILL')
+  await eventually(async () => ((await onA.get(`/api/tasks/${id}`)).body.data.is_claimed ? undefined : true))
+  const taken = await eventually(async () => {
+    const answer = await onA.post(`/api/tasks/${id}/claim`, { instance_id: 'alpha-1' })
+    return answer.status === 200 ? answer : undefined
+  })
+  expect(taken.body.data.task.assigned_to).toBe('alpha-1')
+  b = await again(b)
+  await seeEachOther()
+})
+
+it('loses no acknowledged write when a node is killed, and the other goes on', async () => {
+  const acknowledged: string[] = []
+  const writer = (async () => {
+    for (let i = 0; i < 500; i++) {
+      const answer = await onA.post(`/api/projects/${project}/tasks`, { title: `Task ${i}` }).catch(() => undefined)
+      if (answer?.status !== 201) return
+      acknowledged.push(answer.body.data.id)
+    }
+  })()
+  await eventually(() => (acknowledged.length > 100 ? true : undefined))
+  await a.stop('SIGKILL')
+  await writer
+  expect((await onB.get(`/api/projects/${project}/tasks?per_page=1`)).status).toBe(200)
+  a = await again(a)
+  const here = await allTasks(onA, project)
+  expect(acknowledged.filter((id) => !here.has(id))).toEqual([])
+  await eventually(async () => {
+    const there = await allTasks(onB, project)
+    return acknowledged.every((id) => there.has(id)) ? true : undefined
+  })
+})
+
+it('finds the other node again after both restarted, in any order, with no address given', async () => {
+  for (const order of [
+    [a, b],
+    [b, a],
+  ] as const) {
+    for (const node of order) await node.cli('down')
+    const back: RunningNode[] = []
+    for (const node of order)
+      back.push(await scratch.start(node.name, { dataDir: node.dataDir, args: ['--http', '127.0.0.1:0'] }))
+    await Promise.all(back.map((node) => seesOnline(node, [a.peerId, b.peerId])))
+    a = back.find(({ name }) => name === 'alpha')!
+    b = back.find(({ name }) => name === 'beta')!
+  }
+})
+
+it('closes everything a removed member had, and refuses it from then on', async () => {
+  const removed = await a.cli('remove', 'beta')
+  expect(removed.code).toBe(0)
+  await eventually(async () => {
+    const { json } = await a.cli('members')
+    return json.every((m: { peer_id: string }) => m.peer_id !== b.peerId) ? true : undefined
+  })
+  // The removed one is not left in the dark.
+  const told = await eventually(async () => {
+    const { json } = await b.cli('status')
+    return json.problems.length > 0 ? json : undefined
+  })
+  expect(told.problems[0]).toContain('rookery leave')
+  expect((await b.cli('leave')).code).toBe(0)
+  expect((await b.cli('status')).json.mesh_id).not.toBe(a.meshId)
 })
