@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { spawn as spawnTerminal } from '@lydell/node-pty'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it } from 'vitest'
 import {
   createScratch,
   eventually,
@@ -14,24 +14,29 @@ import {
 
 const PROGRAM = resolve(import.meta.dirname, '../../scripts/rookery')
 
+const ALWAYS_ON = { config: { alwaysOn: true } }
+
+/** Three machines that see each other, and a project of the first; all of them are there at the beginning of each test. */
 let scratch: Awaited<ReturnType<typeof createScratch>>
-beforeEach(async () => {
+let a: RunningNode
+let b: RunningNode
+let c: RunningNode
+let project: string
+beforeAll(async () => {
   scratch = await createScratch()
-})
-afterEach(() => scratch.dispose())
-
-type Mesh = { readonly nodes: readonly RunningNode[]; readonly project: string }
-
-/** Three machines that see each other, and a project of the first. */
-async function three(config: object = {}): Promise<Mesh> {
-  const a = await scratch.start('alpha', { config })
-  const nodes = [a, await joinMesh(scratch, a, 'beta', { config }), await joinMesh(scratch, a, 'gamma', { config })]
-  const peers = nodes.map(({ peerId }) => peerId)
-  await Promise.all(nodes.map((node) => seesOnline(node, peers)))
+  a = await scratch.start('alpha', ALWAYS_ON)
+  b = await joinMesh(scratch, a, 'beta', ALWAYS_ON)
+  c = await joinMesh(scratch, a, 'gamma', ALWAYS_ON)
+  await seeEachOther()
   const folder = join(scratch.path, 'work')
   await mkdir(folder)
-  return { nodes, project: (await a.cli('project', 'add', folder)).json.id }
-}
+  project = (await a.cli('project', 'add', folder)).json.id
+})
+afterAll(() => scratch.dispose())
+
+const seeEachOther = () => Promise.all([a, b, c].map((node) => seesOnline(node, [a.peerId, b.peerId, c.peerId])))
+
+const again = ({ name, dataDir }: RunningNode): Promise<RunningNode> => scratch.start(name, { ...ALWAYS_ON, dataDir })
 
 const votersOf = (view: Json): string[] =>
   view.machines.filter(({ voter }: { voter: boolean }) => voter).map(({ name }: { name: string }) => name)
@@ -39,25 +44,59 @@ const votersOf = (view: Json): string[] =>
 /** Resolves when this node says that exactly these vote. */
 const knowsVoters = (node: RunningNode, names: readonly string[]): Promise<Json> =>
   eventually(async () => {
-    const { json } = await node.cli('voters')
-    return votersOf(json).join() === names.join() ? json : undefined
+    const view = await node.ask('voters.view')
+    return votersOf(view).join() === names.join() ? view : undefined
   })
 
-const claimed = async (node: RunningNode, { project }: Mesh, title: string): Promise<number> => {
+const claimed = async (node: RunningNode, title: string): Promise<number> => {
   await eventually(async () => {
-    const { json } = await node.cli('project', 'list')
-    return json.some(({ id }: { id: string }) => id === project) ? true : undefined
+    const projects = await node.ask('project.list')
+    return projects.some(({ id }: { id: string }) => id === project) ? true : undefined
   })
   const { json } = await node.cli('task', 'add', title, '--project', project)
   return (await node.cli('task', 'claim', json.id, '--instance', `agent-${title}`)).code
 }
 
+it('[L2.7] shows which machines say that they are always on, and suggests them', async () => {
+  const view = await eventually(async () => {
+    const { json } = await b.cli('voters', 'list')
+    return json.suggestion === null ? undefined : json
+  })
+  expect(view.suggestion.toSorted()).toEqual([a, b, c].map(({ peerId }) => peerId).toSorted())
+  const shown = await rookery(['voters', '--data-dir', b.dataDir])
+  expect(shown.stdout).toContain('rookery voters set alpha')
+  expect(shown.stdout).toContain('epoch 1 · 1 of 1: claims succeed only while alpha can be reached')
+  const doctor = (await b.cli('doctor')).json.findings.filter(({ check }: Json) =>
+    ['voters', 'recovery key'].includes(check),
+  )
+  expect(doctor.map(({ state }: Json) => state)).toEqual(['warning', 'warning'])
+})
+
+it('[L2.7] says what is wrong with a choice of voters, and changes nothing', async () => {
+  const set = async (node: RunningNode, ...args: string[]): Promise<unknown> => {
+    const { code, json } = await node.cli('voters', 'set', ...args)
+    return [code, json?.error?.code]
+  }
+  expect(await set(a, 'nobody')).toEqual([2, 'invalid_input'])
+  expect(await set(a, 'alpha', a.peerId)).toEqual([2, 'invalid_input'])
+  expect(await set(a, 'alpha', '--force')).toEqual([2, 'refused'])
+  expect(await set(a, 'alpha', '--reason', 'because')).toEqual([2, 'refused'])
+  expect(await set(b, 'beta')).toEqual([1, 'forbidden'])
+  expect((await a.cli('voters', 'set')).code).toBe(2)
+  await c.stop('SIGKILL')
+  expect(await set(a, 'alpha', 'beta', 'gamma')).toEqual([1, 'machine_offline'])
+  expect((await a.cli('voters')).json).toMatchObject({ epoch: 1, quorum: 1 })
+  c = await again(c)
+  await seeEachOther()
+  const nowhere = await rookery(['voters', '--json', '--data-dir', join(scratch.path, 'nothing')])
+  expect([nowhere.code, nowhere.json.error.code]).toEqual([3, 'node_not_running'])
+})
+
 it('[L2.7] lets three vote, claims on while one of them is down, and gives back to one', async () => {
-  const mesh = await three()
-  const [a, b, c] = mesh.nodes as [RunningNode, RunningNode, RunningNode]
-  expect((await a.cli('voters')).json).toMatchObject({ epoch: 1, quorum: 1, is_forced: false, suggestion: null })
+  expect((await a.cli('voters')).json).toMatchObject({ epoch: 1, quorum: 1, is_forced: false })
   const set = await a.cli('voters', 'set', 'alpha', 'beta', c.peerId)
   expect([set.code, votersOf(set.json), set.json.epoch, set.json.quorum]).toEqual([0, ['alpha', 'beta', 'gamma'], 2, 2])
+  expect(set.json.suggestion).toBe(null)
   expect(set.stderr).toContain('1 of 1 must agree')
   await Promise.all([b, c].map((node) => knowsVoters(node, ['alpha', 'beta', 'gamma'])))
   const status = (await b.cli('status')).json
@@ -69,20 +108,42 @@ it('[L2.7] lets three vote, claims on while one of them is down, and gives back 
   ])
   // The founder, who was the only voter.
   await a.stop('SIGKILL')
-  expect(await claimed(b, mesh, 'without-alpha')).toBe(0)
+  expect(await claimed(b, 'without-alpha')).toBe(0)
   await c.stop('SIGKILL')
-  expect(await claimed(b, mesh, 'without-a-quorum')).toBe(4)
-  const [again] = await Promise.all([a, c].map(({ name, dataDir }) => scratch.start(name, { dataDir })))
-  await seesOnline(again!, [a.peerId, b.peerId, c.peerId])
-  const back = await again!.cli('voters', 'set', 'alpha')
+  expect(await claimed(b, 'without-a-quorum')).toBe(4)
+  ;[a, c] = await Promise.all([again(a), again(c)])
+  await seeEachOther()
+  const back = await a.cli('voters', 'set', 'alpha')
   expect([back.code, votersOf(back.json), back.json.quorum]).toEqual([0, ['alpha'], 1])
   await knowsVoters(b, ['alpha'])
-  expect(await claimed(b, mesh, 'with-alpha-alone')).toBe(0)
+  expect(await claimed(b, 'with-alpha-alone')).toBe(0)
+})
+
+it('[L2.7] asks a person before it forces anything, and takes only yes for yes', async () => {
+  const alone = await scratch.start('alone')
+  const args = ['voters', 'set', 'alone', '--force', '--reason', 'to see', '--data-dir', alone.dataDir]
+  const answer = (text: string): Promise<{ code: number; shown: string }> =>
+    new Promise((done) => {
+      const terminal = spawnTerminal(PROGRAM, args, { cols: 200, rows: 50 })
+      let shown = ''
+      let isAsked = false
+      terminal.onData((data) => {
+        shown += data
+        if (isAsked || !shown.includes('Type yes: ')) return
+        isAsked = true
+        terminal.write(`${text}\r`)
+      })
+      terminal.onExit(({ exitCode }) => done({ code: exitCode, shown }))
+    })
+  const refused = await answer('y')
+  expect([refused.code, refused.shown]).toEqual([1, expect.stringContaining('Nothing was changed.')])
+  expect((await alone.cli('voters')).json).toMatchObject({ epoch: 1, is_forced: false })
+  const agreed = await answer('yes')
+  expect([agreed.code, agreed.shown]).toEqual([0, expect.stringContaining('by force')])
+  expect((await alone.cli('voters')).json).toMatchObject({ is_forced: true })
 })
 
 it('[M21] forces a voter set after the founder is lost, with the words of the recovery key', async () => {
-  const mesh = await three()
-  const [a, b, c] = mesh.nodes as [RunningNode, RunningNode, RunningNode]
   const { words } = (await a.cli('recovery', 'create')).json
   await eventually(async () => ((await b.cli('recovery', 'status')).json.keys.length === 1 ? true : undefined))
   await a.stop('SIGKILL')
@@ -102,70 +163,9 @@ it('[M21] forces a voter set after the founder is lost, with the words of the re
   expect([forced.code, votersOf(forced.json), forced.json.is_forced]).toEqual([0, ['beta', 'gamma'], true])
   expect(forced.stderr).toContain('Two voters')
   const onC = await knowsVoters(c, ['beta', 'gamma'])
-  expect([onC.is_forced, onC.epoch]).toEqual([true, forced.json.epoch])
+  expect([onC.isForced, onC.epoch]).toEqual([true, forced.json.epoch])
   // What the founder had promised must have run out before anybody else gets a claim.
   const waits = await eventually(async () => (await b.cli('voters')).json.grants_again_in_ms ?? undefined)
   expect(waits).toBeGreaterThan(60_000)
   expect((await b.cli('remove', 'alpha')).code).toBe(0)
-})
-
-it('[L2.7] says what is wrong with a choice of voters, and changes nothing', async () => {
-  const { nodes } = await three()
-  const [a, b, c] = nodes as [RunningNode, RunningNode, RunningNode]
-  const set = async (node: RunningNode, ...args: string[]): Promise<unknown> => {
-    const { code, json } = await node.cli('voters', 'set', ...args)
-    return [code, json?.error?.code]
-  }
-  expect(await set(a, 'nobody')).toEqual([2, 'invalid_input'])
-  expect(await set(a, 'alpha', a.peerId)).toEqual([2, 'invalid_input'])
-  expect(await set(a, 'alpha', '--force')).toEqual([2, 'refused'])
-  expect(await set(a, 'alpha', '--reason', 'because')).toEqual([2, 'refused'])
-  expect(await set(b, 'beta')).toEqual([1, 'forbidden'])
-  expect((await a.cli('voters', 'set')).code).toBe(2)
-  await c.stop('SIGKILL')
-  expect(await set(a, 'alpha', 'beta', 'gamma')).toEqual([1, 'machine_offline'])
-  expect((await a.cli('voters')).json).toMatchObject({ epoch: 1, quorum: 1 })
-  const nowhere = await rookery(['voters', '--json', '--data-dir', join(scratch.path, 'nothing')])
-  expect([nowhere.code, nowhere.json.error.code]).toEqual([3, 'node_not_running'])
-})
-
-it('[L2.7] asks a person before it forces anything, and takes only yes for yes', async () => {
-  const a = await scratch.start('alpha')
-  const args = ['voters', 'set', 'alpha', '--force', '--reason', 'to see', '--data-dir', a.dataDir]
-  const answer = (text: string): Promise<{ code: number; shown: string }> =>
-    new Promise((done) => {
-      const terminal = spawnTerminal(PROGRAM, args, { cols: 200, rows: 50 })
-      let shown = ''
-      let isAsked = false
-      terminal.onData((data) => {
-        shown += data
-        if (isAsked || !shown.includes('Type yes: ')) return
-        isAsked = true
-        terminal.write(`${text}\r`)
-      })
-      terminal.onExit(({ exitCode }) => done({ code: exitCode, shown }))
-    })
-  const refused = await answer('y')
-  expect([refused.code, refused.shown]).toEqual([1, expect.stringContaining('Nothing was changed.')])
-  expect((await a.cli('voters')).json).toMatchObject({ epoch: 1, is_forced: false })
-  const agreed = await answer('yes')
-  expect([agreed.code, agreed.shown]).toEqual([0, expect.stringContaining('by force')])
-  expect((await a.cli('voters')).json).toMatchObject({ is_forced: true })
-})
-
-it('[L2.7] shows which machines say that they are always on, and suggests them', async () => {
-  const { nodes } = await three({ alwaysOn: true })
-  const [, b] = nodes as [RunningNode, RunningNode, RunningNode]
-  const view = await eventually(async () => {
-    const { json } = await b.cli('voters', 'list')
-    return json.suggestion === null ? undefined : json
-  })
-  expect(view.suggestion.toSorted()).toEqual(nodes.map(({ peerId }) => peerId).toSorted())
-  const shown = await rookery(['voters', '--data-dir', b.dataDir])
-  expect(shown.stdout).toContain('rookery voters set alpha')
-  expect(shown.stdout).toContain('epoch 1 · 1 of 1: claims succeed only while alpha can be reached')
-  const doctor = (await b.cli('doctor')).json.findings.filter(({ check }: Json) =>
-    ['voters', 'recovery key'].includes(check),
-  )
-  expect(doctor.map(({ state }: Json) => state)).toEqual(['warning', 'warning'])
 })
