@@ -1,54 +1,39 @@
 import { spawn as spawnTerminal } from '@lydell/node-pty'
 import { readdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { afterEach, beforeEach, expect, it } from 'vitest'
-import {
-  createScratch,
-  eventually,
-  joinMesh,
-  rookery,
-  seesOnline,
-  type Cli,
-  type RunningNode,
-} from '../support/nodes.ts'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { createScratch, joinMesh, rookery, seesOnline, type Cli, type RunningNode } from '../support/nodes.ts'
 import { filesBelow, secretsIn, storedIn } from '../support/secrets.ts'
 
 const PROGRAM = resolve(import.meta.dirname, '../../scripts/rookery')
 
+/** Alpha makes one key after the other; beta joins, and alpha is lost. */
 let scratch: Awaited<ReturnType<typeof createScratch>>
-beforeEach(async () => {
+let a: RunningNode
+let b: RunningNode
+/** The words of all keys that were made. */
+const spoken: string[] = []
+beforeAll(async () => {
   scratch = await createScratch()
+  a = await scratch.start('alpha')
 })
-afterEach(() => scratch.dispose())
+afterAll(() => scratch.dispose())
 
 const use = (node: RunningNode, input: string): Promise<Cli> =>
   rookery(['recovery', 'use', '--json', '--data-dir', node.dataDir], { input })
 
-const knowsKey = (node: RunningNode, id: string): Promise<true> =>
-  eventually(async () => {
-    const { json } = await node.cli('recovery', 'status')
-    return json.keys.some((key: { id: string }) => key.id === id) ? true : undefined
-  })
-
-it('[M21] makes an admin of another machine when the founder is lost', async () => {
-  const a = await scratch.start('alpha')
-  expect((await a.cli('recovery', 'status')).json).toEqual({ is_admin: true, admins: ['alpha'], keys: [] })
+async function createWords(): Promise<string> {
   const { words } = (await a.cli('recovery', 'create')).json
-  const b = await joinMesh(scratch, a, 'beta')
-  await seesOnline(b, [a.peerId, b.peerId])
-  expect((await b.cli('recovery', 'create')).json.error.code).toBe('forbidden')
-  await a.stop('SIGKILL')
-  const recovered = await use(b, words)
-  expect([recovered.code, recovered.json.is_admin]).toEqual([0, true])
-  const [machine] = (await b.cli('members')).json.filter((m: { peer_id: string }) => m.peer_id === b.peerId)
-  expect(machine.capabilities).toEqual(['admin', 'admit', 'gateway', 'control', 'run', 'vote', 'store'])
-})
+  spoken.push(words)
+  return words
+}
 
 it('[M21] ends the words of a key when another is made, and says why words are refused', async () => {
-  const a = await scratch.start('alpha')
-  const first = (await a.cli('recovery', 'create')).json.words
+  expect((await a.cli('recovery', 'status')).json).toEqual({ is_admin: true, admins: ['alpha'], keys: [] })
+  const first = await createWords()
   const again = await rookery(['recovery', 'create', '--data-dir', a.dataDir])
   const second = again.stdout.trim().split(/\s+/)
+  spoken.push(second.join(' '))
   expect([second.length, again.stderr]).toEqual([24, expect.stringContaining('good for nothing')])
   const told = async (input: string): Promise<unknown> => {
     const { code, json } = await use(a, input)
@@ -66,20 +51,48 @@ it('[M21] ends the words of a key when another is made, and says why words are r
   expect((await use(a, second.join(' '))).code).toBe(0)
 })
 
+it('[M21] takes the words from the keyboard without showing them', async () => {
+  const words = (await createWords()).split(' ')
+  const terminal = spawnTerminal(PROGRAM, ['recovery', 'use', '--data-dir', a.dataDir], { cols: 200, rows: 50 })
+  let shown = ''
+  const ended = new Promise<number>((done) => terminal.onExit(({ exitCode }) => done(exitCode)))
+  const asked = new Promise<void>((done) =>
+    terminal.onData((text) => {
+      shown += text
+      if (shown.includes('not shown): ')) done()
+    }),
+  )
+  await asked
+  // On two lines, with a slip of the finger mended.
+  terminal.write(`${words.slice(0, 12).join(' ')}\r${words.slice(12).join(' ')}x\u007f\r`)
+  expect([await ended, shown]).toEqual([0, expect.stringContaining('This machine is now an admin')])
+  expect(shown).not.toContain(words.slice(0, 3).join(' '))
+})
+
+it('[M21] makes an admin of another machine when the founder is lost', async () => {
+  const words = await createWords()
+  b = await joinMesh(scratch, a, 'beta')
+  await seesOnline(b, [a.peerId, b.peerId])
+  expect((await b.cli('recovery', 'create')).json.error.code).toBe('forbidden')
+  await a.stop('SIGKILL')
+  const recovered = await use(b, words)
+  expect([recovered.code, recovered.json.is_admin]).toEqual([0, true])
+  const [machine] = (await b.cli('members')).json.filter((m: { peer_id: string }) => m.peer_id === b.peerId)
+  expect(machine.capabilities).toEqual(['admin', 'admit', 'gateway', 'control', 'run', 'vote', 'store'])
+})
+
 it('[A-T4] keeps the words out of the disk, the log and the arguments', async () => {
-  const a = await scratch.start('alpha')
-  const b = await joinMesh(scratch, a, 'beta')
-  const { words } = (await a.cli('recovery', 'create')).json
-  const { json } = await a.cli('recovery', 'status')
-  await knowsKey(b, json.keys[0].id)
-  expect((await use(b, words)).code).toBe(0)
   // Whoever gives them as arguments has shown them to every process already, and is told so by a refusal.
-  expect((await b.cli('recovery', 'use', ...words.split(' '))).code).toBe(2)
-  for (const node of [a, b]) await node.stop()
-  const secrets = new Map([
-    ['all words', words],
-    ['some words', words.split(' ').slice(3, 6).join(' ')],
-  ])
+  expect((await b.cli('recovery', 'use', ...spoken[0]!.split(' '))).code).toBe(2)
+  const { json } = await b.cli('recovery', 'status')
+  await b.stop()
+  const secrets = new Map(
+    spoken.flatMap((words, i): [string, string][] => [
+      [`all words of key ${i}`, words],
+      [`some words of key ${i}`, words.split(' ').slice(3, 6).join(' ')],
+    ]),
+  )
+  expect(secrets.size).toBe(8)
   const found: string[] = []
   const stores = new Set<string>()
   const look = (place: string, bytes: Uint8Array): void => {
@@ -97,23 +110,4 @@ it('[A-T4] keeps the words out of the disk, the log and the arguments', async ()
   expect(found).toEqual([])
   // The same search finds what is no secret, in the stores of both.
   for (const node of [a, b]) expect([...stores].filter((place) => place.startsWith(node.dataDir))).not.toEqual([])
-})
-
-it('[M21] takes the words from the keyboard without showing them', async () => {
-  const a = await scratch.start('alpha')
-  const words: string[] = (await a.cli('recovery', 'create')).json.words.split(' ')
-  const terminal = spawnTerminal(PROGRAM, ['recovery', 'use', '--data-dir', a.dataDir], { cols: 200, rows: 50 })
-  let shown = ''
-  const ended = new Promise<number>((done) => terminal.onExit(({ exitCode }) => done(exitCode)))
-  const asked = new Promise<void>((done) =>
-    terminal.onData((text) => {
-      shown += text
-      if (shown.includes('not shown): ')) done()
-    }),
-  )
-  await asked
-  // On two lines, with a slip of the finger mended.
-  terminal.write(`${words.slice(0, 12).join(' ')}\r${words.slice(12).join(' ')}x\u007f\r`)
-  expect([await ended, shown]).toEqual([0, expect.stringContaining('This machine is now an admin')])
-  expect(shown).not.toContain(words.slice(0, 3).join(' '))
 })
