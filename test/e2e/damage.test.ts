@@ -1,6 +1,6 @@
-import { mkdir, open, readdir, stat } from 'node:fs/promises'
+import { cp, mkdir, open, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
   allTasks,
   api,
@@ -14,30 +14,32 @@ import {
   type RunningNode,
 } from '../support/nodes.ts'
 
+/** A pair that loses its only voter for a moment; later, what the other has on its disk is damaged. */
 let scratch: Awaited<ReturnType<typeof createScratch>>
-beforeEach(async () => {
+let a: RunningNode
+let b: RunningNode
+let project: string
+let tokenA: string
+let tokenB: string
+beforeAll(async () => {
   scratch = await createScratch()
-})
-afterEach(() => scratch.dispose())
-
-async function pair(): Promise<{ a: RunningNode; b: RunningNode; project: string; tokenA: string; tokenB: string }> {
-  const a = await scratch.start('alpha')
-  const b = await joinMesh(scratch, a, 'beta')
-  await Promise.all([seesOnline(a, [a.peerId, b.peerId]), seesOnline(b, [a.peerId, b.peerId])])
-  const tokenA = await registerOwner(a)
-  const tokenB = await eventually(() => login(b).catch(() => undefined))
+  a = await scratch.start('alpha')
+  b = await joinMesh(scratch, a, 'beta')
+  await Promise.all([a, b].map((node) => seesOnline(node, [a.peerId, b.peerId])))
+  tokenA = await registerOwner(a)
+  tokenB = await eventually(() => login(b).catch(() => undefined))
   const folder = join(scratch.path, 'work')
   await mkdir(folder)
-  const project = (await a.cli('project', 'add', folder)).json.id
+  project = (await a.cli('project', 'add', folder)).json.id
   await eventually(async () =>
     (await api(b, tokenB).get(`/api/projects/${project}`)).status === 200 ? true : undefined,
   )
-  return { a, b, project, tokenA, tokenB }
-}
+})
+afterAll(() => scratch.dispose())
 
 /** The largest file with the feeds of a node that is down. */
-async function largestStoreFile(node: RunningNode): Promise<string> {
-  const mesh = join(node.dataDir, 'meshes', (await readdir(join(node.dataDir, 'meshes')))[0]!, 'store')
+async function largestStoreFile(dataDir: string): Promise<string> {
+  const mesh = join(dataDir, 'meshes', (await readdir(join(dataDir, 'meshes')))[0]!, 'store')
   const names = (await readdir(mesh)).filter((name) => /\.(log|ldb)$/.test(name))
   const sizes = await Promise.all(names.map(async (name) => [(await stat(join(mesh, name))).size, name] as const))
   return join(mesh, sizes.toSorted(([a], [b]) => b - a)[0]![1])
@@ -59,43 +61,7 @@ async function flipBytes(path: string, at: number, count: number): Promise<void>
   }
 }
 
-it.each(['log', 'table'])('never starts without a task it has acknowledged when its %s is damaged', async (place) => {
-  const { a, b, project, tokenB } = await pair()
-  const onB = api(b, tokenB)
-  const acknowledged = new Set<string>()
-  const description = 'x'.repeat(60)
-  for (let i = 0; i < 600; i += 50) {
-    const batch = Array.from({ length: 50 }, (_, j) => ({ title: `Task ${i + j}`, description }))
-    for (const { status, body } of await Promise.all(batch.map((t) => onB.post(`/api/projects/${project}/tasks`, t)))) {
-      expect(status).toBe(201)
-      acknowledged.add(body.data.id)
-    }
-  }
-  expect((await b.cli('down')).code).toBe(0)
-  await a.stop()
-  // At its next start LevelDB moves what is in the log into a table.
-  if (place === 'table') await (await scratch.start('beta', { dataDir: b.dataDir })).cli('down')
-  const path = await largestStoreFile(b)
-  process.stderr.write(`damaging ${path} of ${(await stat(path)).size} bytes\n`)
-  await flipBytes(path, Math.floor((await stat(path)).size / 2), 16)
-  // Alone: nobody brings back what it has lost.
-  const again = await scratch.start('beta', { dataDir: b.dataDir, args: ['--http', '127.0.0.1:0'] }).catch(String)
-  if (typeof again === 'string') {
-    expect(again).toMatch(/store .* is damaged. Restore a backup into/)
-    expect(again).not.toContain('    at ')
-    return
-  }
-  const answer = await api(again, tokenB).get(`/api/projects/${project}/tasks?per_page=1`)
-  if (answer.status !== 200) {
-    expect([answer.status, again.stderr]).toEqual([500, expect.stringContaining('damaged')])
-    return
-  }
-  const here = await allTasks(api(again, tokenB), project)
-  expect([...acknowledged].filter((id) => !here.has(id))).toEqual([])
-})
-
 it('[L1] loses no claim and doubles none when the only voter is killed in the middle of 200 claims', async () => {
-  const { a, b, project, tokenA, tokenB } = await pair()
   const onB = api(b, tokenB)
   const create = (title: string): Promise<Answer> => onB.post(`/api/projects/${project}/tasks`, { title })
   const tasks: string[] = []
@@ -114,7 +80,7 @@ it('[L1] loses no claim and doubles none when the only voter is killed in the mi
   await eventually(() => dying)
   const grantedAtDeath = granted.length
   const { port } = new URL(a.http)
-  const again = await scratch.start('alpha', { dataDir: a.dataDir, args: ['--http', `127.0.0.1:${port}`] })
+  a = await scratch.start('alpha', { dataDir: a.dataDir, args: ['--http', `127.0.0.1:${port}`] })
   const restartedAtMs = performance.now()
   const next = (await create('After the restart')).body.data.id
   await eventually(async () => {
@@ -129,7 +95,7 @@ it('[L1] loses no claim and doubles none when the only voter is killed in the mi
   expect(grantedAtDeath).toBeLessThan(200)
   const holders = new Map(granted)
   expect(holders.size).toBe(granted.length)
-  const onA = api(again, tokenA)
+  const onA = api(a, tokenA)
   for (const on of [onB, onA])
     await eventually(async () => {
       const found = await Promise.all(granted.map(async ([task]) => (await on.get(`/api/tasks/${task}`)).body.data))
@@ -138,4 +104,47 @@ it('[L1] loses no claim and doubles none when the only voter is killed in the mi
     }, 15_000)
   for (const [task] of granted)
     expect((await onA.post(`/api/tasks/${task}/claim`, { instance_id: 'alpha-1' })).status).toBe(409)
+})
+
+describe('a node that is alone, so that nobody brings back what it has lost,', () => {
+  const acknowledged = new Set<string>()
+
+  beforeAll(async () => {
+    const onB = api(b, tokenB)
+    const description = 'x'.repeat(60)
+    for (let i = 0; i < 600; i += 50) {
+      const batch = Array.from({ length: 50 }, (_, j) => ({ title: `Task ${i + j}`, description }))
+      for (const { status, body } of await Promise.all(
+        batch.map((t) => onB.post(`/api/projects/${project}/tasks`, t)),
+      )) {
+        expect(status).toBe(201)
+        acknowledged.add(body.data.id)
+      }
+    }
+    expect((await b.cli('down')).code).toBe(0)
+    await a.stop()
+  })
+
+  it.each(['log', 'table'])('never starts without a task it has acknowledged when its %s is damaged', async (place) => {
+    const dataDir = join(scratch.path, place)
+    await cp(b.dataDir, dataDir, { recursive: true })
+    // At its next start LevelDB moves what is in the log into a table.
+    if (place === 'table') await (await scratch.start('beta', { dataDir })).stop()
+    const path = await largestStoreFile(dataDir)
+    process.stderr.write(`damaging ${path} of ${(await stat(path)).size} bytes\n`)
+    await flipBytes(path, Math.floor((await stat(path)).size / 2), 16)
+    const again = await scratch.start('beta', { dataDir, args: ['--http', '127.0.0.1:0'] }).catch(String)
+    if (typeof again === 'string') {
+      expect(again).toMatch(/store .* is damaged. Restore a backup into/)
+      expect(again).not.toContain('    at ')
+      return
+    }
+    const answer = await api(again, tokenB).get(`/api/projects/${project}/tasks?per_page=1`)
+    if (answer.status !== 200) {
+      expect([answer.status, again.stderr]).toEqual([500, expect.stringContaining('damaged')])
+      return
+    }
+    const here = await allTasks(api(again, tokenB), project)
+    expect([...acknowledged].filter((id) => !here.has(id))).toEqual([])
+  })
 })
