@@ -2,34 +2,24 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { chmod, mkdir, readdir, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join, resolve } from 'node:path'
-import { afterEach, beforeEach, expect, it } from 'vitest'
-import {
-  allTasks,
-  api,
-  createScratch,
-  login,
-  registerOwner,
-  rookery,
-  type Api,
-  type RunningNode,
-} from '../support/nodes.ts'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { allTasks, api, createScratch, login, registerOwner, rookery, type RunningNode } from '../support/nodes.ts'
 
 let scratch: Awaited<ReturnType<typeof createScratch>>
-beforeEach(async () => {
+let node: RunningNode
+beforeAll(async () => {
   scratch = await createScratch()
+  node = await scratch.start('alpha')
 })
-afterEach(() => scratch.dispose())
+afterAll(() => scratch.dispose())
 
 const upOnce = (dataDir: string, ...args: string[]) =>
   rookery(['up', '--json', '--no-mdns', '--data-dir', dataDir, '--p2p', '/ip4/127.0.0.1/tcp/0', ...args])
 
-async function withProject(): Promise<{ node: RunningNode; client: Api; project: string }> {
-  const node = await scratch.start('alpha')
-  const client = api(node, await registerOwner(node))
+async function addProject(to: RunningNode): Promise<string> {
   const folder = join(scratch.path, 'work')
-  await mkdir(folder)
-  const added = await node.cli('project', 'add', folder)
-  return { node, client, project: added.json.id }
+  await mkdir(folder, { recursive: true })
+  return (await to.cli('project', 'add', folder)).json.id
 }
 
 it('says which port is in use and how to choose another', async () => {
@@ -53,27 +43,6 @@ it('refuses a data directory that others can read, and one that cannot be made',
   await writeFile(join(scratch.path, 'file'), '')
   const impossible = await upOnce(join(scratch.path, 'file', 'data'), '--http', '127.0.0.1:0')
   expect([impossible.code, impossible.stderr.includes('--data-dir')]).toEqual([1, true])
-})
-
-it('refuses a second node on the same data directory and leaves the first alone', async () => {
-  const node = await scratch.start('alpha')
-  const second = await upOnce(node.dataDir, '--http', '127.0.0.1:0')
-  expect(second.code).toBe(1)
-  expect(second.stderr).toContain('already')
-  expect((await node.cli('status')).code).toBe(0)
-})
-
-it('refuses a damaged store with a message that says what to do, and changes nothing in it', async () => {
-  const node = await scratch.start('alpha')
-  await node.cli('down')
-  const mesh = join(node.dataDir, 'meshes', (await readdir(join(node.dataDir, 'meshes')))[0]!)
-  const store = join(mesh, 'store')
-  const current = join(store, 'CURRENT')
-  await writeFile(current, 'nonsense')
-  const up = await upOnce(node.dataDir, '--http', '127.0.0.1:0')
-  expect(up.code).toBe(1)
-  expect(up.stderr).toMatch(/store/i)
-  expect(up.stderr).not.toContain('at async')
 })
 
 it('does not start on an old Node and says how to get the right one', () => {
@@ -106,8 +75,16 @@ it.each([
   expect([code, stderr.includes(hint) ? hint : stderr]).toEqual([2, hint])
 })
 
+it('refuses a second node on the same data directory and leaves the first alone', async () => {
+  const second = await upOnce(node.dataDir, '--http', '127.0.0.1:0')
+  expect(second.code).toBe(1)
+  expect(second.stderr).toContain('already')
+  expect((await node.cli('status')).code).toBe(0)
+})
+
 it('answers malformed, oversized and foreign requests in the documented envelope and stays up', async () => {
-  const { node, client, project } = await withProject()
+  const client = api(node, await registerOwner(node))
+  const project = await addProject(node)
   const token = (await client.post('/api/auth/tokens', { name: 'test', abilities: ['*'], expires_in_days: 1 })).body
     .data.token
   const raw = (body: string, headers: Record<string, string> = {}) =>
@@ -137,6 +114,23 @@ it('answers malformed, oversized and foreign requests in the documented envelope
   expect((await client.get('/api/health')).body.data.status).toBe('ok')
 })
 
+it('says goodbye and ends with 0 on SIGTERM and SIGINT', async () => {
+  expect(await node.stop('SIGTERM')).toBe(0)
+  node = await scratch.start('alpha')
+  expect(await node.stop('SIGINT')).toBe(0)
+})
+
+it('refuses a damaged store with a message that says what to do, and changes nothing in it', async () => {
+  const mesh = join(node.dataDir, 'meshes', (await readdir(join(node.dataDir, 'meshes')))[0]!)
+  const store = join(mesh, 'store')
+  const current = join(store, 'CURRENT')
+  await writeFile(current, 'nonsense')
+  const up = await upOnce(node.dataDir, '--http', '127.0.0.1:0')
+  expect(up.code).toBe(1)
+  expect(up.stderr).toMatch(/store/i)
+  expect(up.stderr).not.toContain('at async')
+})
+
 it('loses nothing and stays up when the disk is full', async ({ skip }) => {
   const disk = join(scratch.path, 'disk')
   await mkdir(disk)
@@ -144,11 +138,9 @@ it('loses nothing and stays up when the disk is full', async ({ skip }) => {
     skip('mounting a small tmpfs is not permitted here')
   try {
     const dataDir = join(disk, 'data')
-    const node = await scratch.start('alpha', { dataDir })
-    const client = api(node, await registerOwner(node))
-    const folder = join(scratch.path, 'work')
-    await mkdir(folder)
-    const project = (await node.cli('project', 'add', folder)).json.id
+    const full = await scratch.start('full', { dataDir })
+    const client = api(full, await registerOwner(full))
+    const project = await addProject(full)
     const kept: string[] = []
     let refused = 0
     for (let i = 0; i < 2000 && refused < 3; i++) {
@@ -168,19 +160,12 @@ it('loses nothing and stays up when the disk is full', async ({ skip }) => {
     const claim = await client.post(`/api/tasks/${kept[0]}/claim`, { instance_id: 'alpha-1' })
     expect([409, 503, 507]).toContain(claim.status)
     expect((await client.get('/api/health')).status).toBe(200)
-    await node.stop('SIGKILL')
+    await full.stop('SIGKILL')
     execFileSync('mount', ['-o', 'remount,size=128m', disk])
-    const again = await scratch.start('alpha', { dataDir, args: ['--http', '127.0.0.1:0'] })
+    const again = await scratch.start('full', { dataDir, args: ['--http', '127.0.0.1:0'] })
     expect(await allTasks(api(again, await login(again)), project)).toEqual(new Set(kept))
     await again.cli('down', '--kill-sessions')
   } finally {
     spawnSync('umount', ['-l', disk])
-  }
-})
-
-it('says goodbye and ends with 0 on SIGTERM and SIGINT', async () => {
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    const node = await scratch.start(`alpha-${signal.toLowerCase()}`)
-    expect(await node.stop(signal)).toBe(0)
   }
 })
