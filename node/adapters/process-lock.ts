@@ -53,8 +53,11 @@ const inUse = (path: string, holder: string, cause?: unknown): ProcessLockError 
 
 async function isRunning(holder: string): Promise<boolean> {
   const pid = Number(holder.split(' ', 1)[0])
-  return Number.isInteger(pid) && pid > 0 && exists(pid) && (await describeProcess(pid)) === holder
+  return Number.isInteger(pid) && pid > 0 && (await isProcessThere(pid)) && (await describeProcess(pid)) === holder
 }
+
+/** One that has ended and waits for its parent to ask how is gone. */
+export const isProcessThere = async (pid: number): Promise<boolean> => exists(pid) && (await statOf(pid))?.[0] !== 'Z'
 
 function exists(pid: number): boolean {
   try {
@@ -67,9 +70,13 @@ function exists(pid: number): boolean {
 
 /** The start time (field 22 of the stat file) tells apart processes that have had the same id; unknown outside Linux. */
 async function describeProcess(pid: number): Promise<string> {
+  return `${pid} ${(await statOf(pid))?.[19] ?? 'unknown'}`
+}
+
+/** The fields of the stat file from the state (field 3) on; undefined outside Linux. */
+async function statOf(pid: number): Promise<string[] | undefined> {
   const stat = await readIfThere(`/proc/${pid}/stat`)
-  const afterName = stat?.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return `${pid} ${afterName?.[19] ?? 'unknown'}`
+  return stat?.slice(stat.lastIndexOf(')') + 2).split(' ')
 }
 
 async function readIfThere(path: string): Promise<string | undefined> {

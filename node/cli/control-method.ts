@@ -22,7 +22,8 @@ export type ControlContext = {
   readonly health: () => Promise<HealthView>
   readonly join: (ticket: string, name?: string) => Promise<Result<{ mesh_id: string; peer_id: string }>>
   readonly leave: () => Promise<Result<null>>
-  readonly shutDown: (options: { killSessions: boolean }) => Promise<Result<null>>
+  /** Answers before the node has stopped, with the process to wait for. */
+  readonly shutDown: (options: { killSessions: boolean }) => Promise<Result<{ pid: number }>>
 }
 
 export type ControlMethod = {

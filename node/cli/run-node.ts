@@ -221,7 +221,7 @@ class Supervisor {
         if (killSessions) await this.#running().killSessions()
         // The answer has to leave first.
         setImmediate(() => void this.#stop())
-        return ok(null)
+        return ok({ pid: process.pid })
       },
     }
   }

@@ -63,6 +63,15 @@ it('refuses a second node on the same data directory and leaves the first alone'
   expect((await node.cli('status')).code).toBe(0)
 })
 
+it('says that a node has stopped when nothing of it writes any more', async () => {
+  const node = await scratch.start('alpha')
+  const locks = async () =>
+    (await readdir(node.dataDir, { recursive: true })).filter((name) => name.endsWith('journal.lock'))
+  expect(await locks()).toHaveLength(1)
+  expect((await node.cli('down')).code).toBe(0)
+  expect(await locks()).toEqual([])
+})
+
 it('refuses a damaged store with a message that says what to do, and changes nothing in it', async () => {
   const node = await scratch.start('alpha')
   await node.cli('down')

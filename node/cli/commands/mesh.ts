@@ -8,6 +8,8 @@ import { controlSocket } from '../command.ts'
 import { CommandFailure, EXIT, failureOf } from '../exit.ts'
 import type { ElectorateView } from '../../services/voters/electorate-service.ts'
 import type { Woken } from '../../services/machines/wake-service.ts'
+import { isProcessThere } from '../../adapters/process-lock.ts'
+import { hasGone } from '../has-gone.ts'
 import { forcedWords, quorumWords } from '../voters-words.ts'
 
 export const meshCommands = (): Command[] => [invite(), join(), members(), wake(), remove(), leave(), status(), down()]
@@ -155,7 +157,9 @@ function down(): Command {
   return command('down', 'stop the running node; its sessions go on unless told otherwise')
     .option('--kill-sessions', 'also end every session on this machine')
     .action(async (options: CommonOptions & { killSessions?: boolean }) => {
-      await ask<null>(options, 'node.down', { killSessions: options.killSessions ?? false })
+      const { pid } = await ask<{ pid: number }>(options, 'node.down', { killSessions: options.killSessions ?? false })
+      if (!(await hasGone(pid, isProcessThere)))
+        throw new CommandFailure(`The node (process ${pid}) is still stopping: its log says why.`, EXIT.refused)
       print(options, null, () => ['The node has stopped.'])
     })
 }

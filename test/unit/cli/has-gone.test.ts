@@ -1,0 +1,27 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { expect, it } from 'vitest'
+import { isProcessThere } from '../../../node/adapters/process-lock.ts'
+import { hasGone } from '../../../node/cli/has-gone.ts'
+
+it('waits for a process until it is gone, and sees that it is', async () => {
+  const child = spawn('cat', { stdio: ['pipe', 'ignore', 'ignore'] })
+  await once(child, 'spawn')
+  let looks = 0
+  const gone = hasGone(child.pid ?? 0, async (pid) => {
+    const isThere = await isProcessThere(pid)
+    if (++looks === 3) child.stdin.end()
+    return isThere
+  })
+  expect(await gone).toBe(true)
+  expect(looks).toBeGreaterThan(3)
+})
+
+it('takes a process that has ended, and whose parent has not asked how, for gone', async () => {
+  // The shell's child has ended when it says so; the program that the shell became never asks for it.
+  const parent = spawn('sh', ['-c', 'true & echo $!; exec cat'], { stdio: ['pipe', 'pipe', 'ignore'] })
+  const [line] = (await once(parent.stdout, 'data')) as [Buffer]
+  expect(await hasGone(Number(line.toString()), isProcessThere)).toBe(true)
+  parent.stdin.end()
+  await once(parent, 'exit')
+})
