@@ -27,9 +27,9 @@ export class CommandFailure extends Error {
   }
 }
 
-/** The failure a domain error ends a command with; says who holds and which voters are missing. */
+/** The failure a domain error ends a command with; says who holds what was wanted. */
 export function failureOf(error: DomainError): CommandFailure {
-  const { fields, holder, missingVoters } = error.details ?? {}
+  const { fields, holder } = error.details ?? {}
   const facts = [
     // Some refusals say it in their message already.
     ...Object.entries(fields ?? {})
@@ -38,7 +38,6 @@ export function failureOf(error: DomainError): CommandFailure {
     holder && `held by ${holder.instanceId}${holder.expiresAt ? ` until ${holder.expiresAt}` : ''}`,
     holder?.guarantee === 'provisional' && 'provisional: no quorum has confirmed it',
     holder?.reason && `reason: ${holder.reason}`,
-    missingVoters && `missing: ${missingVoters.join(', ')}`,
   ].filter(Boolean)
   const message = facts.length > 0 ? `${error.message} (${facts.join('; ')})` : error.message
   return new CommandFailure(message, exitCodeOf(error), {
