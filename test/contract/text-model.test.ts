@@ -64,9 +64,9 @@ it.each(['openai', 'anthropic'] as const)('keeps instruction and material apart 
   await writeFile(keyFile, 'sk-1', { mode: 0o600 })
   await createHttpTextModel({ api, url: server.url, model: 'm', keyFile }).complete(PROMPT, never)
   const { headers, body } = server.asked[0]!
-  const users = body.messages.filter(({ role }: { role: string }) => role === 'user')
+  const users = body.messages.filter(({ role }) => role === 'user')
   expect(users).toEqual([{ role: 'user', content: PROMPT.material }])
-  expect(api === 'openai' ? body.messages[0].content : body.system).toBe(PROMPT.instruction)
+  expect(api === 'openai' ? body.messages[0]?.content : body.system).toBe(PROMPT.instruction)
   expect(api === 'openai' ? headers['authorization'] : headers['x-api-key']).toContain('sk-1')
   expect(headers['anthropic-version']).toBe(api === 'anthropic' ? '2023-06-01' : undefined)
 })

@@ -20,6 +20,7 @@ import { encodeCanonical } from '../../protocols/codec.ts'
 import { pack, Signatures } from '../../protocols/lease/signing.ts'
 import type { Member, Membership } from '../../protocols/membership/membership.ts'
 import { createManualClock, settle, type ManualClock } from './clock.ts'
+import { plainProject } from './plain-project.ts'
 import { createSeededRandom, crypto, identity } from './identity.ts'
 import { createRecordedLog } from './log.ts'
 import { createSimDisk, type SimDisk } from './lease-sim-journal.ts'
@@ -347,20 +348,8 @@ async function stop({ tasks, locks, leases, documents }: LabNode): Promise<void>
   await documents.close()
 }
 
-const projectView = ({ id, repository, settings }: LabProject): Project => ({
-  id,
-  name: 'lab',
-  summary: '',
-  architecture: '',
-  conventions: '',
-  currentFocus: '',
-  recentChanges: '',
-  settings: { ...DEFAULT_PROJECT_SETTINGS, ...settings },
-  repository,
-  paths: {},
-  createdAt: '2026-01-01T00:00:00.000Z',
-  createdBy: 'somebody',
-})
+const projectView = ({ id, repository, settings }: LabProject): Project =>
+  plainProject(id, { repository, settings: { ...DEFAULT_PROJECT_SETTINGS, ...settings } })
 
 export const codeOf = (result: { ok: boolean; error?: { code: string } }): string =>
   result.ok ? 'ok' : (result.error?.code ?? 'unknown')

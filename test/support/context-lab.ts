@@ -4,7 +4,7 @@ import type { Actor } from '../../crdt/actor.ts'
 import { ChunkInput, type ContextChunk } from '../../crdt/context-chunk.ts'
 import { domainError } from '../../crdt/errors.ts'
 import { ProjectId } from '../../crdt/ids.ts'
-import { DEFAULT_PROJECT_SETTINGS, type Project } from '../../crdt/project.ts'
+import type { Project } from '../../crdt/project.ts'
 import { err, ok, type Result } from '../../crdt/result.ts'
 import type { ChunkIndex } from '../../node/ports/chunk-index.ts'
 import type { TextModel } from '../../node/ports/text-model.ts'
@@ -13,6 +13,7 @@ import type { Meaning } from '../../node/services/context/context-deps.ts'
 import type { ContextAnswer, ContextQuery } from '../../node/services/context/context-service.ts'
 import { createEventHub, type EventHub } from '../../node/services/event-hub.ts'
 import { settle } from './clock.ts'
+import { plainProject } from './plain-project.ts'
 import { createSeededRandom } from './identity.ts'
 import { createTestReplica, type TestMembership, type TestReplica } from './replicas.ts'
 
@@ -101,20 +102,7 @@ export async function createContextNode(
   return node
 }
 
-const PROJECT: Project = {
-  id: CONTEXT_PROJECT,
-  name: 'lab',
-  summary: '',
-  architecture: '',
-  conventions: '',
-  currentFocus: '',
-  recentChanges: '',
-  settings: DEFAULT_PROJECT_SETTINGS,
-  repository: null,
-  paths: {},
-  createdAt: '2026-01-01T00:00:00.000Z',
-  createdBy: 'someone',
-}
+const PROJECT = plainProject(CONTEXT_PROJECT)
 
 export function valueOf<T>(result: Result<T>): T {
   if (!result.ok) throw new Error(`${result.error.code}: ${result.error.message}`)

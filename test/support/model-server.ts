@@ -1,12 +1,20 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { z } from 'zod'
+
+const Body = z.looseObject({
+  model: z.string(),
+  /** Texts to make vectors of. */
+  input: z.array(z.string()).default([]),
+  system: z.string().optional(),
+  messages: z.array(z.object({ role: z.string(), content: z.string() })).default([]),
+})
 
 /** What a model is asked. */
 export type Asked = {
   readonly path: string
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
-  // oxlint-disable-next-line typescript/no-explicit-any -- whatever the adapters send
-  readonly body: any
+  readonly body: z.infer<typeof Body>
 }
 
 export type ModelServer = {
@@ -48,7 +56,7 @@ export async function startModelServer(): Promise<ModelServer> {
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     let text = ''
     for await (const part of request.setEncoding('utf8')) text += part
-    const asked = { path: request.url ?? '', headers: request.headers, body: JSON.parse(text) }
+    const asked = { path: request.url ?? '', headers: request.headers, body: Body.parse(JSON.parse(text)) }
     model.asked.push(asked)
     const fault = model.fault?.(asked)
     if (fault === 'hang') {
@@ -79,7 +87,7 @@ export async function startModelServer(): Promise<ModelServer> {
 }
 
 function answerOf({ path, body }: Asked, { dimensions, says }: ModelServer): object {
-  const vectors = (): number[][] => body.input.map((text: string) => vectorOf(text, dimensions))
+  const vectors = (): number[][] => body.input.map((text) => vectorOf(text, dimensions))
   switch (path) {
     case '/embeddings':
       // Out of order: they carry their places.

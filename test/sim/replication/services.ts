@@ -1,6 +1,5 @@
 import { domainError } from '../../../crdt/errors.ts'
-import type { PeerId } from '../../../crdt/ids.ts'
-import { DEFAULT_PROJECT_SETTINGS, type Project } from '../../../crdt/project.ts'
+import type { PeerId, ProjectId } from '../../../crdt/ids.ts'
 import { err, ok } from '../../../crdt/result.ts'
 import { nextBoot } from '../../../node/cli/remembered.ts'
 import type { Clock } from '../../../node/ports/clock.ts'
@@ -22,6 +21,7 @@ import { writtenIfMember } from '../../../node/services/written.ts'
 import { isFullMesh } from '../../../protocols/neighbours.ts'
 import type { Membership } from '../../../protocols/membership/membership.ts'
 import type { Signer } from '../../../protocols/crypto.ts'
+import { plainProject } from '../../support/plain-project.ts'
 import type { SimKeys } from './keys.ts'
 import type { MemberNetwork } from './member-network.ts'
 
@@ -134,7 +134,7 @@ async function openWork(
     events: createEventHub(log),
     leases: NO_LEASES,
     rpc: { serve: () => undefined, call: async () => err(domainError('machine_offline')) },
-    projects: { get: async (id) => ok(projectOf(id as Project['id'])) },
+    projects: { get: async (id) => ok(plainProject(id as ProjectId)) },
     nameOf: (peer) => peer,
     hasEnded: () => false,
   })
@@ -209,18 +209,3 @@ const NO_LEASES: LeaseService = {
   verified: () => undefined,
   voters: () => [],
 }
-
-const projectOf = (id: Project['id']): Project => ({
-  id,
-  name: 'simulated',
-  summary: '',
-  architecture: '',
-  conventions: '',
-  currentFocus: '',
-  recentChanges: '',
-  settings: DEFAULT_PROJECT_SETTINGS,
-  repository: null,
-  paths: {},
-  createdAt: '2026-01-01T00:00:00.000Z',
-  createdBy: 'sim',
-})

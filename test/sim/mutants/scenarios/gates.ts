@@ -1,17 +1,9 @@
 import { CONTACTS_FACT, watchContacts, type Contacts } from '../../../../node/services/membership/contact-watch.ts'
-import { markRestored } from '../../../../node/services/feeds/restoration.ts'
 import { createManualClock } from '../../../support/clock.ts'
 import { createRecordedLog } from '../../../support/log.ts'
-import { createMemoryStore, type MemoryStore } from '../../../support/memory-store.ts'
-import {
-  createMembership,
-  createTestReplica,
-  PROJECT,
-  setKey,
-  sync,
-  type TestMembership,
-  type TestReplica,
-} from '../../../support/replicas.ts'
+import { createMemoryStore } from '../../../support/memory-store.ts'
+import { createTestReplica, sync, type TestReplica } from '../../../support/replicas.ts'
+import { afterBackup, put, restored, testify } from '../../../support/restoration-lab.ts'
 import { createHistory, peer, settle } from '../../../unit/protocols/membership/history.ts'
 import type { Report, Scenario } from '../scenario.ts'
 
@@ -22,43 +14,15 @@ export const gateScenarios: readonly Scenario[] = [
 ]
 
 const writes = async (replica: TestReplica, key: string): Promise<boolean> =>
-  await replica.documents.write(PROJECT, undefined, setKey(key, key)).then(
+  await put(replica, key).then(
     () => true,
     () => false,
   )
 
-async function testify(teller: TestReplica, node: TestReplica, isElsewhere = false): Promise<void> {
-  const heads = teller.documents.headsOf(node.peer)
-  await node.documents.restoration.heard(teller.peer, { heads, members: [teller.peer, node.peer], isElsewhere })
-}
-
-type Trio = { membership: TestMembership; a: TestReplica; b: TestReplica; c: TestReplica; backup: MemoryStore }
-
-/** The first of three has written before and after its backup; only the second has all of it. */
-async function trio(): Promise<Trio> {
-  const membership = createMembership(3)
-  const [a, b, c] = [
-    await createTestReplica(0, membership),
-    await createTestReplica(1, membership),
-    await createTestReplica(2, membership),
-  ]
-  await writes(a, 'before')
-  for (const other of [b, c]) await sync(a, other)
-  const backup = a.store.copy()
-  await writes(a, 'after')
-  await sync(a, b)
-  return { membership, a, b, c, backup }
-}
-
-async function restored({ membership, backup }: Trio): Promise<TestReplica> {
-  await markRestored(backup, { nowMs: 2, asOf: 1 })
-  return await createTestReplica(0, membership, backup)
-}
-
 async function restoredNode({ must }: Report): Promise<void> {
-  const meshes = { first: await trio(), second: await trio(), third: await trio() }
+  const meshes = { first: await afterBackup(), second: await afterBackup(), third: await afterBackup() }
   const { b, c, membership } = meshes.first
-  const a = await restored(meshes.first)
+  const a = await restored(meshes.first.membership, meshes.first.backup)
   must('M14', !(await writes(a, 'early')), 'writes before anybody has said what it wrote')
   await testify(c, a)
   must('M14', !(await writes(a, 'early')), 'writes although one member has said nothing')
@@ -70,13 +34,13 @@ async function restoredNode({ must }: Report): Promise<void> {
   await sync(b, a)
   must('M14', await writes(a, 'late'), 'never writes again')
 
-  const other = await restored(meshes.second)
+  const other = await restored(meshes.second.membership, meshes.second.backup)
   await sync(meshes.second.b, other)
   await testify(meshes.second.c, other)
   await testify(meshes.second.b, other, true)
   must('M14', !(await writes(other, 'early')), 'writes while another copy of it writes')
 
-  const left = await restored(meshes.third)
+  const left = await restored(meshes.third.membership, meshes.third.backup)
   const unknown = meshes.third.b.peer
   meshes.third.membership.members.delete(unknown)
   const testimony = { heads: new Map(), members: [unknown], isElsewhere: false }
@@ -88,14 +52,14 @@ async function restoredNode({ must }: Report): Promise<void> {
 }
 
 async function diskWentBack({ must }: Report): Promise<void> {
-  const { membership, b, c, backup } = await trio()
+  const { membership, b, c, backup } = await afterBackup()
   const a = await createTestReplica(0, membership, backup)
   await sync(b, a)
   must('M14', !(await writes(a, 'early')), 'writes on although it has forgotten what it wrote')
   for (const teller of [b, c]) await testify(teller, a)
   must('M14', await writes(a, 'late'), 'never writes again')
 
-  const second = await trio()
+  const second = await afterBackup()
   const copy = await createTestReplica(0, second.membership, second.backup)
   await sync(second.b, copy)
   for (const teller of [second.b, second.c]) await testify(teller, copy)

@@ -134,7 +134,7 @@ describe('search with an embedder', () => {
 
   it('leaves out a text that the embedder refuses, and no other', async () => {
     server.fault = ({ body }) =>
-      body.input.some((text: string) => text.includes('forbidden')) ? { status: 400, body: '{}' } : undefined
+      body.input.some((text) => text.includes('forbidden')) ? { status: 400, body: '{}' } : undefined
     const a = await start()
     for (const text of ['one', 'forbidden', 'two', 'three']) await a.add(text)
     await embedded(a, 3)

@@ -1,48 +1,7 @@
 import { expect, it } from 'vitest'
 import { NotWritableError } from '../../../../node/services/feeds/documents.ts'
-import { markRestored } from '../../../../node/services/feeds/restoration.ts'
-import type { MemoryStore } from '../../../support/memory-store.ts'
-import {
-  contentOf,
-  createMembership,
-  createTestReplica,
-  PROJECT,
-  setKey,
-  sync,
-  type TestMembership,
-  type TestReplica,
-} from '../../../support/replicas.ts'
-
-const put = (replica: TestReplica, key: string, value: unknown = key) =>
-  replica.documents.write(PROJECT, undefined, setKey(key, value))
-
-async function restored(membership: TestMembership, backup: MemoryStore): Promise<TestReplica> {
-  await markRestored(backup, { nowMs: 2, asOf: 1 })
-  return await createTestReplica(0, membership, backup)
-}
-
-/** What `teller` says about `node`, as the restored service brings it. */
-async function testify(teller: TestReplica, node: TestReplica, isElsewhere = false): Promise<void> {
-  const heads = teller.documents.headsOf(node.peer)
-  await node.documents.restoration.heard(teller.peer, { heads, members: [teller.peer, node.peer], isElsewhere })
-}
-
-/** Three replicas; the first has written before and after its backup. */
-async function afterBackup() {
-  const membership = createMembership(3)
-  const [a, b, c] = [
-    await createTestReplica(0, membership),
-    await createTestReplica(1, membership),
-    await createTestReplica(2, membership),
-  ]
-  await put(a, 'before')
-  await sync(a, b)
-  await sync(a, c)
-  const backup = a.store.copy()
-  await put(a, 'after')
-  await sync(a, b)
-  return { membership, a, b, c, backup }
-}
+import { contentOf, createMembership, createTestReplica, PROJECT, sync } from '../../../support/replicas.ts'
+import { afterBackup, put, restored, testify } from '../../../support/restoration-lab.ts'
 
 it('[M14] a node from a backup writes nothing until every member has said what it has of it, and all of that is in', async () => {
   const { membership, b, c, backup } = await afterBackup()
