@@ -175,6 +175,15 @@ export function describeChunkIndex(open: () => ChunkIndex): void {
     expect(filters.map((filter) => index.count(scope(filter)))).toEqual([1, 1, 1, 1, 0])
   })
 
+  it('finds what fits the filter behind many better matches that do not', () => {
+    const index = open()
+    const many = Object.fromEntries(Array.from({ length: 60 }, (_, n) => [n, record('word word')]))
+    put(index, { ...many, 99: record(`word ${'and more '.repeat(50)}`, { type: 'decision' }) })
+    const first = (more: Partial<ChunkScope>) => index.search(scope(more), 'word', 1)?.map(({ chunk }) => chunk.type)
+    expect([first({}), first({ types: ['decision'] })]).toEqual([['context_update'], ['decision']])
+    expect(index.search(scope(), 'word', 100)).toHaveLength(61)
+  })
+
   it('hides what has expired from everything, and purges it', () => {
     const index = open()
     put(index, {
