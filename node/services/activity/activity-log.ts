@@ -69,8 +69,10 @@ export class ActivityLog {
         const { id, type, content, target, createdAt } = event.broadcast
         return this.#keep({ id, type: 'broadcast', instanceId: null, details: { type, content, target }, createdAt })
       }
-      case 'task.updated':
       case 'task.deleted':
+        this.#claimers.delete(event.taskId)
+        return
+      case 'task.updated':
       case 'file.conflict':
       case 'project.created':
       case 'project.updated':

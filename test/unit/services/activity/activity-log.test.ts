@@ -54,6 +54,14 @@ it('knows who gave a task back', () => {
   expect(log.latest(1)).toMatchObject([{ type: 'task_released', instanceId: instance, details: { reason: 'later' } }])
 })
 
+it('remembers nobody of a task that is gone', () => {
+  const log = new ActivityLog()
+  log.addTask(task(1, { claim }))
+  log.add({ type: 'task.deleted', projectId, taskId: task(1).id }, at(3000))
+  log.add({ type: 'task.released', projectId, task: task(1), reason: 'late' }, at(4000))
+  expect(log.latest(1)).toMatchObject([{ type: 'task_released', instanceId: null }])
+})
+
 it('counts a completed task once, however often it is met while the list is read', () => {
   const log = new ActivityLog()
   const tell = (n: number) =>
