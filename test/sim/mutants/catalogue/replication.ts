@@ -240,7 +240,7 @@ const cuts: readonly ReplicationCut[] = [
     to: '',
     why: 'a member shows locks of an earlier run for ever',
     expects: ['M16'],
-    seeds: [2],
+    seeds: [8],
     quick: true,
   },
   {
@@ -251,7 +251,7 @@ const cuts: readonly ReplicationCut[] = [
     to: '',
     why: 'what was lost on the way never arrives',
     expects: ['M16'],
-    seeds: [5],
+    seeds: [26],
     quick: false,
   },
   {
@@ -274,7 +274,7 @@ const cuts: readonly ReplicationCut[] = [
     why: 'a cut takes away what members have built on',
     expects: ['M7', 'M11', 'M16', 'D3'],
     tune: disunited,
-    seeds: [4],
+    seeds: [18],
     quick: false,
   },
   {

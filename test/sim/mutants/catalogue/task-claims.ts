@@ -173,4 +173,12 @@ export const taskClaimMutants: readonly Cut[] = [
       why: 'an instance is given its own task once more',
     },
   ]),
+  ...mutantsOf({ file: ENDING, rule: 'L2.11', scenario: 'task-resuming' }, [
+    {
+      name: 'ended-before-it-is-known',
+      from: '  await deps.resuming.known()\n  return await withTask(deps, ending.id, async (found)',
+      to: '  return await withTask(deps, ending.id, async (found)',
+      why: 'whoever ends its claim in the first moments is told to have lost it',
+    },
+  ]),
 ]

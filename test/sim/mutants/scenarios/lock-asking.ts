@@ -150,8 +150,13 @@ async function taking({ must }: Report): Promise<void> {
     must('L2.5', fresh.leaseId !== mine.leaseId, 'a lock is told to be held whose lease has lapsed')
     await calls.lab.pass(5000)
     const held = await calls.lock(holder, 'c', 'one')
+    // Resuming waits for the voter, so that whoever asks is there first.
+    await calls.lab.split([voter], [holder])
     const next = await calls.lab.restart(1)
-    const same = await calls.tryLock(next, 'c', 'one')
+    const asked = calls.tryLock(next, 'c', 'one')
+    await settle()
+    await calls.lab.heal()
+    const same = await asked
     const [, now] = await locksOf(next)
     must(
       'L2.11',
