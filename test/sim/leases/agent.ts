@@ -134,7 +134,7 @@ async function work(
     operation.knownUntilMs = world.time.nowMs
     const delayMs = prng.chance(stallRate) ? prng.between(0, STALL_MS_MAX) : prng.between(0, WRITE_MS_MAX)
     const { fencingToken: token } = leases.find(leaseId) ?? lease
-    world.time.after(delayMs, () => write(world, process, { lease, token, prng }))
+    world.time.after(delayMs, () => write(world, process, { lease, owner: operation.owner, token, prng }))
   }
 }
 
@@ -142,11 +142,11 @@ async function work(
 function write(
   world: World,
   { life, leases }: Process,
-  { lease, token, prng }: { lease: HeldLease; token: number; prng: Prng },
+  { lease, owner, token, prng }: { lease: HeldLease; owner: string; token: number; prng: Prng },
 ): void {
   const isValid = life.isAlive && leases.isValid(lease.leaseId)
   const leaf = prng.pick([...leavesOf(maskOf(lease.resources))])
-  world.store.write(1 << leaf, { token, leaseId: lease.leaseId, isValid })
+  world.store.write(1 << leaf, { token, leaseId: lease.leaseId, owner, isValid })
 }
 
 async function giveBack(world: World, process: Process, { lease, operation, prng }: Held & { prng: Prng }) {
