@@ -73,7 +73,7 @@ async function describeProcess(pid: number): Promise<string> {
   return `${pid} ${(await statOf(pid))?.[19] ?? 'unknown'}`
 }
 
-/** The fields of the stat file from the state (field 3) on; undefined outside Linux. */
+/** The fields of the stat file from the state (field 3) on; undefined outside Linux, and once the process is gone. */
 async function statOf(pid: number): Promise<string[] | undefined> {
   const stat = await readIfThere(`/proc/${pid}/stat`)
   return stat?.slice(stat.lastIndexOf(')') + 2).split(' ')
@@ -83,7 +83,8 @@ async function readIfThere(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8')
   } catch (error) {
-    if (isCode(error, 'ENOENT')) return undefined
+    // ESRCH: the process of a stat file has ended between its opening and its reading.
+    if (isCode(error, 'ENOENT') || isCode(error, 'ESRCH')) return undefined
     throw error
   }
 }

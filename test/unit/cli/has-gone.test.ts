@@ -17,6 +17,16 @@ it('waits for a process until it is gone, and sees that it is', async () => {
   expect(looks).toBeGreaterThan(3)
 })
 
+it('sees a process end also while it looks', async () => {
+  const child = spawn('cat', { stdio: ['pipe', 'ignore', 'ignore'] })
+  await once(child, 'spawn')
+  const isThere = async (): Promise<boolean> => await isProcessThere(child.pid ?? 0)
+  child.stdin.end()
+  // So many looks at once that some open what the kernel tells of the process before its end, and read it after.
+  while ((await Promise.all(Array.from({ length: 200 }, isThere))).some(Boolean));
+  expect(await isThere()).toBe(false)
+})
+
 it('takes a process that has ended, and whose parent has not asked how, for gone', async () => {
   // The shell's child has ended when it says so; the program that the shell became never asks for it.
   const parent = spawn('sh', ['-c', 'true & echo $!; exec cat'], { stdio: ['pipe', 'pipe', 'ignore'] })
