@@ -49,7 +49,7 @@ export function createLockService(input: LockServiceDeps): RunningLockService {
     ...createLockTaking({ ...deps, ending }),
     release: ending.release,
     extend: ending.extend,
-    releaseByInstance: (actor, held) => releaseByInstance({ ...shown, release: ending.release }, actor, held),
+    releaseByInstance: (actor, held) => releaseByInstance({ ...shown, live, release: ending.release }, actor, held),
     forceRelease: ending.forceRelease,
     ...shown,
     async start() {

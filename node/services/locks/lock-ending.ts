@@ -46,10 +46,8 @@ type Extend = z.infer<typeof ExtendInput>
 export function createLockEnding(deps: LockDeps): LockEnding {
   return {
     async release(actor, projectId, input) {
-      const lock = await heldLock(deps, { ...input, projectId })
+      const lock = await endableLock(deps, { ...input, projectId }, (held) => refuse(actor, held, input))
       if (!lock.ok) return lock
-      const refused = refuse(actor, lock.value, input)
-      if (refused) return err(refused)
       return await atHolder(deps, actor, { lock: lock.value, method: 'lock.release', input: { ...input, projectId } })
     },
     async extend(actor, projectId, input) {
@@ -64,7 +62,7 @@ export function createLockEnding(deps: LockDeps): LockEnding {
     },
     async forceRelease(actor, projectId, path) {
       if (!can(actor, 'lock:admin')) return err(domainError('forbidden'))
-      const lock = await heldLock(deps, { projectId, path })
+      const lock = await endableLock(deps, { projectId, path }, () => undefined)
       if (!lock.ok) return lock
       return await atHolder(deps, actor, { lock: lock.value, method: 'lock.forceRelease', input: { projectId, path } })
     },
@@ -105,8 +103,30 @@ async function heldLock(deps: LockDeps, { projectId, path }: Place): Promise<Res
   const found = await findLock(deps, projectId, path)
   if (!found.ok) return found
   const { lock } = found.value
-  return lock ? ok(lock) : err(domainError('lock_not_held_by_caller', { message: 'There is no lock on this path.' }))
+  return lock ? ok(lock) : err(noLock())
 }
+
+/**
+ * The lock that is to be ended. Where the one that is shown may not be, or none is, it can be one that this node is not
+ * sure of at the moment: who gives that back must not find it held again later.
+ */
+async function endableLock(
+  deps: LockDeps,
+  { projectId, path }: Place,
+  refusal: (lock: HeldLock) => DomainError | undefined,
+): Promise<Result<HeldLock>> {
+  await deps.resuming.known()
+  const found = await findLock(deps, projectId, path)
+  if (!found.ok) return found
+  const { lock, own } = found.value
+  const candidates = lock ? [lock, ...own] : own
+  const endable = candidates.find((one) => refusal(one) === undefined)
+  if (endable) return ok(endable)
+  const [first] = candidates
+  return err((first && refusal(first)) ?? noLock())
+}
+
+const noLock = (): DomainError => domainError('lock_not_held_by_caller', { message: 'There is no lock on this path.' })
 
 function refuse(actor: Actor, { record }: HeldLock, input: Omit<Release, 'projectId'>): DomainError | undefined {
   const held = { instanceId: record.instance, tokenId: record.tokenId, fencingToken: record.token }
@@ -150,23 +170,22 @@ function holderError(deps: LockDeps, { node, record }: HeldLock, error: DomainEr
   return domainError('machine_offline', { message, details: { retryAfterMs } })
 }
 
-/** This node's lock, when the caller may have it ended or prolonged. */
-async function ownLock(deps: LockDeps, actor: Actor, input: Release): Promise<Result<HeldLock>> {
-  const lock = await heldLock(deps, input)
-  if (!lock.ok) return lock
-  const refused = lock.value.node === deps.self ? refuse(actor, lock.value, input) : domainError('superseded')
-  return refused ? err(refused) : lock
-}
-
 async function releaseHere(deps: LockDeps, actor: Actor, input: Release): Promise<Result<z.infer<typeof Released>>> {
-  const lock = await ownLock(deps, actor, input)
+  const lock = await endableLock(deps, input, (held) => refuseHere(deps, actor, { held, input }))
   return lock.ok ? await dropAll(deps, lock.value) : lock
 }
 
+/** As `refuse`, of locks that this node holds. */
+const refuseHere = (
+  deps: LockDeps,
+  actor: Actor,
+  { held, input }: { held: HeldLock; input: Omit<Release, 'projectId'> },
+): DomainError | undefined => (held.node === deps.self ? refuse(actor, held, input) : domainError('superseded'))
+
 async function forceHere(deps: LockDeps, actor: Actor, input: Place): Promise<Result<z.infer<typeof Released>>> {
-  const lock = await heldLock(deps, input)
+  const isOwn = ({ node }: HeldLock): boolean => node === deps.self
+  const lock = await endableLock(deps, input, (held) => (isOwn(held) ? undefined : domainError('superseded')))
   if (!lock.ok) return lock
-  if (lock.value.node !== deps.self) return err(domainError('superseded'))
   const { record } = lock.value
   deps.log.info(
     { actor: actor.id, gateway: actor.gateway, path: record.path, instance: record.instance },
@@ -200,8 +219,10 @@ async function drop(
 }
 
 async function extendHere(deps: LockDeps, actor: Actor, input: Extend): Promise<Result<z.infer<typeof Extended>>> {
-  const lock = await ownLock(deps, actor, input)
+  const lock = await heldLock(deps, input)
   if (!lock.ok) return lock
+  const refused = refuseHere(deps, actor, { held: lock.value, input })
+  if (refused) return err(refused)
   const { record } = lock.value
   const untilMs = Math.min(input.untilMs, Math.trunc(deps.clock.wallMs()) + LOCK_MINUTES_MAX * 60_000)
   return await deps.turns(record.lease, async () => {

@@ -11,11 +11,16 @@ export type FoundLock = {
   readonly lock: HeldLock | undefined
   /** That, or any lock that covers something of it. */
   readonly inTheWay: HeldLock | undefined
+  /**
+   * What this node holds of exactly this path: also leases that it is not sure of at the moment. They are not shown, and
+   * come back once their voters confirm them.
+   */
+  readonly own: readonly HeldLock[]
 }
 
 /** Also finds a lock that was taken while the project told upper from lower case otherwise than now. */
 export async function findLock(
-  deps: Pick<LockDeps, 'projects' | 'crypto' | 'boards'>,
+  deps: Pick<LockDeps, 'projects' | 'crypto' | 'boards' | 'live' | 'self'>,
   projectId: string,
   path: string,
 ): Promise<Result<FoundLock>> {
@@ -26,7 +31,9 @@ export async function findLock(
   if (!target.ok) return target
   const { board } = deps.boards
   const all = board.list(space.key).map((lock) => ({ lock, key: currentKey(space, lock.record) }))
-  const lock = board.get(lockExtent(target.value)) ?? all.find(({ key }) => key === target.value.key)?.lock
+  const extent = lockExtent(target.value)
+  const own = deps.live.onExtent(extent).map((entry) => ({ ...entry, node: deps.self }))
+  const lock = board.get(extent) ?? all.find(({ key }) => key === target.value.key)?.lock
   const covering = all.find(({ key }) => overlaps(lockResource({ key }), lockResource(target.value)))?.lock
-  return ok({ lock, inTheWay: lock ?? covering })
+  return ok({ lock, inTheWay: lock ?? covering, own })
 }

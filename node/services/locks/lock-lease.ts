@@ -128,13 +128,14 @@ export async function dropPath(deps: LockDeps, leaseId: string, entry: string): 
   if (claim) return ok(await deps.claims.dropPath(claim, entry))
   const rest = deps.live.ofLease(leaseId).filter(({ id }) => id !== entry)
   const [first] = rest
-  if (first && deps.leases.isValid(leaseId)) {
+  if (first) {
     const kept = await takeLease(
       deps,
       termsOfRecord(first.record),
       rest.map(({ record }) => targetOf(record)),
     )
-    if (!kept.ok) return kept
+    // Where the lease is not sure of anything, the rest is lost with it.
+    if (!kept.ok && deps.leases.isValid(leaseId)) return kept
   }
   return ok(await dropLease(deps, leaseId))
 }

@@ -9,14 +9,14 @@ export const lockEndingMutants: readonly Cut[] = [
   ...mutantsOf({ file: ENDING, rule: 'L2.8', scenario: 'lock-ended-by' }, [
     {
       name: 'gateway-believed',
-      from: "lock.value.node === deps.self ? refuse(actor, lock.value, input) : domainError('superseded')",
-      to: "lock.value.node === deps.self ? undefined : domainError('superseded')",
+      from: "held.node === deps.self ? refuse(actor, held, input) : domainError('superseded')",
+      to: "held.node === deps.self ? undefined : domainError('superseded')",
       why: 'a gateway has locks of others ended',
     },
     {
       name: 'lock-of-another-node',
-      from: "lock.value.node === deps.self ? refuse(actor, lock.value, input) : domainError('superseded')",
-      to: 'refuse(actor, lock.value, input)',
+      from: "held.node === deps.self ? refuse(actor, held, input) : domainError('superseded')",
+      to: 'refuse(actor, held, input)',
       why: 'a lock is told to be given back that its node goes on to hold',
     },
     {
@@ -27,14 +27,14 @@ export const lockEndingMutants: readonly Cut[] = [
     },
     {
       name: 'force-of-another-node',
-      from: "  if (lock.value.node !== deps.self) return err(domainError('superseded'))\n",
-      to: '',
+      from: "isOwn(held) ? undefined : domainError('superseded')",
+      to: 'void isOwn(held)',
       why: 'a lock is told to be taken away that its node goes on to hold',
     },
     {
       name: 'release-refused-too-late',
-      from: '      if (refused) return err(refused)\n      return await atHolder',
-      to: '      void refused\n      return await atHolder',
+      from: '{ ...input, projectId }, (held) => refuse(actor, held, input))',
+      to: '{ ...input, projectId }, () => undefined)',
       why: 'whoever may not end a lock learns where it is held',
     },
     {
@@ -62,6 +62,14 @@ export const lockEndingMutants: readonly Cut[] = [
       from: 'held.find((entry) => entry.record.lease === record.lease) ?? held[0]',
       to: 'held.find((entry) => entry.record.lease === record.lease)',
       why: 'a holder is told to have lost what was just certified',
+    },
+  ]),
+  ...mutantsOf({ file: ENDING, rule: 'L2.8', scenario: 'lock-unsure' }, [
+    {
+      name: 'only-what-is-shown-is-given-back',
+      from: 'const candidates = lock ? [lock, ...own] : own',
+      to: 'const candidates = lock ? [lock] : own.slice(own.length)',
+      why: 'what was given back while its voters were away is held again when they return',
     },
   ]),
   ...mutantsOf({ file: KEEPING, rule: 'L2.11', scenario: 'kept-locks' }, [

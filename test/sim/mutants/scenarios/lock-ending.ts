@@ -13,6 +13,7 @@ export const lockEndingScenarios: readonly Scenario[] = [
     says: 'What is given back at once, or while it is certified, is given back.',
     run: endedOnce,
   },
+  { id: 'lock-unsure', says: 'What is given back while its lease is unsure does not come back.', run: unsure },
   { id: 'kept-locks', says: 'A process finds the locks of the one before as they were last.', run: kept },
 ]
 
@@ -96,6 +97,22 @@ async function whileCertified({ must }: Report, how: 'force' | 'extend'): Promis
     if (how === 'force') must('L2.8', !isLeft, 'what was taken away while it was certified is held')
     const open = await holder.documents.read(projectDoc(PROJECT), (doc) => openClaims(doc, holder.peer).length)
     must('P5', open === 0, 'a claim stays open after its certificate')
+  })
+}
+
+async function unsure({ must }: Report): Promise<void> {
+  await LockCalls.in({ nodes: 2, voters: 1 }, async (calls, nodes) => {
+    const [voter, holder] = nodes as [LabNode, LabNode]
+    await calls.lock(holder, 'a', 'one')
+    await calls.lock(holder, 'b', 'one')
+    await calls.lab.pass(5000)
+    await calls.lab.split([voter], [holder])
+    await calls.lab.pass(58_000)
+    const released = await calls.release(holder, 'a', 'one')
+    must('L2.8', released === 'ok', `what its node is not sure of cannot be given back: ${released}`)
+    await calls.lab.heal()
+    await calls.lab.pass(5000)
+    must('L2.8', (await pathsOf(voter)) === 'b', `held when the voters are back: ${await pathsOf(voter)}`)
   })
 }
 

@@ -311,6 +311,39 @@ describe('ending', () => {
     expect(a.leases.held()).toEqual([])
   })
 
+  it('gives back what its node is not sure of, which then does not come back', async () => {
+    lab = await ClaimLab.create()
+    const [voter, holder] = [lab.nodes[0]!, lab.nodes[1]!]
+    valueOf(await lock(holder, 'a.ts', 'one'))
+    valueOf(await lock(holder, 'b.ts', 'one'))
+    valueOf(await lock(holder, 'c.ts', 'two'))
+    valueOf(await bulk(holder, ['d.ts', 'e.ts'], 'three', true))
+    await lab.pass(5000)
+    await lab.split([voter], [holder])
+    await lab.pass(58_000)
+    expect([await shown(holder), holder.leases.held().length]).toEqual([[], 4])
+    expect(codeOf(await release(holder, 'a.ts', 'two'))).toBe('lock_not_held_by_caller')
+    expect(codeOf(await release(holder, 'a.ts', 'one'))).toBe('ok')
+    const byInstance = holder.locks.releaseByInstance(holder.actor(token('two')), {
+      projectId: PROJECT,
+      instanceId: 'two',
+    })
+    expect(valueOf(await passing(lab, byInstance)).released).toEqual(['c.ts'])
+    await lab.heal()
+    await lab.pass(5000)
+    expect((await shown(voter)).toSorted()).toEqual(['b.ts one', 'd.ts three', 'e.ts three'])
+    const admin = voter.actor('admin', ['lock:admin'])
+    await lab.split([voter], [holder])
+    await lab.pass(58_000)
+    expect(codeOf(await release(holder, 'd.ts', 'three'))).toBe('ok')
+    const taken = holder.locks.forceRelease({ ...admin, gateway: holder.peer }, PROJECT, 'b.ts')
+    expect(codeOf(await passing(lab, taken))).toBe('ok')
+    await lab.heal()
+    await lab.pass(5000)
+    // Of the lease on both, nothing could be kept while the voter was away.
+    expect([await shown(voter), holder.leases.held()]).toEqual([[], []])
+  })
+
   it('[A-C1] works through another node, and frees the path for everybody at once', async () => {
     lab = await ClaimLab.create()
     const [a, b] = [lab.nodes[0]!, lab.nodes[1]!]
