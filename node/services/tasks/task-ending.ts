@@ -136,6 +136,7 @@ const endHere = (
     })
     if (!written.ok) return written
     const { value: isWritten, position } = written.value
+    if (!isWritten && ending.kind === 'release') await giveUp(deps, { board, id, standing, reason: ending.reason })
     if (!isWritten) return err(domainError('superseded'))
     await deps.leases.release(leaseId, position)
     const task = board.get(id)
@@ -190,19 +191,36 @@ function holderOffline(deps: EndingDeps, { node, record }: StandingClaim): Domai
   return domainError('machine_offline', { message, details: { retryAfterMs } })
 }
 
+type Given = { readonly board: TaskBoard; readonly id: TaskId; readonly reason: string }
+
 /** Says on the board that an own claim has ended, unless it was ended or taken over already. */
-export const withdraw = (
-  deps: EndingDeps,
-  { board, id, leaseId, reason }: { board: TaskBoard; id: TaskId; leaseId: string; reason: string },
-): Promise<void> =>
-  deps.turns(id, async () => {
-    const standing = board.standing(id)
+export const withdraw = (deps: EndingDeps, { leaseId, ...given }: Given & { leaseId: string }): Promise<void> =>
+  deps.turns(given.id, async () => {
+    const standing = given.board.standing(given.id)
     if (standing?.node !== deps.self || standing.record.lease !== leaseId) return
-    const result = await writeTask(deps, board, undefined, (state) =>
-      record(deps, state, { ending: { kind: 'release', id, reason }, id, standing }),
-    )
-    if (!result.ok) deps.log.warn({ task: id, code: result.error.code }, 'the end of a claim could not be written')
+    await writeRelease(deps, { ...given, standing })
   })
+
+/**
+ * Whoever gave the task back under a lease that is not sure is told that it did not count, and must not find the task
+ * its own again once the voters confirm the lease.
+ */
+async function giveUp(deps: EndingDeps, given: Given & { standing: StandingClaim }): Promise<void> {
+  const { board, id, standing } = given
+  if (board.standing(id)?.record.lease !== standing.record.lease) return
+  await deps.leases.release(standing.record.lease)
+  await writeRelease(deps, given)
+}
+
+async function writeRelease(
+  deps: EndingDeps,
+  { board, id, reason, standing }: Given & { standing: StandingClaim },
+): Promise<void> {
+  const result = await writeTask(deps, board, undefined, (state) =>
+    record(deps, state, { ending: { kind: 'release', id, reason }, id, standing }),
+  )
+  if (!result.ok) deps.log.warn({ task: id, code: result.error.code }, 'the end of a claim could not be written')
+}
 
 const summaryBytes = (ending: { summary: string; filesModified: readonly string[] }): number =>
   new TextEncoder().encode(JSON.stringify([ending.summary, ending.filesModified])).byteLength

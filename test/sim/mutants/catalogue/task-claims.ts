@@ -39,6 +39,14 @@ export const taskClaimMutants: readonly Cut[] = [
       why: 'a completion loses against claims of before the change of voters',
     },
   ]),
+  ...mutantsOf({ file: ENDING, rule: 'L2.6', scenario: 'task-unsure' }, [
+    {
+      name: 'given-back-and-held-again',
+      from: 'if (board.standing(id)?.record.lease !== standing.record.lease) return\n  await',
+      to: 'if (board !== undefined) return\n  await',
+      why: 'what was given back while its voters were away is held again when they return',
+    },
+  ]),
   ...mutantsOf({ file: 'crdt/task-board.ts', rule: 'L2.6', scenario: 'task-late-write' }, [
     {
       name: 'completion-hides-the-next-claim',

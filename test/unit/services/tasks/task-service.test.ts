@@ -356,6 +356,25 @@ describe('ending a claim', () => {
     expect(shown.map(({ claim }) => claim?.instanceId)).toEqual(['fast', 'fast', 'fast'])
   })
 
+  it('[L2.6] does not come back to whoever gave it back while its lease was unsure', async () => {
+    lab = await ClaimLab.create()
+    const [voter, holder] = [lab.nodes[0]!, lab.nodes[1]!]
+    const [given, kept] = [await create(holder), await create(holder)]
+    valueOf(await claim(holder, given, 'agent', 't1'))
+    valueOf(await claim(holder, kept, 'agent', 't1'))
+    await lab.pass(5000)
+    await lab.split([voter], [holder])
+    await lab.pass(58_000)
+    expect(codeOf(await release(holder, given, 't1'))).toBe('superseded')
+    await lab.heal()
+    await lab.pass(5000)
+    const shown = await Promise.all([given, kept].map(async ({ id }) => valueOf(await voter.tasks.get(id)).claim))
+    expect(shown.map((one) => one?.instanceId)).toEqual([undefined, 'agent'])
+    const again = await lab.restart(1)
+    await lab.pass(5000)
+    expect(valueOf(await again.tasks.get(given.id)).claim).toBeNull()
+  })
+
   it('says how long a claim of an unreachable node is still shown', async () => {
     lab = await ClaimLab.create({ nodes: 3, voters: 3 })
     const [a, , c] = lab.nodes as [LabNode, LabNode, LabNode]
