@@ -41,7 +41,10 @@ function holdsOf(entries: readonly HistoryEntry[], { promisedMs }: HistoryRules)
   const holds = new Map<string, Hold>()
   /** The holds of an agent on a leaf that it has not given up. */
   const open = new Map<string, Set<Hold>>()
-  /** When an agent last asked for a leaf without learning what came of it: the lease may be older than it looks. */
+  /**
+   * When an agent last learned of nothing that came of what it asked for, or could not give back what it had: a lease that
+   * it is shown later may be older than it looks.
+   */
   const strays = new Map<string, number>()
 
   const show = (entry: HistoryEntry, leaf: string, token: number): void => {
@@ -50,7 +53,9 @@ function holdsOf(entries: readonly HistoryEntry[], { promisedMs }: HistoryRules)
     const known = holds.get(`${place} ${token}`)
     if (known && open.get(place)?.has(known)) known.knownUntilMs = Math.max(known.knownUntilMs, invokedMs)
     if (known) return
-    const isFresh = invokedMs - (strays.get(place) ?? -Infinity) > STRAY_MS
+    // What it holds gets other tokens on the way: when the lease is carried over, or shared with a path that is given back.
+    const isHeld = (open.get(place)?.size ?? 0) > 0
+    const isFresh = !isHeld && invokedMs - (strays.get(place) ?? -Infinity) > STRAY_MS
     const hold: Hold = {
       agent,
       leaf,
@@ -71,7 +76,7 @@ function holdsOf(entries: readonly HistoryEntry[], { promisedMs }: HistoryRules)
 
   for (const { entry, isAnswer } of moments(entries)) {
     if (!isAnswer) giveUp(entry)
-    else if (entry.outcome === 'unknown')
+    else if (entry.outcome === 'unknown' || (entry.outcome !== 'done' && entry.gaveUp.length > 0))
       for (const leaf of entry.about) strays.set(`${entry.agent} ${leaf}`, entry.answeredMs)
     else
       for (const { leaves, token, isCertified } of entry.holds)

@@ -62,6 +62,15 @@ it('[I1] does not reckon a lease from the moment it was asked for when it may be
   expect(found(stray, lock('x', 1, 10), lock('y', 2, 60), lock('x', 1, 70))).toEqual(['two holders at once'])
 })
 
+it('[I1] nor when it could not be given back, or got another token while it was held', () => {
+  const refused = { ...release('x', 20), outcome: 'refused' } as const
+  const held = [lock('x', 2, 60), lock('y', 3, 110)]
+  expect(found(lock('x', 1, 0), refused, ...held)).toEqual([])
+  expect(found(lock('x', 1, 0), ...held)).toEqual([])
+  expect(found(lock('x', 1, 0), refused, ...held, lock('x', 2, 130))).toEqual(['two holders at once'])
+  expect(found(lock('x', 1, 0), release('x', 20), ...held)).toEqual(['two holders at once'])
+})
+
 it('[I2] is content when an agent that holds two overlapping leases is shown the earlier one again', () => {
   const [first, second] = [lock('x', 1, 0, ['a']), lock('x', 2, 10, ['a', 'b'])]
   expect(found(first, second, release('x', 20, ['b']), lock('x', 1, 30, ['a']))).toEqual([])
