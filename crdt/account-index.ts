@@ -1,12 +1,24 @@
 import { recordName } from './account-records.ts'
-import type { AccountRecord, InviteRecord, RecordKind, RecordName, TokenRecord, UserRecord } from './account-records.ts'
+import type {
+  AccountRecord,
+  IdentityProviderName,
+  IdentityRecord,
+  InviteRecord,
+  RecordKind,
+  RecordName,
+  TokenRecord,
+  UserRecord,
+} from './account-records.ts'
 import { UserId, type PeerId, type TokenId } from './ids.ts'
+import { addTo, hexKey, removeFrom } from './keyed-sets.ts'
+import { RefreshFamilies, type RefreshEntry } from './refresh-families.ts'
 
 export type TokenEntry = TokenRecord & { readonly id: TokenId }
 export type UserEntry = UserRecord & { readonly id: UserId }
 export type InviteEntry = InviteRecord & { readonly id: string }
 export type Password = { readonly generation: number; readonly hash: string | undefined }
 
+const NO_PREFERENCES: ReadonlyMap<string, string> = new Map()
 /** A user nobody has given a password yet. */
 const NO_PASSWORD: Password = { generation: 0, hash: undefined }
 
@@ -23,6 +35,10 @@ export class AccountIndex {
   readonly #usedAtMs = new Map<TokenId, number>()
   readonly #invites = new Map<string, InviteEntry>()
   readonly #redeemed = new Map<string, { readonly untilMs: number }>()
+  readonly #identities = new Map<string, IdentityRecord>()
+  readonly #vouched = new Set<UserId>()
+  readonly #preferences = new Map<string, Map<string, string>>()
+  readonly families = new RefreshFamilies()
 
   set(record: AccountRecord): void {
     this.delete(record)
@@ -56,6 +72,24 @@ export class AccountIndex {
         return
       case 'redeemed':
         this.#redeemed.set(record.id, { untilMs: record.value.untilMs })
+        return
+      case 'identity':
+        this.#identities.set(record.id, record.value)
+        return
+      case 'vouched':
+        this.#vouched.add(record.id)
+        return
+      case 'refresh':
+        this.families.set({ ...record.value, id: record.id })
+        return
+      case 'preference': {
+        const [user, key] = parsePreferenceId(record.id)
+        const preferences = this.#preferences.get(user) ?? new Map<string, string>()
+        this.#preferences.set(user, preferences.set(key, record.value.json))
+        return
+      }
+      case 'ended':
+        this.families.setEnded(record.id, record.value.untilMs)
     }
   }
 
@@ -84,6 +118,23 @@ export class AccountIndex {
         return
       case 'redeemed':
         this.#redeemed.delete(record.id)
+        return
+      case 'identity':
+        this.#identities.delete(record.id)
+        return
+      case 'vouched':
+        this.#vouched.delete(record.id)
+        return
+      case 'refresh':
+        this.families.delete(record.id)
+        return
+      case 'preference': {
+        const [user, key] = parsePreferenceId(record.id)
+        this.#preferences.get(user)?.delete(key)
+        return
+      }
+      case 'ended':
+        this.families.deleteEnded(record.id)
     }
   }
 
@@ -124,13 +175,41 @@ export class AccountIndex {
     return [...(this.#tokensByOwner.get(owner) ?? [])].flatMap((id) => this.tokens.get(id) ?? [])
   }
 
+  /** Should one account at a provider ever be linked twice, the older link is meant, on every node. */
+  userByIdentity(provider: IdentityProviderName, subject: string): UserEntry | undefined {
+    const links = [...this.#identities.values()].filter(
+      (identity) => identity.provider === provider && identity.subject === subject,
+    )
+    const [first] = links.sort((a, b) => a.atMs - b.atMs || (a.userId < b.userId ? -1 : 1))
+    return first && this.users.get(first.userId)
+  }
+
+  /** Key → JSON. */
+  preferencesOf(user: UserId): ReadonlyMap<string, string> {
+    return this.#preferences.get(user) ?? NO_PREFERENCES
+  }
+
+  isVouched(user: UserId): boolean {
+    return this.#vouched.has(user)
+  }
+
   /** A token opens the door while all of this holds; no list of good tokens is stored anywhere. */
   isGood(token: TokenEntry, nowMs: number, isRemoved: (gateway: PeerId) => boolean): boolean {
     if (token.expiresAtMs !== null && token.expiresAtMs <= nowMs) return false
     if (this.#revoked.has(token.id) || isRemoved(token.gateway)) return false
+    const issuedWith = this.families.ofAccess(token.id)
+    if (issuedWith && this.families.isOver(issuedWith.family)) return false
     if (token.owner.kind === 'machine') return true
     const user = this.users.get(token.owner.id)
     return user !== undefined && !this.isDisabled(user.id) && token.generation === this.passwordOf(user.id).generation
+  }
+
+  /** A refresh token is good once, while its user could sign in and nothing shows that it was copied. */
+  isGoodRefresh(entry: RefreshEntry, nowMs: number, isRemoved: (gateway: PeerId) => boolean): boolean {
+    const user = this.users.get(entry.userId)
+    if (!user || this.isDisabled(user.id) || entry.generation !== this.passwordOf(user.id).generation) return false
+    const { families } = this
+    return entry.expiresAtMs > nowMs && !isRemoved(entry.gateway) && !families.isOver(entry.family)
   }
 
   usedAtMs(token: TokenId): number | undefined {
@@ -153,7 +232,10 @@ export class AccountIndex {
       [...ids].map((id) => recordName({ kind, id }))
     const endedBefore = <V>(entries: Iterable<[string, V]>, until: (value: V) => number | null): string[] =>
       [...entries].filter(([, value]) => over(until(value))).map(([id]) => id)
+    const { refresh, ended } = this.families.stale(beforeMs)
     return [
+      ...names('refresh', refresh),
+      ...names('ended', ended),
       ...names(
         'token',
         endedBefore(this.tokens, (token) => token.expiresAtMs),
@@ -193,21 +275,16 @@ export class AccountIndex {
   }
 }
 
+export const preferenceId = (user: UserId, key: string): string => `${user}/${key}`
+
+function parsePreferenceId(id: string): [user: string, key: string] {
+  const [user = '', key = ''] = id.split('/')
+  return [user, key]
+}
+
 export const passwordId = (user: UserId, generation: number): string => `${user}/${generation}`
 
 function parsePasswordId(id: string): { user: UserId; generation: number } {
   const [user = '', generation = ''] = id.split('/')
   return { user: user as UserId, generation: Number(generation) }
-}
-
-const hexKey = (hash: Uint8Array): string => Array.from(hash, (byte) => byte.toString(16).padStart(2, '0')).join('')
-
-function addTo<K, V>(sets: Map<K, Set<V>>, key: K, value: V): void {
-  sets.set(key, (sets.get(key) ?? new Set<V>()).add(value))
-}
-
-function removeFrom<K, V>(sets: Map<K, Set<V>>, key: K, value: V): void {
-  const set = sets.get(key)
-  set?.delete(value)
-  if (set?.size === 0) sets.delete(key)
 }

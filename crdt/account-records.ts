@@ -75,9 +75,53 @@ export type InviteRecord = z.infer<typeof InviteRecord>
 /** `untilMs`: when the invitation would have expired anyway. */
 const RedeemedRecord = z.strictObject({ atMs: TimeMs, untilMs: TimeMs, userId: UserId })
 
+export const IDENTITY_PROVIDERS = ['google', 'github'] as const
+export type IdentityProviderName = (typeof IDENTITY_PROVIDERS)[number]
+
+/** Who signs in through a provider is told by the provider's own number for the account, never by its address. */
+const IdentityRecord = z.strictObject({
+  userId: UserId,
+  provider: z.enum(IDENTITY_PROVIDERS),
+  subject: z.string().min(1).max(255),
+  atMs: TimeMs,
+})
+export type IdentityRecord = z.infer<typeof IdentityRecord>
+
+/** Somebody who may make users has said that the address is this user's. */
+const VouchedRecord = z.strictObject({ atMs: TimeMs })
+
+const Uuid = z.string().regex(/^[0-9a-f-]{36}$/)
+
+/**
+ * Each refresh token is good once and names the one it replaced. Two that replaced the same one show that somebody has
+ * a copy, on whichever gateways that was done.
+ */
+const RefreshRecord = z.strictObject({
+  userId: UserId,
+  family: Uuid,
+  parent: Uuid.nullable(),
+  hash: Digest,
+  /** The access token that was issued together with it. */
+  access: TokenId,
+  createdAtMs: TimeMs,
+  expiresAtMs: TimeMs,
+  generation: z.int().min(0),
+  gateway: PeerId,
+})
+export type RefreshRecord = z.infer<typeof RefreshRecord>
+
+/** A family of refresh tokens that is over. `untilMs`: when the last of it would have expired anyway. */
+const EndedRecord = z.strictObject({ atMs: TimeMs, untilMs: TimeMs })
+
+/** What a client remembers for its user, as JSON; each key is a record of its own, so that none undoes another. */
+export const PREFERENCE_CHARS_MAX = 2048
+const PreferenceRecord = z.strictObject({ json: z.string().max(PREFERENCE_CHARS_MAX), atMs: TimeMs })
+export const PREFERENCE_KEY = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
+/** `<user id>/<key>`. */
+const PreferenceId = z.string().regex(/^[0-9a-f-]{36}\/[A-Za-z0-9._-]{1,64}$/)
+
 /** A password's id is `<user id>/<generation>`; the highest generation is in force. */
 const PasswordId = z.string().regex(/^[0-9a-f-]{36}\/[1-9][0-9]{0,8}$/)
-const InviteId = z.string().regex(/^[0-9a-f-]{36}$/)
 
 /** One record with the name it goes by, so that a ciphertext moved under another name is not believed. */
 export const AccountRecord = z.discriminatedUnion('kind', [
@@ -87,8 +131,13 @@ export const AccountRecord = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('token'), id: TokenId, value: TokenRecord }),
   z.strictObject({ kind: z.literal('revoked'), id: TokenId, value: RevokedRecord }),
   z.strictObject({ kind: z.literal('used'), id: TokenId, value: UsedRecord }),
-  z.strictObject({ kind: z.literal('invite'), id: InviteId, value: InviteRecord }),
-  z.strictObject({ kind: z.literal('redeemed'), id: InviteId, value: RedeemedRecord }),
+  z.strictObject({ kind: z.literal('invite'), id: Uuid, value: InviteRecord }),
+  z.strictObject({ kind: z.literal('redeemed'), id: Uuid, value: RedeemedRecord }),
+  z.strictObject({ kind: z.literal('identity'), id: Uuid, value: IdentityRecord }),
+  z.strictObject({ kind: z.literal('vouched'), id: UserId, value: VouchedRecord }),
+  z.strictObject({ kind: z.literal('refresh'), id: Uuid, value: RefreshRecord }),
+  z.strictObject({ kind: z.literal('preference'), id: PreferenceId, value: PreferenceRecord }),
+  z.strictObject({ kind: z.literal('ended'), id: Uuid, value: EndedRecord }),
 ])
 export type AccountRecord = z.infer<typeof AccountRecord>
 export type RecordKind = AccountRecord['kind']

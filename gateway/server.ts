@@ -8,7 +8,14 @@ import { translate } from './dialects/claudenest/events.ts'
 import { claudenest } from './dialects/claudenest/routes.ts'
 import { rookeryDialect } from './dialects/rookery/routes.ts'
 import { createApp, guard } from './http/app.ts'
-import { allowedNames, checkBinding, DEFAULT_APP_KEY, DEFAULT_SOCKET_LIMITS, isBehindProxy } from './http/config.ts'
+import {
+  allowedNames,
+  checkBinding,
+  DEFAULT_APP_KEY,
+  DEFAULT_SOCKET_LIMITS,
+  isBehindProxy,
+  isReachedSecurely,
+} from './http/config.ts'
 import type { GatewayConfig } from './http/config.ts'
 import { mountDocs } from './http/docs.ts'
 import { mountFirstPage } from './http/first-page.ts'
@@ -96,7 +103,12 @@ function mountAll(
   const rookery = rookeryDialect(claudenest)
   mountMetrics(app, metrics, { speak, sockets: pusher.size })
   for (const prefix of ['', '/claudenest']) {
-    mountDialect(app, claudenest, { services, tickets, version }, { clock, log, prefix })
+    mountDialect(
+      app,
+      claudenest,
+      { services, tickets, version, isSecure: isReachedSecurely(config) },
+      { clock, log, prefix },
+    )
   }
   mountDialect(app, rookery, { services, version }, { clock, log, prefix: '' })
   mountPusher(app, pusher, { upgrades: routeUpgrades(app), speak, clock })

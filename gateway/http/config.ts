@@ -10,6 +10,8 @@ export type GatewayConfig = {
    * `127.0.0.1` with the port are always among them.
    */
   readonly hosts?: readonly string[]
+  /** Where people reach this gateway (`https://board.example`), if not at the address listened on. Served like the hosts. */
+  readonly publicUrl?: string
   /** Further origins (`https://board.example`) whose pages may call this gateway. Exact; there is no wildcard. */
   readonly corsOrigins?: readonly string[]
   /** PEM texts. */
@@ -66,13 +68,23 @@ const bracketed = (host: string): string => (host.includes(':') ? `[${host}]` : 
 
 /** The `Host` headers and `Origin`s that are served once the port is known. */
 export function allowedNames(config: GatewayConfig, port: number): { hosts: Set<string>; origins: Set<string> } {
+  const outside = config.publicUrl === undefined ? undefined : new URL(config.publicUrl)
   const schemes = isBehindProxy(config) ? ['http', 'https'] : [config.tls === undefined ? 'http' : 'https']
   const own = ['localhost', '127.0.0.1', ...(config.host === '0.0.0.0' ? [] : [bracketed(config.host)])]
-  const names = [...own.map((host) => `${host}:${port}`), ...(config.hosts ?? [])].map((name) => name.toLowerCase())
+  const names = [
+    ...own.map((host) => `${host}:${port}`),
+    ...(config.hosts ?? []),
+    ...(outside ? [outside.host] : []),
+  ].map((name) => name.toLowerCase())
   const defaultPort = config.tls === undefined ? ':80' : ':443'
   const hosts = new Set(names.flatMap((name) => (name.endsWith(defaultPort) ? [name, withoutPort(name)] : [name])))
   const origins = new Set([...hosts].flatMap((host) => schemes.map((scheme) => `${scheme}://${host}`)))
+  if (outside) origins.add(outside.origin)
   return { hosts, origins }
 }
+
+/** True when browsers reach this gateway over TLS, whoever ends that. */
+export const isReachedSecurely = ({ tls, publicUrl }: GatewayConfig): boolean =>
+  tls !== undefined || publicUrl?.startsWith('https:') === true
 
 const withoutPort = (name: string): string => name.slice(0, name.lastIndexOf(':'))

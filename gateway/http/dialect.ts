@@ -28,7 +28,11 @@ export type Call<P = unknown, Q = unknown, B = unknown> = {
 }
 
 /** A successful answer before the dialect's envelope goes around it. */
-export type Wire = { readonly data: unknown; readonly page?: Page<unknown> }
+export type Wire = {
+  readonly data: unknown
+  readonly page?: Page<unknown>
+  readonly headers?: Readonly<Record<string, string>>
+}
 
 type Described = {
   /** The section of the dialect's document that asks for the route. */

@@ -6,10 +6,16 @@ const PAGE_CSP =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; " +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
+const INDEX = { file: 'index.html', type: 'text/html; charset=utf-8' } as const
+
 const FILES = {
-  '/': { file: 'index.html', type: 'text/html; charset=utf-8' },
+  '/': INDEX,
+  // Where providers send the browser back to.
+  '/sign-in/google': INDEX,
+  '/sign-in/github': INDEX,
   '/app.js': { file: 'app.js', type: 'text/javascript; charset=utf-8' },
   '/waking.js': { file: 'waking.js', type: 'text/javascript; charset=utf-8' },
+  '/sign-in.js': { file: 'sign-in.js', type: 'text/javascript; charset=utf-8' },
   '/style.css': { file: 'style.css', type: 'text/css; charset=utf-8' },
   '/favicon.svg': { file: 'favicon.svg', type: 'image/svg+xml' },
 } as const

@@ -24,7 +24,7 @@ export function mountDialect<D>(app: FastifyInstance, dialect: Dialect<D>, deps:
           url: route.path,
           config: { gate: { policy: route.policy, group: route.group ?? 'api', speak: dialect.failure } },
           handler: async (request, reply) => {
-            const answer = await answerOf(dialect, route, { deps, request, clock })
+            const answer = await answerOf(dialect, route, { deps, request, reply, clock })
             return send(reply, answer)
           },
         })
@@ -37,7 +37,7 @@ export function mountDialect<D>(app: FastifyInstance, dialect: Dialect<D>, deps:
 async function answerOf<D>(
   dialect: Dialect<D>,
   route: Route<D>,
-  { deps, request, clock }: { deps: D; request: FastifyRequest; clock: Clock },
+  { deps, request, reply, clock }: { deps: D; request: FastifyRequest; reply: FastifyReply; clock: Clock },
 ): Promise<Envelope> {
   const done = await route.handle(deps, {
     params: request.params,
@@ -49,6 +49,7 @@ async function answerOf<D>(
     nowMs: clock.wallMs(),
   })
   const meta = metaOf(request, clock)
+  if (done.ok) reply.headers(done.value.headers ?? {})
   return done.ok ? dialect.success(done.value, route.status ?? 200, meta) : dialect.failure(done.error, meta)
 }
 

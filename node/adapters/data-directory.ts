@@ -65,7 +65,7 @@ export async function openDataDirectory(path: string): Promise<DataDirectory> {
   }
 }
 
-async function createPrivateDirectory(path: string): Promise<void> {
+export async function createPrivateDirectory(path: string): Promise<void> {
   try {
     await mkdir(path, { recursive: true, mode: 0o700 })
     const probe = join(path, `.probe-${crypto.randomUUID()}`)
@@ -80,7 +80,7 @@ async function createPrivateDirectory(path: string): Promise<void> {
 }
 
 /** Refuses instead of repairing: whoever could read the keys until now may have done so. */
-async function refuseOpenModes(path: string): Promise<void> {
+export async function refuseOpenModes(path: string): Promise<void> {
   const { mode, uid } = await stat(path)
   const own = process.getuid?.()
   if (own !== undefined && uid !== own)
@@ -141,7 +141,7 @@ export async function writeNewFile(path: string, content: Uint8Array): Promise<v
   await chmod(path, 0o600)
 }
 
-async function readIfThere(path: string): Promise<Buffer | undefined> {
+export async function readIfThere(path: string): Promise<Buffer | undefined> {
   try {
     return await readFile(path)
   } catch (error) {

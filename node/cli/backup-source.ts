@@ -5,6 +5,7 @@ import { PeerId } from '../../crdt/ids.ts'
 import type { BackupRecord } from '../adapters/backup-records.ts'
 import type { DataDirectory } from '../adapters/data-directory.ts'
 import type { LevelStore } from '../adapters/level-store.ts'
+import { SECRET_FILES } from '../adapters/secret-files.ts'
 import { rookeryVersion } from './version.ts'
 
 /** What a backup is of. Later releases may say more. */
@@ -23,6 +24,7 @@ export const BACKUP_FILES: readonly string[] = [
   'config.json',
   'keys/node.key',
   'keys/box.key',
+  ...SECRET_FILES,
   'audit.log',
   'audit.log.1',
   'audit.log.2',

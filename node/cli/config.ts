@@ -2,7 +2,9 @@ import { readFile } from 'node:fs/promises'
 import { homedir, hostname } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { isLoopbackHost } from '../adapters/loopback.ts'
 import { LOG_LEVELS } from '../adapters/pino-log.ts'
+import { Mail, OAuth, PublicUrl } from './sign-in-config.ts'
 
 /** Texts and keys go there: in the clear to this host only. */
 const ModelUrl = z
@@ -10,8 +12,7 @@ const ModelUrl = z
   .max(2048)
   .refine((url) => {
     const { protocol, hostname: host, username, search } = new URL(url)
-    const isLoopback = /^(localhost|127(\.[0-9]+){3}|\[::1\])$/.test(host)
-    return (protocol === 'https:' || isLoopback) && username === '' && search === ''
+    return (protocol === 'https:' || isLoopbackHost(host)) && username === '' && search === ''
   }, 'must be an https address, or http on loopback, without user or query')
 const KeyFile = z
   .string()
@@ -34,6 +35,7 @@ export const Config = z.strictObject({
       port: z.int().min(0).max(65535).default(8000).describe('Port the gateway binds; 0 chooses a free one.'),
       hosts: z.array(z.string().min(1)).max(32).default([]).describe('Further Host names the gateway answers to.'),
       origins: z.array(z.url()).max(32).default([]).describe('Further browser origins that may call the gateway.'),
+      publicUrl: PublicUrl,
       trustedProxies: z
         .array(z.string().min(1))
         .max(32)
@@ -71,6 +73,8 @@ export const Config = z.strictObject({
     })
     .prefault({}),
   registration: z.enum(['closed', 'open']).default('closed').describe('Who may register once there is a first user.'),
+  mail: Mail,
+  oauth: OAuth,
   sessions: z
     .strictObject({
       max: z.int().min(0).max(1000).default(10).describe('Sessions that may run on this machine at once.'),

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import type { Actor } from '../../crdt/actor.ts'
 import type { PeerId } from '../../crdt/ids.ts'
 import type { Result } from '../../crdt/result.ts'
+import type { HeldMail } from '../adapters/held-mail.ts'
 import type { MetricsPage } from '../ports/metrics.ts'
 import type { Restoration } from '../services/feeds/restoration.ts'
 import type { Services } from '../services/services.ts'
@@ -18,6 +19,8 @@ export type ControlContext = {
   readonly self: PeerId
   /** What the node was started with. */
   readonly config: LoadedConfig
+  /** Mails to users that this node cannot send. */
+  readonly heldMails: () => readonly HeldMail[]
   readonly metrics: MetricsPage
   readonly health: () => Promise<HealthView>
   readonly join: (ticket: string, name?: string) => Promise<Result<{ mesh_id: string; peer_id: string }>>

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { ok } from '../../crdt/result.ts'
 import { localActor, method, type ControlMethod } from './control-method.ts'
 
 const email = z.string().min(3).max(254)
@@ -12,6 +13,7 @@ export const USER_METHODS = {
     ({ services, self }, { password, ...user }) =>
       services.accounts.addUser(localActor(self), password === undefined ? user : { ...user, password }),
   ),
+  'user.links': method(z.strictObject({}), async ({ heldMails }) => ok(heldMails())),
   'user.invite': method(
     z.strictObject({ email: email.optional(), role }),
     ({ services, self }, { email: invited, role: as }) =>

@@ -8,6 +8,7 @@ import { meshCommands } from './commands/mesh.ts'
 import { metricsCommand } from './commands/metrics.ts'
 import { peersCommand } from './commands/peers.ts'
 import { recoveryCommand } from './commands/recovery.ts'
+import { secretCommand } from './commands/secret.ts'
 import { serviceCommand } from './commands/service.ts'
 import { sessionCommand } from './commands/session.ts'
 import { storageCommand } from './commands/storage.ts'
@@ -45,6 +46,7 @@ for (const command of [
   storageCommand(),
   doctorCommand(),
   metricsCommand(),
+  secretCommand(),
   serviceCommand(),
   configCommand(),
 ])

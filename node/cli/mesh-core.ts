@@ -19,6 +19,7 @@ import type { Log } from '../ports/log.ts'
 import type { Metrics } from '../ports/metrics.ts'
 import type { Random } from '../ports/random.ts'
 import type { SessionHosts } from '../ports/session-host.ts'
+import type { SignInMeans } from '../services/accounts/account-context.ts'
 import { meterLeases } from '../services/claims/lease-meter.ts'
 import { meterFeeds } from '../services/feeds/feed-meter.ts'
 import { createDocuments, type DocumentsService } from '../services/feeds/documents-service.ts'
@@ -46,6 +47,7 @@ export type MeshNodeDeps = {
   readonly metrics: Metrics
   /** Base address of the gateway, once there is one. */
   readonly http: () => string | null
+  readonly signIn: SignInMeans
   /** This node may write again: what it left out meanwhile is done by starting anew. */
   readonly onRestored: () => void
   /** The disk of the voter's journal failed: the process must end, since it no longer knows what it promised. */

@@ -217,6 +217,7 @@ async function openDirectory(
     leases,
     hasher: createArgon2Hasher(),
     registration: config.registration,
+    signIn: deps.signIn,
   })
   cleanup.push(() => accounts.stop())
   const known: { machines?: Machines } = {}

@@ -36,7 +36,9 @@ export async function readPassphrase({ isNew }: { isNew: boolean }): Promise<str
   return passphrase
 }
 
-const readLine = async (prompt: string): Promise<string> => (await readWords(prompt, () => true)).replace(/\r?\n$/, '')
+/** One line, in the same ways. */
+export const readLine = async (prompt: string): Promise<string> =>
+  (await readWords(prompt, () => true)).replace(/\r?\n$/, '')
 
 async function readPiped(): Promise<string> {
   let text = ''

@@ -58,7 +58,7 @@ async function refuseUnlessEmpty(dataDir: string): Promise<void> {
 
 async function fill(folder: string, records: AsyncGenerator<BackupRecord>): Promise<Restored> {
   const head = await readHead(records)
-  for (const name of ['keys', 'meshes', 'sessions']) await mkdir(join(folder, name), { mode: 0o700 })
+  for (const name of ['keys', 'secrets', 'meshes', 'sessions']) await mkdir(join(folder, name), { mode: 0o700 })
   const mesh = join(folder, 'meshes', head.mesh)
   await mkdir(mesh, { mode: 0o700 })
   const count = { rows: 0 }
@@ -66,7 +66,8 @@ async function fill(folder: string, records: AsyncGenerator<BackupRecord>): Prom
   await checkKey(folder, head)
   await makeHarmless(storeDir(mesh), head)
   await writeNewFile(join(folder, 'mesh'), Buffer.from(`${head.mesh}\n`))
-  for (const path of [mesh, join(folder, 'meshes'), join(folder, 'keys'), folder]) await syncFolder(path)
+  for (const path of [mesh, ...['meshes', 'keys', 'secrets'].map((name) => join(folder, name)), folder])
+    await syncFolder(path)
   return { ...head, ...count }
 }
 

@@ -23,6 +23,7 @@ import type { MeshNodeDeps } from './mesh-core.ts'
 import { healthOf } from './mesh-health.ts'
 import { foundMesh } from './mesh-files.ts'
 import { openMeshNode, type MeshNode } from './mesh-node.ts'
+import { equipSignIn, type SignInEquipment } from './sign-in-means.ts'
 import { storageView } from './storage-view.ts'
 import { meterProcess } from './process-metrics.ts'
 import { rookeryVersion } from './version.ts'
@@ -79,6 +80,7 @@ class Supervisor {
   #node: MeshNode | undefined
   #gateway: Gateway | undefined
   #audit: Audit | undefined
+  #signIn: SignInEquipment | undefined
   #http: string | null = null
   readonly #metrics: Metrics & MetricsPage
   readonly #eventLoop = watchEventLoop(systemClock)
@@ -103,6 +105,12 @@ class Supervisor {
     this.#audit = audit
     const stopped = Promise.withResolvers<void>()
     try {
+      this.#signIn = await equipSignIn({
+        dataDir: this.#data.path,
+        config: this.#config,
+        log: this.#log,
+        http: () => this.#http,
+      })
       await this.#open()
       const control = await serveControl(this.#data.controlSocket, {
         context: () => this.#controlContext(),
@@ -140,13 +148,14 @@ class Supervisor {
   }
 
   #deps(): MeshNodeDeps {
-    if (!this.#audit) throw new Error('the audit log is not open')
+    if (!this.#audit || !this.#signIn) throw new Error('the node has not started')
     return {
       data: this.#data,
       identity: this.#identity,
       config: this.#config,
       log: this.#log,
       audit: this.#audit,
+      signIn: this.#signIn,
       metrics: this.#metrics,
       http: () => this.#http,
       onRestored: () => {
@@ -213,6 +222,7 @@ class Supervisor {
       },
       self: this.#identity.signer.peer,
       config: { config: this.#config, sources: this.#sources },
+      heldMails: () => this.#signIn?.heldMails() ?? [],
       metrics: this.#metrics,
       health: () => healthOf(node, { config: this.#config, eventLoop: this.#eventLoop.delay() }),
       join: (ticket, name) => this.#exclusively(() => this.#join(ticket, name)),

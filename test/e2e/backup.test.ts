@@ -79,6 +79,8 @@ it(
     const [a, b, c] = nodes as [RunningNode, RunningNode, RunningNode]
     expect((await a.cli('voters', 'set', 'alpha', 'beta', 'gamma')).code).toBe(0)
     await add(a, project, 'before')
+    const secret = ['secret', 'set', 'smtp', '--data-dir', a.dataDir]
+    expect((await rookery(secret, { input: 'post-office-box' })).code).toBe(0)
     const file = join(scratch.path, 'alpha.backup')
     const during = Promise.all(Array.from({ length: 2 }, (_, i) => add(a, project, `during ${i}`)))
     const backup = await backUp(a.dataDir, file)
@@ -95,6 +97,7 @@ it(
     await b.stop()
     const restored = await restore(a.dataDir, file)
     expect([restored.code, restored.json.peer_id]).toEqual([0, a.peerId])
+    expect(await readFile(join(a.dataDir, 'secrets', 'smtp'), 'utf8')).toBe('post-office-box')
     const again = await scratch.start('alpha', { dataDir: a.dataDir })
     const waiting = await eventually(async () => {
       const { json } = await again.cli('restored')

@@ -1,7 +1,16 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { api, createScratch, registerOwner, rookery, type Api, type Json, type RunningNode } from '../support/nodes.ts'
+import {
+  api,
+  createScratch,
+  eventually,
+  registerOwner,
+  rookery,
+  type Api,
+  type Json,
+  type RunningNode,
+} from '../support/nodes.ts'
 
 let scratch: Awaited<ReturnType<typeof createScratch>>
 let node: RunningNode
@@ -106,4 +115,33 @@ it('adds, finds, shows and takes out chunks of the context as the API answers th
   const gone = await node.cli('context', 'rm', added.id, ...of)
   expect([gone.code, gone.json.error.code]).toEqual([1, 'chunk_not_found'])
   expect((await node.cli('context', 'search', 'x', '--min-similarity', '2', ...of)).code).toBe(2)
+})
+
+it('takes secrets from standard input alone, and tells of them only whether they are set', async () => {
+  const secret = (input: string, ...args: string[]) =>
+    rookery(['secret', ...args, '--json', '--data-dir', node.dataDir], { input })
+  const set = await secret('open sesame\n', 'set', 'oauth-google')
+  expect([set.code, set.json]).toEqual([0, { name: 'oauth-google', is_set: true }])
+  const list = await secret('', 'list')
+  expect(list.json.filter((one: Json) => one.is_set)).toEqual([set.json])
+  expect(list.stdout + set.stdout).not.toContain('sesame')
+  expect((await secret('', 'set', 'smtp', 'in-the-arguments')).code).toBe(2)
+  expect((await secret('', 'set', 'smtp')).code).toBe(2)
+  expect((await secret('two\nlines', 'set', 'smtp')).code).toBe(2)
+  expect((await secret('x', 'set', 'node.key')).code).toBe(2)
+  expect((await secret('', 'remove', 'oauth-google')).code).toBe(0)
+  expect((await secret('', 'remove', 'oauth-google')).code).toBe(1)
+})
+
+it('hands links that cannot be mailed to whoever runs the node, and to no log', async () => {
+  const { status } = await client.post('/api/auth/magic-link', { email: 'ada@example.com' })
+  expect(status).toBe(200)
+  const [held] = await eventually(async () =>
+    (await run('user', 'links')).length > 0 ? run('user', 'links') : undefined,
+  )
+  expect(held).toMatchObject({ to: 'ada@example.com', subject: 'Sign in to Rookery', at: expect.any(String) })
+  const [, token = 'none'] = /#sign-in=([\w-]{43})/.exec(held.text) ?? []
+  expect(held.text).toContain(`${node.http}/#sign-in=`)
+  expect((await client.post('/api/auth/magic-link/verify', { token })).body.data.user.email).toBe('ada@example.com')
+  expect(node.stderr).not.toContain(token)
 })

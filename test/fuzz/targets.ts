@@ -15,6 +15,7 @@ export const TARGETS: readonly Target[] = [
 ]
 
 const OWN_STORE = 'what this node has written to its own store: damage is what the tests of the store are for'
+const OF_GATEWAYS = 'opened with a key that only gateways have, and authenticated: a gateway is trusted with accounts'
 const OWN_FILES = "files of the node's own user, which owns the node"
 const CHOSEN_MODEL = 'what a model answers that the owner chose: the contract suites feed its adapters nonsense'
 
@@ -42,8 +43,8 @@ export const OUT_OF_REACH: Readonly<Record<string, string>> = {
   'node/services/sync/presence-beat.ts decodeCanonical(z.int': OWN_STORE,
   'node/services/voters/availability-watch.ts decodeCanonical(Saved': OWN_STORE,
   'protocols/lease/records.ts decodeCanonical(VoterRecord': OWN_STORE,
-  'node/services/accounts/account-cipher.ts decodeCanonical(schema':
-    'opened with a key that only gateways have, and authenticated: a gateway is trusted with accounts',
+  'node/services/accounts/account-cipher.ts decodeCanonical(schema': OF_GATEWAYS,
+  'node/services/accounts/account-preferences.ts JSON.parse(': OF_GATEWAYS,
   'node/cli/restoring.ts JSON.parse(': 'authenticated by the passphrase that the backup was made with',
   'node/cli/config.ts JSON.parse(': OWN_FILES,
   'node/cli/control-client.ts JSON.parse(': 'answers of the node whose 0600 socket this is',

@@ -153,7 +153,15 @@ it('serves the first page and its files with a strict policy, and the documentat
   expect(page.headers['content-security-policy']).toMatch(/^default-src 'none'; script-src 'self';/)
   expect(page.text).toContain('name="rookery-app-key" content="a&quot;b"')
   expect(page.text).not.toMatch(/<script(?![^>]*src=)|\son\w+=|style="/)
-  for (const path of ['/app.js', '/waking.js', '/style.css', '/favicon.svg']) {
+  for (const path of [
+    '/app.js',
+    '/waking.js',
+    '/sign-in.js',
+    '/style.css',
+    '/favicon.svg',
+    '/sign-in/google',
+    '/sign-in/github',
+  ]) {
     expect((await rawCall(lab.port, { path, headers: { host: lab.host } })).status).toBe(200)
   }
   const { json } = await lab.call('GET', '/docs/json', { token: null })

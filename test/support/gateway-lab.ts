@@ -55,14 +55,19 @@ type LabOptions = {
   readonly register?: boolean
   /** The gateway of a further node in the mesh of this one; its first user is known there, too. */
   readonly besides?: GatewayLab
+  /** Configuration of the node. */
+  readonly node?: object
 }
 
 /** A gateway on a free loopback port over a real node of its own, with its first user signed in. */
 export async function startGatewayLab(
   config: Partial<GatewayConfig> = {},
-  { register = true, besides }: LabOptions = {},
+  { register = true, besides, node: more = {} }: LabOptions = {},
 ): Promise<GatewayLab> {
-  const node = await startTestServices(besides === undefined ? {} : { name: 'second', ticket: await ticketOf(besides) })
+  const node = await startTestServices({
+    ...more,
+    ...(besides === undefined ? {} : { name: 'second', ticket: await ticketOf(besides) }),
+  })
   const { services, log } = node
   const { gateway, url } = await openGateway(node, { rateLimits: GENEROUS, ...config })
   const token = besides === undefined ? (register ? await registerFirst(services) : 'none') : besides.token

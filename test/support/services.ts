@@ -16,12 +16,13 @@ export type TestServices = {
 
 /**
  * The services of a real node in this process, on loopback, without a gateway: of a mesh of its own, or of that of the
- * ticket.
+ * ticket. `more` is configuration.
  */
 export async function startTestServices({
   name = 'nest',
   ticket,
-}: { name?: string; ticket?: string } = {}): Promise<TestServices> {
+  ...more
+}: { name?: string; ticket?: string; [setting: string]: unknown } = {}): Promise<TestServices> {
   const dataDir = await mkdtemp(join(tmpdir(), 'rk-services-'))
   const home = await mkdtemp(join(tmpdir(), 'rk-home-'))
   // Terminals are login shells: whoever runs the tests may have a profile that takes seconds, or locks.
@@ -33,6 +34,7 @@ export async function startTestServices({
     gateway: false,
     p2p: { listen: ['/ip4/127.0.0.1/tcp/0'], mdns: false },
     sessions: { max: 100 },
+    ...more,
   })
   const node = await runNode(dataDir, config, log)
   if (ticket !== undefined) {

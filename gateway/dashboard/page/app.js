@@ -2,6 +2,7 @@
 // text, never as markup. The token stays in this tab.
 
 import { setUpWaking } from './waking.js'
+import { setUpSignIn } from './sign-in.js'
 
 const TOKEN = 'rookery-token'
 const RETRY_MS = { first: 1000, max: 30_000 }
@@ -66,18 +67,22 @@ function onSubmit(form, send) {
     try {
       const filled = [...new FormData(form)].filter(([, value]) => value !== '')
       const { token: issued } = await send(Object.fromEntries(filled))
-      token = issued
-      sessionStorage.setItem(TOKEN, issued)
       form.reset()
-      $('sign-in-section').hidden = false
-      await openBoard()
-      $('members-title').focus()
+      await enter(issued)
     } catch (error) {
       showProblem(error.message)
     } finally {
       button.disabled = false
     }
   })
+}
+
+async function enter(issued) {
+  token = issued
+  sessionStorage.setItem(TOKEN, issued)
+  signInForms.clear()
+  await openBoard()
+  $('members-title').focus()
 }
 
 function forget(message) {
@@ -339,10 +344,14 @@ function takeCodeFromLink() {
 }
 
 const waking = setUpWaking({ $, call, element })
+const signInForms = setUpSignIn({ $, call, onSubmit, enter, show, showProblem })
 onSubmit($('sign-in'), (fields) => call('POST', '/api/auth/login', fields))
 onSubmit($('register'), (fields) => call('POST', '/api/auth/register', fields))
 $('sign-out').addEventListener('click', () => void signOut())
-if (token === null) {
-  show('welcome')
-  takeCodeFromLink()
-} else void openBoard()
+void signInForms.offer().catch(() => undefined) // a password will do
+if (!signInForms.takeUp()) {
+  if (token === null) {
+    show('welcome')
+    takeCodeFromLink()
+  } else void openBoard()
+}

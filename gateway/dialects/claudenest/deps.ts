@@ -8,6 +8,8 @@ export type ClaudenestDeps = {
   readonly tickets: TicketBook
   /** Shown by the health check. */
   readonly version: string
+  /** Browsers come over TLS: cookies are for that only. */
+  readonly isSecure: boolean
 }
 
 export const { route, publicRoute } = routesFor<ClaudenestDeps>()

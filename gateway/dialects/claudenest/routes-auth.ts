@@ -1,22 +1,22 @@
 import { z } from 'zod'
 import { TokenId } from '../../../crdt/ids.ts'
 import { ok } from '../../../crdt/result.ts'
-import type { SignedIn } from '../../../node/services/accounts/account-service.ts'
+import type { SignedIn } from '../../../node/services/accounts/account-sign-in.ts'
 import { none } from '../../http/dialect.ts'
 import type { Wire } from '../../http/dialect.ts'
 import { invalid } from './inputs.ts'
 import { publicRoute, route } from './deps.ts'
 import { WireToken, wireToken, WireUser, wireUser } from './wire.ts'
 
-const SignedInReply = z.strictObject({ user: WireUser, token: z.string(), expires_at: z.string().nullable() })
+export const SignedInReply = z.strictObject({ user: WireUser, token: z.string(), expires_at: z.string().nullable() })
 
-const signedIn = ({ user, token, expiresAt }: SignedIn): Wire => ({
+export const signedIn = ({ user, token, expiresAt }: SignedIn): Wire => ({
   data: { user: wireUser(user), token, expires_at: expiresAt },
 })
 
-const Email = z.string().trim().min(3).max(254)
+export const Email = z.string().trim().min(3).max(254)
 /** Longer texts only cost hashing time. */
-const Password = z.string().min(1).max(1024)
+export const Password = z.string().min(1).max(1024)
 
 export const authRoutes = [
   publicRoute({

@@ -9,12 +9,14 @@ import { machineRoutes } from './routes-machines.ts'
 import { projectRoutes } from './routes-projects.ts'
 import { sessionRoutes } from './routes-sessions.ts'
 import { taskRoutes } from './routes-tasks.ts'
+import { signInRoutes } from './routes-sign-in.ts'
 import { success } from './envelope.ts'
 
 /** The ClaudeNest API as data. */
 export const claudenestRoutes: readonly Route<ClaudenestDeps>[] = [
   healthRoute,
   ...authRoutes,
+  ...signInRoutes,
   ...machineRoutes,
   ...sessionRoutes,
   ...projectRoutes,

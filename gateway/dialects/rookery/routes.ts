@@ -10,6 +10,8 @@ import type { ElectorateView } from '../../../node/services/voters/electorate-se
 import { none, routesFor } from '../../http/dialect.ts'
 import type { Dialect } from '../../http/dialect.ts'
 import { noticeRoutes } from './notices.ts'
+import { preferenceRoutes } from './preferences.ts'
+import { signInRoutes } from './sign-in.ts'
 
 const { route } = routesFor<{ readonly services: Services; readonly version: string }>()
 
@@ -134,6 +136,8 @@ export const rookeryDialect = (
       run: async ({ services }) => ok(await services.projects.all()),
       toWire: (projects) => ({ data: projects.map(wireProject) }),
     }),
+    ...signInRoutes,
+    ...preferenceRoutes,
     ...noticeRoutes,
   ],
 })

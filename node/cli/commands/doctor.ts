@@ -9,6 +9,7 @@ import { checkDisk } from '../doctor-disk.ts'
 import { checkGovernance } from '../doctor-governance.ts'
 import { checkStorage } from '../doctor-storage.ts'
 import { meshFindings } from '../doctor-mesh.ts'
+import { checkSignIn } from '../doctor-sign-in.ts'
 import { processFindings } from '../doctor-process.ts'
 import { CommandFailure, EXIT } from '../exit.ts'
 import { bad, type Finding, good, warn } from '../finding.ts'
@@ -49,6 +50,7 @@ export async function examine(dataDir: string): Promise<readonly Finding[]> {
     NODE_STATES[state],
     ...(state === 'running' ? await checkRunning(dataDir) : []),
     ...(isLoaded && state === 'stopped' ? [await checkPort((config as { config: Config }).config)] : []),
+    ...(isLoaded ? await checkSignIn(dataDir, (config as { config: Config }).config) : []),
     checkClock(),
     ...(await checkAgents()),
     ...(await checkInotify()),

@@ -8,6 +8,7 @@ export function userCommand(): Command {
   user.addCommand(add())
   user.addCommand(list())
   user.addCommand(invite())
+  user.addCommand(links())
   user.addCommand(disable())
   user.addCommand(resetPassword())
   return user
@@ -60,6 +61,22 @@ function invite(): Command {
         `(good until ${made.expiresAt})`,
       ])
     })
+}
+
+type HeldMail = { readonly to: string; readonly subject: string; readonly text: string; readonly atMs: number }
+
+function links(): Command {
+  return command('links', 'print the mails that users asked for while no mail server is configured').action(
+    async (options: CommonOptions) => {
+      const mails = await ask<HeldMail[]>(options, 'user.links')
+      const wire = mails.map(({ atMs, ...mail }) => ({ ...mail, at: new Date(atMs).toISOString() }))
+      print(options, wire, () =>
+        wire.length === 0
+          ? ['None. They are kept for an hour, in the memory of the node.']
+          : wire.flatMap(({ to, at, text }) => [`To ${to}, ${at}`, '', text]),
+      )
+    },
+  )
 }
 
 function disable(): Command {

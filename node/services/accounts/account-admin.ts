@@ -1,12 +1,12 @@
-import { passwordId, type AccountIndex, type UserEntry } from '../../../crdt/account-index.ts'
-import { normaliseEmail, recordName, type AccountRecord } from '../../../crdt/account-records.ts'
+import type { AccountIndex, UserEntry } from '../../../crdt/account-index.ts'
+import { normaliseEmail, type AccountRecord } from '../../../crdt/account-records.ts'
 import { can, type Actor } from '../../../crdt/actor.ts'
 import { domainError, invalidField } from '../../../crdt/errors.ts'
 import { err, ok, type Result } from '../../../crdt/result.ts'
 import type { User, UserRole } from '../../../crdt/user.ts'
 import { DAY_MS, digest, isoTime, mayGrantRole, newId, publicUser, type AccountContext } from './account-context.ts'
 import { emailResource, underLease } from './account-lease.ts'
-import { checkPerson, firstPassword, newUser, userRecord } from './account-person.ts'
+import { checkPerson, firstPassword, newUser, nextPassword, userRecord, vouchedRecord } from './account-person.ts'
 import { INVITE_CODE_GROUPS, newCode, normaliseCode, PASSWORD_GROUPS } from './account-secrets.ts'
 
 /** Long enough for a person to come round to it. */
@@ -30,10 +30,10 @@ export async function addUser(
   return underLease(context, { actor, resources: [emailResource(context, email)] }, (index) => {
     if (index.userByEmail(email)) return err(domainError('email_taken'))
     const user = newUser(context, { ...person.value, role: input.role })
-    if (hash)
-      return ok({ set: [userRecord(user), firstPassword(user, hash.value)], value: { user: publicUser(user, index) } })
+    const set = [userRecord(user), vouchedRecord(user)]
+    if (hash) return ok({ set: [...set, firstPassword(user, hash.value)], value: { user: publicUser(user, index) } })
     const { code, record } = newInvite(context, { email, role: input.role, userId: user.id })
-    return ok({ set: [userRecord(user), record], value: { user: publicUser(user, index), inviteCode: code } })
+    return ok({ set: [...set, record], value: { user: publicUser(user, index), inviteCode: code } })
   })
 }
 
@@ -72,11 +72,7 @@ export async function disableUser(context: AccountContext, actor: Actor, emailOr
   return disabled.ok ? ok(disabled.value.value) : disabled
 }
 
-/**
- * The new password is a newer generation: every token of an older one ends with it, also those that another gateway
- * hands out at this moment.
- * @errors forbidden, user_not_found, rate_limited, storage_failed
- */
+/** Ends all of the user's tokens. @errors forbidden, user_not_found, rate_limited, storage_failed */
 export async function resetPassword(
   context: AccountContext,
   actor: Actor,
@@ -90,14 +86,8 @@ export async function resetPassword(
   const reset = await context.sealed.change(actor, (index) => {
     const found = findSubject(index, actor, emailOrId)
     if (!found.ok) return found
-    const user = found.value
-    const generation = index.passwordOf(user.id).generation + 1
-    const older = index
-      .generationsOf(user.id)
-      .map((older) => ({ kind: 'password' as const, id: passwordId(user.id, older) }))
-    const tokens = index.tokensOf(user.id).map(({ id }) => ({ kind: 'token' as const, id }))
-    const record: AccountRecord = { kind: 'password', id: passwordId(user.id, generation), value: { hash: hash.value } }
-    return ok({ set: [record], remove: [...older, ...tokens].map(recordName), value: publicUser(user, index) })
+    const { set, remove } = nextPassword(index, found.value, hash.value)
+    return ok({ set, remove, value: publicUser(found.value, index) })
   })
   return reset.ok ? ok({ user: reset.value.value, password }) : reset
 }

@@ -1,4 +1,4 @@
-import { abilitiesOf, type AccountRecord, type TokenOwner } from '../../../crdt/account-records.ts'
+import { abilitiesOf, recordName, type AccountRecord, type TokenOwner } from '../../../crdt/account-records.ts'
 import type { AccountIndex, InviteEntry, TokenEntry, UserEntry } from '../../../crdt/account-index.ts'
 import { coversAbilities, type Actor } from '../../../crdt/actor.ts'
 import { domainError } from '../../../crdt/errors.ts'
@@ -8,6 +8,8 @@ import type { ApiToken, User, UserRole } from '../../../crdt/user.ts'
 import { uuidFromRandom } from '../../../crdt/uuid.ts'
 import type { Crypto } from '../../../protocols/crypto.ts'
 import { hasCapability } from '../../../protocols/membership/membership.ts'
+import type { IdentityProvider } from '../../ports/identity-provider.ts'
+import type { Mailer } from '../../ports/mailer.ts'
 import type { PasswordHasher } from '../../ports/password-hasher.ts'
 import { newToken, normaliseCode } from './account-secrets.ts'
 import type { HashQueue } from './hash-queue.ts'
@@ -20,13 +22,28 @@ export type AccountServiceDeps = SealedAccountsDeps & {
   readonly hasher: PasswordHasher
   /** Who may register once there is a first user. */
   readonly registration: 'closed' | 'open'
+  readonly signIn: SignInMeans
 }
+
+/** What signing in without a password needs of the world. */
+export type SignInMeans = {
+  readonly mailer: Mailer
+  readonly providers: readonly IdentityProvider[]
+  /** Where people reach this gateway, without a slash at the end; null while nobody does. */
+  readonly publicUrl: () => string | null
+  /** Where links lead instead of to our page, with `{token}` and maybe `{email}` in them. */
+  readonly linkTemplates: Readonly<Partial<Record<LinkPurpose, string>>>
+}
+
+export type LinkPurpose = 'signIn' | 'reset'
 
 /** What the parts of the account service share. */
 export type AccountContext = {
   readonly deps: AccountServiceDeps
   readonly sealed: SealedAccounts
   readonly hashes: HashQueue
+  /** Of a password that nobody knows. */
+  readonly nobodysHash: string
 }
 
 /** Some log-ins a day over a month; beyond it the oldest sign-in goes, and asking for another token is refused. */
@@ -72,6 +89,13 @@ export function tokenRecord({ id, ...value }: TokenEntry): AccountRecord {
 
 export function revokedRecord(token: TokenEntry, nowMs: number): AccountRecord {
   return { kind: 'revoked', id: token.id, value: { atMs: nowMs, untilMs: token.expiresAtMs } }
+}
+
+/** The record of a revocation stays after the token's own record is gone: a late copy of that one cannot undo it. */
+export function revocation(context: AccountContext, tokens: readonly TokenEntry[]) {
+  const nowMs = context.deps.clock.wallMs()
+  const set: AccountRecord[] = tokens.map((token) => revokedRecord(token, nowMs))
+  return { set, remove: tokens.map(({ id }) => recordName({ kind: 'token', id })) }
 }
 
 /** A node that may not serve users (any more) takes no token for good. */

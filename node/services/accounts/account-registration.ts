@@ -1,19 +1,17 @@
 import nacl from 'tweetnacl'
 import type { AccountIndex, InviteEntry, UserEntry } from '../../../crdt/account-index.ts'
-import { abilitiesOf, type AccountRecord } from '../../../crdt/account-records.ts'
+import type { AccountRecord } from '../../../crdt/account-records.ts'
 import { domainError } from '../../../crdt/errors.ts'
 import { err, ok, type Result } from '../../../crdt/result.ts'
 import type { UserRole } from '../../../crdt/user.ts'
 import type { Resource } from '../../../protocols/lease/messages.ts'
-import { DAY_MS, digest, findInvite, isoTime, issueToken, publicUser, tokenRecord } from './account-context.ts'
-import type { AccountContext } from './account-context.ts'
+import { digest, findInvite, type AccountContext } from './account-context.ts'
 import { emailResource, nameResource, underLease } from './account-lease.ts'
-import { checkPerson, firstPassword, newUser, userRecord } from './account-person.ts'
+import { checkPerson, firstPassword, newUser, userRecord, vouchedRecord } from './account-person.ts'
 import { normaliseCode } from './account-secrets.ts'
-import type { Registration, SignedIn } from './account-service.ts'
+import type { Registration } from './account-service.ts'
+import { SIGN_IN_DAYS, signIn, type SignedIn } from './account-sign-in.ts'
 import { ACCOUNTS_KEY_MISSING, type AccountChanges } from './sealed-accounts.ts'
-
-export const SIGN_IN_DAYS = { short: 30, long: 90 } as const
 
 /** How a registration is let in; decided before the lease is asked for, and again while it is held. */
 type Admission = {
@@ -77,7 +75,10 @@ function admit(
 /** The invitation of a user who was added without a password, who sets the first one with it. */
 function admitInvitedUser(invite: InviteEntry, user: UserEntry | undefined, index: AccountIndex): Result<Admission> {
   const isWaiting =
-    user?.id === invite.userId && !index.isDisabled(user.id) && index.passwordOf(user.id).generation === 0
+    user?.id === invite.userId &&
+    !index.isDisabled(user.id) &&
+    user.emailVerifiedAtMs === null && // else they are in already, by another way
+    index.passwordOf(user.id).generation === 0
   return isWaiting ? ok({ role: user.role, isFirst: false, invite }) : err(INVITE_INVALID)
 }
 
@@ -96,26 +97,25 @@ function resourcesOf(context: AccountContext, email: string, { isFirst, invite }
 function newAccount(
   context: AccountContext,
   { name, email }: Registration,
-  { role, invite, hash }: Admission & { hash: string },
+  { role, isFirst, invite, hash }: Admission & { hash: string },
   index: AccountIndex,
 ): AccountChanges<SignedIn> {
   const nowMs = context.deps.clock.wallMs()
   const existing = index.userById(invite?.userId ?? '')
   const user = existing ? { ...existing, name } : newUser(context, { name, email, role })
-  const expiresAtMs = nowMs + SIGN_IN_DAYS.short * DAY_MS
-  const { text, entry } = issueToken(context, {
-    owner: { kind: 'user', id: user.id },
-    name: 'Sign-in',
-    abilities: abilitiesOf(role),
-    expiresAtMs,
-    generation: 1,
-    signIn: true,
-  })
+  const { set = [], value } = signIn(context, index, { user, generation: 1, days: SIGN_IN_DAYS.short })
   const redeemed: AccountRecord[] = invite
     ? [{ kind: 'redeemed', id: invite.id, value: { atMs: nowMs, untilMs: invite.expiresAtMs, userId: user.id } }]
     : []
+  const isVouched = isFirst || (invite !== undefined && invite.email !== null)
   return {
-    set: [userRecord(user), firstPassword(user, hash), tokenRecord(entry), ...redeemed],
-    value: { user: publicUser(user, index), token: text, expiresAt: isoTime(expiresAtMs) },
+    set: [
+      userRecord(user),
+      firstPassword(user, hash),
+      ...(isVouched ? [vouchedRecord(user)] : []),
+      ...set,
+      ...redeemed,
+    ],
+    value,
   }
 }

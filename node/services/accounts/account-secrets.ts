@@ -1,6 +1,6 @@
 import type { Random } from '../../ports/random.ts'
 
-/** `cn_` for people, `mn_` for bridged machines; 256 bits. */
+/** `cn_` for people, `mn_` for bridged machines; 256 bits. A `cn_rt_` token opens nothing but a new pair. */
 const TOKEN = /^(?:cn|mn)_[A-Za-z0-9_-]{43}$/
 
 /** Crockford's alphabet: no I, L, O, U, so that a code can be read out and typed. */
@@ -16,9 +16,12 @@ export const PASSWORD_GROUPS = 5
 
 export const looksLikeToken = (text: string): boolean => TOKEN.test(text)
 
-export function newToken(kind: 'cn' | 'mn', random: Random): string {
+export const newToken = (kind: 'cn' | 'cn_rt' | 'mn', random: Random): string => `${kind}_${newSecret(random)}`
+
+/** 256 bits that need no escaping in a URL. */
+export function newSecret(random: Random): string {
   const base64 = btoa(String.fromCharCode(...random.bytes(32)))
-  return `${kind}_${base64.replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')}`
+  return base64.replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
 }
 
 /** `XXXX-XXXX-…` of 5 random bits per character. */

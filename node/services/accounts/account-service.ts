@@ -5,9 +5,12 @@ import { err, ok, type Result } from '../../../crdt/result.ts'
 import type { ApiToken, User, UserRole } from '../../../crdt/user.ts'
 import { addUser, disableUser, inviteUser, resetPassword } from './account-admin.ts'
 import { digest, publicUser, type AccountContext, type AccountServiceDeps } from './account-context.ts'
+import { createLinkSignIn, type LinkSignIn } from './account-links.ts'
 import { login } from './account-login.ts'
+import { refreshSignIn, type RefreshableSignIn } from './account-refresh.ts'
+import { preferences, setPreferences, type Preferences } from './account-preferences.ts'
 import { register, type SetupCode } from './account-registration.ts'
-import { newCode, newToken, normaliseCode, SETUP_CODE_GROUPS } from './account-secrets.ts'
+import { newCode, newSecret, normaliseCode, SETUP_CODE_GROUPS } from './account-secrets.ts'
 import {
   authenticate,
   createMachineTokens,
@@ -17,7 +20,9 @@ import {
   type MachineTokens,
   type TokenUse,
 } from './account-tokens.ts'
+import type { SignedIn } from './account-sign-in.ts'
 import { createHashQueue } from './hash-queue.ts'
+import { createProviderSignIn, type ProviderSignIn } from './provider-sign-in.ts'
 import { openSealedAccounts } from './sealed-accounts.ts'
 import { watchTokens } from './token-watch.ts'
 
@@ -25,7 +30,6 @@ export type { AccountServiceDeps } from './account-context.ts'
 
 /** A token's text is in the answer that creates it and nowhere else. */
 export type IssuedToken = { readonly token: string; readonly record: ApiToken }
-export type SignedIn = { readonly user: User; readonly token: string; readonly expiresAt: string | null }
 
 export type Registration = {
   readonly name: string
@@ -37,40 +41,47 @@ export type Registration = {
   readonly inviteCode?: string
 }
 
-export type AccountService = {
-  /** The code that makes the first user; undefined as soon as a user exists. Kept in memory only. */
-  setupCode(): string | undefined
-  register(input: Registration): Promise<Result<SignedIn>>
-  login(input: { email: string; password: string; remember: boolean }): Promise<Result<SignedIn>>
-  /** The actor behind a bearer token, or undefined. Constant time in what the token might be. */
-  authenticate(token: string): Actor | undefined
-  user(actor: Actor): Promise<Result<User>>
-  /** Revokes the token the actor came with. */
-  logout(actor: Actor): Promise<Result<null>>
-  listTokens(actor: Actor): Promise<Result<readonly ApiToken[]>>
-  createToken(
-    actor: Actor,
-    input: { name: string; abilities: readonly string[]; expiresInDays: number | null },
-  ): Promise<Result<IssuedToken>>
-  revokeToken(actor: Actor, tokenId: string): Promise<Result<null>>
-  /** Tells of every token that stopped being good (revoked, expired, user disabled), wherever that was done. */
-  onRevoked(listener: (tokenId: string) => void): () => void
+export type AccountService = LinkSignIn &
+  ProviderSignIn & {
+    /** The code that makes the first user; undefined as soon as a user exists. Kept in memory only. */
+    setupCode(): string | undefined
+    register(input: Registration): Promise<Result<SignedIn>>
+    login(input: { email: string; password: string; remember: boolean }): Promise<Result<SignedIn>>
+    /** The actor behind a bearer token, or undefined. Constant time in what the token might be. */
+    authenticate(token: string): Actor | undefined
+    /** A new pair of tokens for a refresh token, which is good once. */
+    refresh(refreshToken: string): Promise<Result<RefreshableSignIn>>
+    user(actor: Actor): Promise<Result<User>>
+    /** What clients remember for their user, on every gateway. */
+    preferences(actor: Actor): Promise<Result<Preferences>>
+    /** Sets what is given, forgets what is null, keeps the rest. */
+    setPreferences(actor: Actor, changes: Preferences): Promise<Result<Preferences>>
+    /** Revokes the token the actor came with. */
+    logout(actor: Actor): Promise<Result<null>>
+    listTokens(actor: Actor): Promise<Result<readonly ApiToken[]>>
+    createToken(
+      actor: Actor,
+      input: { name: string; abilities: readonly string[]; expiresInDays: number | null },
+    ): Promise<Result<IssuedToken>>
+    revokeToken(actor: Actor, tokenId: string): Promise<Result<null>>
+    /** Tells of every token that stopped being good (revoked, expired, user disabled), wherever that was done. */
+    onRevoked(listener: (tokenId: string) => void): () => void
 
-  listUsers(): Promise<Result<readonly User[]>>
-  /** Without a password the new user gets an invitation code to set one. */
-  addUser(
-    actor: Actor,
-    input: { name: string; email: string; role: UserRole; password?: string },
-  ): Promise<Result<{ user: User; inviteCode?: string }>>
-  /** A single-use code that lets one person register while registration is closed. */
-  inviteUser(
-    actor: Actor,
-    input: { email?: string; role: UserRole },
-  ): Promise<Result<{ inviteCode: string; expiresAt: string }>>
-  disableUser(actor: Actor, emailOrId: string): Promise<Result<User>>
-  /** Sets a fresh random password, shown once, and revokes the user's tokens. */
-  resetPassword(actor: Actor, emailOrId: string): Promise<Result<{ user: User; password: string }>>
-}
+    listUsers(): Promise<Result<readonly User[]>>
+    /** Without a password the new user gets an invitation code to set one. */
+    addUser(
+      actor: Actor,
+      input: { name: string; email: string; role: UserRole; password?: string },
+    ): Promise<Result<{ user: User; inviteCode?: string }>>
+    /** A single-use code that lets one person register while registration is closed. */
+    inviteUser(
+      actor: Actor,
+      input: { email?: string; role: UserRole },
+    ): Promise<Result<{ inviteCode: string; expiresAt: string }>>
+    disableUser(actor: Actor, emailOrId: string): Promise<Result<User>>
+    /** Sets a fresh random password, shown once, and revokes the user's tokens. */
+    resetPassword(actor: Actor, emailOrId: string): Promise<Result<{ user: User; password: string }>>
+  }
 
 /** The account service of a node, and what the composition root and the machine service need beside it. */
 export type Accounts = AccountService & {
@@ -84,21 +95,27 @@ export type Accounts = AccountService & {
 /** Opens the accounts of the mesh on this gateway. @throws when the documents cannot be opened */
 export async function createAccountService(deps: AccountServiceDeps): Promise<Accounts> {
   const hashes = createHashQueue(deps.hasher)
-  const dummyHash = await deps.hasher.hash(newToken('cn', deps.random))
+  const nobodysHash = await deps.hasher.hash(newSecret(deps.random))
   const sealed = await openSealedAccounts(deps)
-  const context: AccountContext = { deps, sealed, hashes }
+  const context: AccountContext = { deps, sealed, hashes, nobodysHash }
   const setup = newSetupCode(deps)
   const use: TokenUse = { usedAtMs: new Map<TokenId, number>() }
   const watch = watchTokens(context, use)
+  const links = createLinkSignIn(context)
   return {
+    ...links,
+    ...createProviderSignIn(context),
     setupCode: () => (sealed.isOpen() && sealed.index.users.size === 0 ? setup.text : undefined),
     register: (input) => register(context, setup, input),
-    login: (input) => login(context, dummyHash, input),
+    login: (input) => login(context, input),
     authenticate: (token) => authenticate(context, use, token),
+    refresh: (refreshToken) => refreshSignIn(context, refreshToken),
     user: async (actor) => {
       const user = actor.kind === 'user' ? sealed.index.userById(actor.id) : undefined
       return user ? ok(publicUser(user, sealed.index)) : err(domainError('user_not_found'))
     },
+    preferences: async (actor) => preferences(context, actor),
+    setPreferences: (actor, changes) => setPreferences(context, actor, changes),
     logout: (actor) => revokeToken(context, actor, actor.tokenId),
     listTokens: async (actor) => listTokens(context, use, actor),
     createToken: (actor, input) => createToken(context, actor, input),
@@ -115,6 +132,7 @@ export async function createAccountService(deps: AccountServiceDeps): Promise<Ac
     machineTokens: createMachineTokens(context),
     isOpen: () => sealed.isOpen(),
     stop: async () => {
+      links.stop()
       await watch.stop()
       sealed.stop()
     },

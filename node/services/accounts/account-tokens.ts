@@ -1,6 +1,6 @@
 import nacl from 'tweetnacl'
-import { MACHINE_ABILITIES, NAME_CHARS_MAX, recordName, type AccountRecord } from '../../../crdt/account-records.ts'
-import type { AccountIndex, TokenEntry } from '../../../crdt/account-index.ts'
+import { MACHINE_ABILITIES, NAME_CHARS_MAX } from '../../../crdt/account-records.ts'
+import type { AccountIndex } from '../../../crdt/account-index.ts'
 import { ABILITIES, can, coversAbilities, type Actor } from '../../../crdt/actor.ts'
 import { domainError, invalidField } from '../../../crdt/errors.ts'
 import type { MachineId, TokenId } from '../../../crdt/ids.ts'
@@ -12,11 +12,12 @@ import {
   isGoodToken,
   issueToken,
   publicToken,
-  revokedRecord,
+  revocation,
   tokenRecord,
   TOKENS_PER_USER_MAX,
   type AccountContext,
 } from './account-context.ts'
+import { endedFamily } from './account-refresh.ts'
 import { looksLikeToken } from './account-secrets.ts'
 import type { IssuedToken } from './account-service.ts'
 
@@ -90,13 +91,16 @@ export async function createToken(
   return record ? ok({ token: text, record }) : err(domainError('internal'))
 }
 
-/** Ends one of the actor's own tokens. @errors token_not_found, forbidden, storage_failed */
+/** Ends one of the actor's own tokens, and the refresh token that came with it. @errors token_not_found, forbidden, storage_failed */
 export async function revokeToken(context: AccountContext, actor: Actor, tokenId: string): Promise<Result<null>> {
   if (tokenId !== actor.tokenId && !can(actor, 'token:manage')) return err(domainError('forbidden'))
   const revoked = await context.sealed.change(actor, (index) => {
     const token = index.tokensOf(actor.id).find(({ id }) => id === tokenId)
     if (!token || !isGoodToken(context, token)) return err(domainError('token_not_found'))
-    return ok({ ...revocation(context, [token]), value: null })
+    const { set, remove } = revocation(context, [token])
+    const issuedWith = index.families.ofAccess(token.id)
+    const ended = issuedWith ? [endedFamily(context, index, issuedWith.family)] : []
+    return ok({ set: [...set, ...ended], remove, value: null })
   })
   return revoked.ok ? ok(null) : revoked
 }
@@ -125,13 +129,6 @@ export function createMachineTokens(context: AccountContext): MachineTokens {
       return revoked.ok ? ok(null) : revoked
     },
   }
-}
-
-/** The record of a revocation stays after the token's own record is gone: a late copy of that one cannot undo it. */
-function revocation(context: AccountContext, tokens: readonly TokenEntry[]) {
-  const nowMs = context.deps.clock.wallMs()
-  const set: AccountRecord[] = tokens.map((token) => revokedRecord(token, nowMs))
-  return { set, remove: tokens.map(({ id }) => recordName({ kind: 'token', id })) }
 }
 
 /** Other gateways tell when a token was used at most hourly; our own uses are known at once. */

@@ -13,6 +13,7 @@ import {
   type GatewayLab,
   type Json,
 } from '../../support/gateway-lab.ts'
+import { startSignInLab, type SignInLab } from '../../support/sign-in-lab.ts'
 import { DOCUMENTED_ERRORS } from './document/errors.ts'
 import { missingFields, nameOf, text, time } from './document/row.ts'
 import type { RestRow } from './document/row.ts'
@@ -23,15 +24,22 @@ export type Asked = 'its own gateway' | 'another gateway'
 
 let owner: GatewayLab
 let other: GatewayLab
-let asked: GatewayLab
+let asked: SignInLab
 
-/** One mesh of two nodes, each with a gateway, for the whole suite. All work is done on the first node's machine. */
+/**
+ * One mesh of two nodes, each with a gateway, for the whole suite. All work is done on the first node's machine; what is
+ * needed to sign in has the gateway that is asked.
+ */
 export function useLab(which: Asked): void {
   beforeAll(async () => {
     await installAgent()
-    owner = await startGatewayLab()
-    other = await startGatewayLab({}, { besides: owner })
-    asked = which === 'its own gateway' ? owner : other
+    if (which === 'its own gateway') {
+      owner = asked = await startSignInLab()
+      other = await startGatewayLab({}, { besides: owner })
+    } else {
+      owner = await startGatewayLab()
+      other = asked = await startSignInLab({ besides: owner })
+    }
   })
   afterAll(async () => {
     await other.stop()
@@ -41,7 +49,7 @@ export function useLab(which: Asked): void {
 }
 
 /** The gateway that is asked. */
-export const theLab = (): GatewayLab => asked
+export const theLab = (): SignInLab => asked
 
 /** Both gateways of the mesh, that of the machine first. */
 export const labs = (): readonly [GatewayLab, GatewayLab] => [owner, other]
@@ -79,6 +87,7 @@ export type Sending = {
   /** Replaces what cannot be as printed: ids, secrets, folders of this machine. */
   readonly body?: Readonly<Record<string, unknown>>
   readonly token?: string | null
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 /** Why a requirement is known not to be met. */
@@ -128,11 +137,14 @@ function test({ section }: RestRow, name: string, { notYet, run }: { notYet: Not
   it(`[${section}] ${name}${fails ? ` (not yet: ${notYet})` : ''}`, { fails }, run)
 }
 
-async function send(row: RestRow, { params = {}, query = '', body = {}, token }: Sending): Promise<Answer> {
+async function send(
+  row: RestRow,
+  { params = {}, query = '', body = {}, token, headers = {} }: Sending,
+): Promise<Answer> {
   const path = row.path.replace(/:(\w+)/g, (_, name: string) => encodeURIComponent(params[name] ?? UNKNOWN))
   const withBody = row.body === undefined && Object.keys(body).length === 0 ? {} : { body: { ...row.body, ...body } }
   const caller = row.needsToken ? (token === undefined ? {} : { token }) : { token: token ?? null }
-  return await call(row.method, `${path}${query}`, { ...withBody, ...caller })
+  return await call(row.method, `${path}${query}`, { ...withBody, ...caller, headers })
 }
 
 const Meta = z.looseObject({ timestamp: time, request_id: text })

@@ -13,6 +13,7 @@ import { lockRequirements } from './locks.ts'
 import { machineRequirements } from './machines.ts'
 import { projectRequirements } from './projects.ts'
 import { sessionRequirements } from './sessions.ts'
+import { signInRequirements } from './sign-in.ts'
 import { heard, socketRequirements } from './socket.ts'
 import { taskRequirements } from './tasks.ts'
 
@@ -25,6 +26,7 @@ export function conformanceSuite(asked: Asked): void {
   })
   describe('ClaudeNest 2: authentication', () => {
     authRequirements()
+    signInRequirements()
   })
   describe('ClaudeNest 4: machines', () => {
     machineRequirements()

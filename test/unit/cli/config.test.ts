@@ -39,3 +39,29 @@ it.each([
   await file(content)
   await expect(loadConfig(directory, {}, {})).rejects.toThrow(named)
 })
+
+const smtp = { host: 'mail.example.org', from: 'nest@example.org' }
+const github = { clientId: 'x' }
+
+it.each([
+  [{ http: { publicUrl: 'http://board.example' } }, 'http.publicUrl'],
+  [{ http: { publicUrl: 'https://board.example/nest' } }, 'must have no path'],
+  [{ mail: { smtp: { ...smtp, security: 'none' } } }, 'mail.smtp.security'],
+  [{ mail: { links: { signIn: 'https://board.example/in' } } }, '{token}'],
+  [{ oauth: { google: { clientId: 'x', issuer: 'http://accounts.example' } } }, 'oauth.google.issuer'],
+  [{ oauth: { github: { ...github, tokenUrl: 'ftp://github.example/token' } } }, 'oauth.github.tokenUrl'],
+  [{ oauth: { google: { clientId: 'x', clientSecret: 'y' } } }, 'clientSecret'],
+])('sends secrets nowhere in the clear, and has none in the file: %j', async (content, named) => {
+  await file(content)
+  await expect(loadConfig(directory, {}, {})).rejects.toThrow(named)
+})
+
+it('takes a mail server and a provider with what they need, and plain http on this machine', async () => {
+  const local = { host: '127.0.0.1', from: 'nest@example.org', security: 'none' }
+  await file({ http: { publicUrl: 'https://board.example/' }, mail: { smtp: local }, oauth: { github } })
+  const { http, mail, oauth } = (await loadConfig(directory, {}, {})).config
+  expect(http.publicUrl).toBe('https://board.example')
+  expect(mail.smtp).toEqual({ ...local, port: 587 })
+  expect(oauth.github).toMatchObject({ clientId: 'x', apiUrl: 'https://api.github.com' })
+  expect(oauth.google).toBe(undefined)
+})

@@ -1,6 +1,12 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { writeSecret } from '../../../node/adapters/secret-files.ts'
+import { Config } from '../../../node/cli/config.ts'
 import { diskFindings } from '../../../node/cli/doctor-disk.ts'
 import { meshFindings } from '../../../node/cli/doctor-mesh.ts'
+import { checkSignIn } from '../../../node/cli/doctor-sign-in.ts'
 import { processFindings } from '../../../node/cli/doctor-process.ts'
 import type { Finding } from '../../../node/cli/finding.ts'
 import type { HealthView, MemberHealth } from '../../../node/cli/health-view.ts'
@@ -202,4 +208,21 @@ it('warns of a disk that is nearly full, and of one that is somewhere else', () 
   expect(disk(0xef53, 1000 * MIB)).toEqual(['disk warning'])
   expect(disk(0x6969, 5000 * MIB)).toEqual(['disk ok', 'file system problem'])
   expect(disk(0xff534d42, 5000 * MIB)).toEqual(['disk ok', 'file system problem'])
+})
+
+it('misses the secret of what is configured for signing in, and of nothing else', async () => {
+  const dataDir = await mkdtemp(join(tmpdir(), 'rookery-doctor-'))
+  try {
+    expect(await checkSignIn(dataDir, Config.parse({}))).toEqual([])
+    const smtp = { host: 'mail.example.org', user: 'post', from: 'nest@example.org' }
+    const config = Config.parse({ oauth: { google: { clientId: 'x' } }, mail: { smtp } })
+    await writeSecret(dataDir, 'smtp', 'post-office-box')
+    const findings = await checkSignIn(dataDir, config)
+    expect(findings.map(({ check, state, remedy }) => [check, state, remedy])).toEqual([
+      ['oauth.google', 'warning', 'Run `rookery secret set oauth-google`.'],
+      ['mail.smtp.user', 'ok', null],
+    ])
+  } finally {
+    await rm(dataDir, { recursive: true })
+  }
 })

@@ -98,6 +98,8 @@ it('serves its own names with the port, and configured ones exactly', () => {
   const { hosts, origins } = allowedNames({ ...config, hosts: ['Rookery.lan:8000'] }, 8000)
   expect([...hosts]).toEqual(['localhost:8000', '127.0.0.1:8000', 'rookery.lan:8000'])
   expect([...origins]).toEqual(['http://localhost:8000', 'http://127.0.0.1:8000', 'http://rookery.lan:8000'])
+  const outside = allowedNames({ ...config, publicUrl: 'https://board.example' }, 8000)
+  expect(outside.hosts.has('board.example') && outside.origins.has('https://board.example')).toBe(true)
   const tls = allowedNames({ ...config, host: '::1', tls: { key: 'k', cert: 'c' } }, 443)
   expect(tls.hosts.has('[::1]') && tls.hosts.has('localhost')).toBe(true)
   expect(tls.origins.has('https://localhost')).toBe(true)

@@ -8,6 +8,12 @@ const User = shape({ id: uuid, email: z.email(), name: text, avatar_url: avatar 
 const SignedIn = shape({ user: User, token: token('cn_'), expires_at: time })
 /** Null until the address was shown to be the user's. */
 const Me = User.extend({ email_verified_at: time.nullable() })
+const Pair = shape({ access_token: token('cn_'), refresh_token: token('cn_rt_') })
+const Message = shape({ message: text })
+const linkSays = [
+  'answers the same whether or not the address is known',
+  'answers 400 AUTH_003 where no link can be sent',
+]
 const TokenFacts = shape({
   id: uuid,
   name: text,
@@ -23,13 +29,13 @@ export const authRows: readonly RestRow[] = [
     needsToken: false,
     reply: shape({ redirect_url: z.url() }),
     errors: ['AUTH_001'],
-    unbuilt: 'OAuth is not built yet',
+    says: ['sends to either provider with state, nonce and a PKCE challenge'],
   }),
   rest('2.1', 'GET /api/auth/:provider/callback', {
     needsToken: false,
     reply: SignedIn,
-    errors: ['AUTH_001'],
-    unbuilt: 'OAuth is not built yet',
+    errors: ['AUTH_001', 'AUTH_002'],
+    says: ['wants the browser that has begun'],
   }),
   rest('2.2', 'POST /api/auth/login', {
     needsToken: false,
@@ -66,14 +72,45 @@ export const authRows: readonly RestRow[] = [
   rest('2.7', 'POST /api/auth/magic-link', {
     needsToken: false,
     body: { email: 'user@example.com' },
-    reply: shape({ message: text }),
-    unbuilt: 'magic links are not built yet',
+    reply: Message,
+    says: linkSays,
   }),
   rest('2.7', 'POST /api/auth/magic-link/verify', {
     needsToken: false,
     body: { token: 'abc123...' },
-    reply: shape({ user: User, tokens: shape({ access_token: token('cn_'), refresh_token: token('cn_rt_') }) }),
+    reply: shape({ user: User, tokens: Pair }),
     errors: ['AUTH_004'],
-    unbuilt: 'magic links are not built yet',
+    says: ['takes a link once'],
+  }),
+]
+
+/**
+ * What the document has an answer for, but no route: the reset of section 14.1 (`AUTH_003`, `AUTH_004`), and the use of the
+ * refresh tokens of section 2.7.
+ */
+export const signInRows: readonly RestRow[] = [
+  rest('14.1', 'POST /api/auth/forgot-password', {
+    needsToken: false,
+    body: { email: 'user@example.com' },
+    reply: Message,
+    says: linkSays,
+  }),
+  rest('14.1', 'POST /api/auth/reset-password', {
+    needsToken: false,
+    body: {
+      token: 'abc123...',
+      email: 'user@example.com',
+      password: 'securepassword',
+      password_confirmation: 'securepassword',
+    },
+    reply: Message,
+    errors: ['AUTH_004'],
+    says: ['sets the password, and ends every token', 'refuses a confirmation that differs'],
+  }),
+  rest('2.7', 'POST /api/auth/refresh', {
+    needsToken: false,
+    body: { refresh_token: 'cn_rt_...' },
+    reply: SignedIn.extend(Pair.shape),
+    says: ['ends the pair that it replaces', 'answers 401 AUTH_005 for one that is not good'],
   }),
 ]

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { authRows } from './auth.ts'
+import { authRows, signInRows } from './auth.ts'
 import { commandRows } from './commands.ts'
 import { contextRows } from './context.ts'
 import { lockRows } from './locks.ts'
@@ -35,4 +35,4 @@ export const DOCUMENTED: readonly RestRow[] = [
 ]
 
 /** Routes beyond the document, each with a reason to be there. */
-export const BEYOND: readonly RestRow[] = [claimNextRow]
+export const BEYOND: readonly RestRow[] = [...signInRows, claimNextRow]

@@ -6,25 +6,14 @@ import { ABILITIES } from '../../../../crdt/actor.ts'
 import { sealedKeys, sealedRecords } from '../../../../crdt/account-document.ts'
 import { accountsDoc } from '../../../../crdt/ids.ts'
 import { createAccountService, type Accounts } from '../../../../node/services/accounts/account-service.ts'
+import { accountDepsOf } from '../../../support/account-deps.ts'
 import { crypto } from '../../../support/identity.ts'
-import { createSimHasher, localActor, settle, SimMesh, type SimNode } from '../../../support/services-mesh.ts'
+import { localActor, settle, SimMesh, type SimNode } from '../../../support/services-mesh.ts'
 
 const ADA = { name: 'Ada Lovelace', email: 'ada@example.com', password: 'correct horse battery' }
 
 function start(node: SimNode): Promise<Accounts> {
-  return createAccountService({
-    self: node.peer,
-    documents: node.documents,
-    membership: node.membership,
-    boxSecretKey: node.boxSecretKey,
-    clock: node.mesh.clock,
-    random: node.random,
-    log: node.log,
-    leases: node.mesh.leases.of(node),
-    crypto,
-    hasher: createSimHasher(),
-    registration: 'closed',
-  })
+  return createAccountService(accountDepsOf(node))
 }
 
 async function founded() {

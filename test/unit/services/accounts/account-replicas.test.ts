@@ -5,6 +5,7 @@ import { createDocuments, type DocumentsService } from '../../../../node/service
 import { createSeededRandom, crypto, identity } from '../../../support/identity.ts'
 import { createMemoryStore, type MemoryStore } from '../../../support/memory-store.ts'
 import { localActor, settle, SimMesh, type SimNode } from '../../../support/services-mesh.ts'
+import { createRecordedSignIn } from '../../../support/sign-in-means.ts'
 
 /*
  * The same services over real signed feeds (and real argon2id): what the simulated documents allow, these must too.
@@ -62,6 +63,7 @@ async function start(node: SimNode, n: number, store = createMemoryStore()): Pro
     crypto,
     hasher: createArgon2Hasher(),
     registration: 'closed',
+    signIn: createRecordedSignIn(),
   })
   const started = { node, store, documents, accounts }
   running.push(started)

@@ -1,15 +1,14 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Actor } from '../../../../crdt/actor.ts'
 import { accountsDoc } from '../../../../crdt/ids.ts'
-import type { DomainErrorCode } from '../../../../crdt/errors.ts'
-import type { Result } from '../../../../crdt/result.ts'
 import {
   createAccountService,
   type Accounts,
   type AccountServiceDeps,
 } from '../../../../node/services/accounts/account-service.ts'
 import { HASHES_AT_ONCE_MAX, HASHES_WAITING_MAX } from '../../../../node/services/accounts/hash-queue.ts'
-import { crypto } from '../../../support/identity.ts'
+import { accountDepsOf } from '../../../support/account-deps.ts'
+import { codeOf, valueOf } from '../../../support/results.ts'
 import { createSimHasher, localActor, settle, SimMesh, type SimNode } from '../../../support/services-mesh.ts'
 
 const DAY_MS = 86_400_000
@@ -22,20 +21,7 @@ afterEach(async () => {
 })
 
 async function start(node: SimNode, options: Partial<AccountServiceDeps> = {}): Promise<Accounts> {
-  const accounts = await createAccountService({
-    self: node.peer,
-    documents: node.documents,
-    membership: node.membership,
-    boxSecretKey: node.boxSecretKey,
-    clock: node.mesh.clock,
-    random: node.random,
-    log: node.log,
-    leases: node.mesh.leases.of(node),
-    crypto,
-    hasher: createSimHasher(),
-    registration: 'closed',
-    ...options,
-  })
+  const accounts = await createAccountService({ ...accountDepsOf(node), ...options })
   started.push(accounts)
   return accounts
 }
@@ -45,7 +31,7 @@ async function founded(options: Partial<AccountServiceDeps> = {}) {
   const mesh = new SimMesh()
   const node = mesh.add(1)
   const accounts = await start(node, options)
-  const { token, user } = value(await accounts.register({ ...ADA, setupCode: accounts.setupCode()! }))
+  const { token, user } = valueOf(await accounts.register({ ...ADA, setupCode: accounts.setupCode()! }))
   return { mesh, node, accounts, token, user, owner: accounts.authenticate(token)! }
 }
 
@@ -58,12 +44,6 @@ async function twoGateways() {
   return { ...first, node2, accounts2 }
 }
 
-const value = <T>(result: Result<T>): T => {
-  if (!result.ok) throw new Error(`${result.error.code}: ${result.error.message}`)
-  return result.value
-}
-const codeOf = (result: Result<unknown>): DomainErrorCode | 'ok' => (result.ok ? 'ok' : result.error.code)
-
 describe('the first user', () => {
   it('[A-T6] needs the setup code, becomes owner, and ends the code', async () => {
     const mesh = new SimMesh()
@@ -73,7 +53,9 @@ describe('the first user', () => {
     expect(codeOf(await accounts.register(ADA))).toBe('setup_code_required')
     const wrong = setupCode.replace(/.$/, (last) => (last === '0' ? '1' : '0'))
     expect(codeOf(await accounts.register({ ...ADA, setupCode: wrong }))).toBe('setup_code_required')
-    const signedIn = value(await accounts.register({ ...ADA, setupCode: setupCode.toLowerCase().replaceAll('-', ' ') }))
+    const signedIn = valueOf(
+      await accounts.register({ ...ADA, setupCode: setupCode.toLowerCase().replaceAll('-', ' ') }),
+    )
     expect(signedIn).toEqual({
       user: {
         id: signedIn.user.id,
@@ -119,8 +101,8 @@ describe('the first user', () => {
     ])
     expect(results.map(codeOf).sort()).toEqual(['ok', 'registration_closed'])
     await settle()
-    expect(value(await a.listUsers())).toEqual(value(await b.listUsers()))
-    expect(value(await a.listUsers())).toHaveLength(1)
+    expect(valueOf(await a.listUsers())).toEqual(valueOf(await b.listUsers()))
+    expect(valueOf(await a.listUsers())).toHaveLength(1)
   })
 
   it('is refused without a quorum, naming who did not answer', async () => {
@@ -133,7 +115,7 @@ describe('the first user', () => {
       code: 'quorum_unreachable',
       details: { missingVoters: ['node-1'] },
     })
-    expect(value(await accounts.listUsers())).toEqual([])
+    expect(valueOf(await accounts.listUsers())).toEqual([])
   })
 
   it('writes nothing when its lease is gone by the time it writes', async () => {
@@ -142,7 +124,7 @@ describe('the first user', () => {
     const leases = mesh.leases.of(node)
     const accounts = await start(node, { leases: { ...leases, isValid: () => false } })
     expect(codeOf(await accounts.register({ ...ADA, setupCode: accounts.setupCode()! }))).toBe('superseded')
-    expect(value(await accounts.listUsers())).toEqual([])
+    expect(valueOf(await accounts.listUsers())).toEqual([])
   })
 
   it('is told that nothing was kept when the disk refuses, and can try again', async () => {
@@ -152,7 +134,7 @@ describe('the first user', () => {
     const setupCode = accounts.setupCode()!
     node.diskFails = true
     expect(codeOf(await accounts.register({ ...ADA, setupCode }))).toBe('storage_failed')
-    expect(value(await accounts.listUsers())).toEqual([])
+    expect(valueOf(await accounts.listUsers())).toEqual([])
     expect(mesh.leases.heldCount).toBe(0)
     node.diskFails = false
     expect(codeOf(await accounts.register({ ...ADA, setupCode }))).toBe('ok')
@@ -180,7 +162,7 @@ describe('later users', () => {
   it('may register by themselves only where the owner allows it, each address once', async () => {
     const { mesh, node } = await founded()
     const open = await start(node, { registration: 'open' })
-    const { token } = value(await open.register(BOB))
+    const { token } = valueOf(await open.register(BOB))
     expect(open.authenticate(token)!.abilities).not.toContain('user:admin')
     expect(open.authenticate(token)!.abilities).toContain('task:claim')
     expect(codeOf(await open.register({ ...BOB, email: ' BOB@example.COM ' }))).toBe('email_taken')
@@ -189,20 +171,20 @@ describe('later users', () => {
 
   it('[A-T6] lets one of twenty uses of an invitation at once succeed', async () => {
     const { accounts, owner, mesh } = await founded()
-    const { inviteCode } = value(await accounts.inviteUser(owner, { role: 'member' }))
+    const { inviteCode } = valueOf(await accounts.inviteUser(owner, { role: 'member' }))
     const uses = Array.from({ length: 20 }, (_, n) =>
       accounts.register({ ...BOB, email: `bob${n}@example.com`, inviteCode }),
     )
     const codes = (await Promise.all(uses)).map(codeOf)
     expect(codes.filter((code) => code === 'ok')).toHaveLength(1)
     expect(codes.filter((code) => code === 'registration_closed')).toHaveLength(19)
-    expect(value(await accounts.listUsers())).toHaveLength(2)
+    expect(valueOf(await accounts.listUsers())).toHaveLength(2)
     expect(mesh.leases.heldCount).toBe(0)
   })
 
   it('[A-T6] takes an invitation only before it expires and only for its address', async () => {
     const { accounts, owner, mesh } = await founded()
-    const { inviteCode, expiresAt } = value(await accounts.inviteUser(owner, { role: 'member', email: BOB.email }))
+    const { inviteCode, expiresAt } = valueOf(await accounts.inviteUser(owner, { role: 'member', email: BOB.email }))
     expect(codeOf(await accounts.register({ ...BOB, email: 'eve@example.com', inviteCode }))).toBe(
       'registration_closed',
     )
@@ -217,11 +199,11 @@ describe('later users', () => {
 
   it('set their first password with the code they were added with', async () => {
     const { accounts, owner } = await founded()
-    const { user, inviteCode } = value(
+    const { user, inviteCode } = valueOf(
       await accounts.addUser(owner, { name: BOB.name, email: BOB.email, role: 'member' }),
     )
     expect(codeOf(await accounts.login({ ...BOB, remember: false }))).toBe('invalid_credentials')
-    const registered = value(await accounts.register({ ...BOB, inviteCode: inviteCode! }))
+    const registered = valueOf(await accounts.register({ ...BOB, inviteCode: inviteCode! }))
     expect(registered.user).toEqual(user)
     expect(codeOf(await accounts.login({ ...BOB, remember: false }))).toBe('ok')
   })
@@ -230,8 +212,8 @@ describe('later users', () => {
 describe('signing in', () => {
   it('works on another gateway, for 30 days or, remembered, for 90', async () => {
     const { accounts2, mesh, user } = await twoGateways()
-    const short = value(await accounts2.login({ email: ' ADA@example.com', password: ADA.password, remember: false }))
-    const long = value(await accounts2.login({ email: ADA.email, password: ADA.password, remember: true }))
+    const short = valueOf(await accounts2.login({ email: ' ADA@example.com', password: ADA.password, remember: false }))
+    const long = valueOf(await accounts2.login({ email: ADA.email, password: ADA.password, remember: true }))
     expect(short).toMatchObject({ user, expiresAt: new Date(mesh.clock.wallMs() + 30 * DAY_MS).toISOString() })
     expect(long).toMatchObject({ user, expiresAt: new Date(mesh.clock.wallMs() + 90 * DAY_MS).toISOString() })
   })
@@ -261,8 +243,8 @@ describe('signing in', () => {
 
   it('is refused to a disabled user', async () => {
     const { accounts, owner } = await founded()
-    value(await accounts.addUser(owner, { ...BOB, role: 'member' }))
-    value(await accounts.disableUser(owner, BOB.email))
+    valueOf(await accounts.addUser(owner, { ...BOB, role: 'member' }))
+    valueOf(await accounts.disableUser(owner, BOB.email))
     expect(codeOf(await accounts.login({ ...BOB, remember: false }))).toBe('invalid_credentials')
   })
 
@@ -282,12 +264,12 @@ describe('tokens', () => {
   it('[A-T2] are never wider than the token that makes them; no ability means none', async () => {
     const { accounts, owner } = await founded()
     const input = { name: 'CI', expiresInDays: 90 }
-    const narrow = value(await accounts.createToken(owner, { ...input, abilities: ['token:manage', 'task:read'] }))
+    const narrow = valueOf(await accounts.createToken(owner, { ...input, abilities: ['token:manage', 'task:read'] }))
     const actor = accounts.authenticate(narrow.token)!
     expect(actor.abilities).toEqual(['token:manage', 'task:read'])
     for (const abilities of [['*'], ['task:write'], ['task:read', 'lock:admin']])
       expect(codeOf(await accounts.createToken(actor, { ...input, abilities }))).toBe('forbidden')
-    const empty = value(await accounts.createToken(actor, { ...input, abilities: [] }))
+    const empty = valueOf(await accounts.createToken(actor, { ...input, abilities: [] }))
     const powerless = accounts.authenticate(empty.token)!
     expect(powerless.abilities).toEqual([])
     expect(codeOf(await accounts.createToken(powerless, { ...input, abilities: [] }))).toBe('forbidden')
@@ -301,8 +283,8 @@ describe('tokens', () => {
   it('[A-T2] cannot become wider by way of another person', async () => {
     const { accounts, owner } = await founded()
     const input = { name: 'helpdesk', expiresInDays: null, abilities: ['user:admin'] }
-    const helpdesk = accounts.authenticate(value(await accounts.createToken(owner, input)).token)!
-    value(await accounts.addUser(owner, { ...BOB, role: 'member' }))
+    const helpdesk = accounts.authenticate(valueOf(await accounts.createToken(owner, input)).token)!
+    valueOf(await accounts.addUser(owner, { ...BOB, role: 'member' }))
     const attempts = [
       accounts.resetPassword(helpdesk, BOB.email),
       accounts.resetPassword(helpdesk, ADA.email),
@@ -317,12 +299,12 @@ describe('tokens', () => {
 
   it('are listed without their text, with the time of their last use', async () => {
     const { accounts, owner, user, mesh } = await founded()
-    const created = value(
+    const created = valueOf(
       await accounts.createToken(owner, { name: 'CI', abilities: ['task:read'], expiresInDays: 90 }),
     )
     await mesh.clock.advance(1000)
     accounts.authenticate(created.token)
-    const listed = value(await accounts.listTokens(owner))
+    const listed = valueOf(await accounts.listTokens(owner))
     expect(listed[1]).toEqual({
       id: created.record.id,
       userId: user.id,
@@ -340,7 +322,7 @@ describe('tokens', () => {
     const revoked: string[] = []
     accounts2.onRevoked((id) => revoked.push(id))
     expect(accounts2.authenticate(token)?.tokenId).toBe(owner.tokenId)
-    value(await accounts.logout(owner))
+    valueOf(await accounts.logout(owner))
     await settle()
     expect(accounts.authenticate(token)).toBeUndefined()
     expect(accounts2.authenticate(token)).toBeUndefined()
@@ -350,14 +332,14 @@ describe('tokens', () => {
 
   it('of others cannot be revoked', async () => {
     const { accounts, owner } = await founded()
-    value(await accounts.addUser(owner, { ...BOB, role: 'member' }))
-    const bob = accounts.authenticate(value(await accounts.login({ ...BOB, remember: false })).token)!
+    valueOf(await accounts.addUser(owner, { ...BOB, role: 'member' }))
+    const bob = accounts.authenticate(valueOf(await accounts.login({ ...BOB, remember: false })).token)!
     expect(codeOf(await accounts.revokeToken(bob, owner.tokenId))).toBe('token_not_found')
   })
 
   it('[A-T3] expire by the clock, are told of, and are forgotten a day later', async () => {
     const { accounts, owner, mesh, node } = await founded()
-    const created = value(await accounts.createToken(owner, { name: 'CI', abilities: [], expiresInDays: 1 }))
+    const created = valueOf(await accounts.createToken(owner, { name: 'CI', abilities: [], expiresInDays: 1 }))
     const revoked: string[] = []
     accounts.onRevoked((id) => revoked.push(id))
     mesh.clock.stepWall(DAY_MS - 1)
@@ -384,24 +366,24 @@ describe('tokens', () => {
     expect(mesh.bytes.length).toBe(writes)
     await mesh.clock.advance(3_600_000)
     expect(mesh.bytes.length - writes).toBeLessThanOrEqual(2)
-    const seen = value(await accounts2.listTokens(owner)).find(({ id }) => id === owner.tokenId)
+    const seen = valueOf(await accounts2.listTokens(owner)).find(({ id }) => id === owner.tokenId)
     expect(seen?.lastUsedAt).toBe(new Date(usedAt).toISOString())
   })
 
   it('end with their user or with a newer password', async () => {
     const { accounts, accounts2, owner } = await twoGateways()
-    value(await accounts.addUser(owner, { ...BOB, role: 'member' }))
+    valueOf(await accounts.addUser(owner, { ...BOB, role: 'member' }))
     await settle()
-    const first = value(await accounts2.login({ ...BOB, remember: false }))
+    const first = valueOf(await accounts2.login({ ...BOB, remember: false }))
     const revoked: string[] = []
     accounts2.onRevoked((id) => revoked.push(id))
-    const { password } = value(await accounts.resetPassword(owner, BOB.email))
+    const { password } = valueOf(await accounts.resetPassword(owner, BOB.email))
     await settle()
     expect(accounts2.authenticate(first.token)).toBeUndefined()
     expect(codeOf(await accounts2.login({ ...BOB, remember: false }))).toBe('invalid_credentials')
-    const second = value(await accounts2.login({ ...BOB, password, remember: false }))
+    const second = valueOf(await accounts2.login({ ...BOB, password, remember: false }))
     expect(accounts2.authenticate(second.token)).toBeDefined()
-    value(await accounts.disableUser(owner, BOB.email))
+    valueOf(await accounts.disableUser(owner, BOB.email))
     await settle()
     expect(accounts2.authenticate(second.token)).toBeUndefined()
     expect(revoked).toHaveLength(2)
