@@ -239,19 +239,27 @@ async function extendHere(deps: LockDeps, actor: Actor, input: Extend): Promise<
   })
 }
 
-/** The locks of one lease last equally long, and none gets shorter. */
+/** The locks of one lease last equally long, and none gets shorter. What the disk refuses changes nothing. */
 async function prolongLease(
   deps: LockDeps,
   leaseId: string,
   untilMs: number,
 ): Promise<Result<{ position: FeedPosition; endMs: number }>> {
   const entries = deps.live.ofLease(leaseId)
-  const endMs = Math.max(untilMs, ...entries.map(({ record }) => Date.parse(record.expiresAt)))
+  const beforeMs = Math.max(...entries.map(({ record }) => Date.parse(record.expiresAt)))
+  const endMs = Math.max(untilMs, beforeMs)
   const claim = deps.claims.held(leaseId)
-  if (!claim && !deps.leases.extend(leaseId, endMs)) return err(domainError('superseded'))
+  if (claim) {
+    const put = await deps.claims.extend(claim, endMs)
+    return put.ok ? ok({ position: put.value, endMs }) : put
+  }
+  if (!deps.leases.extend(leaseId, endMs)) return err(domainError('superseded'))
   const expiresAt = new Date(endMs).toISOString()
-  const put = claim
-    ? await deps.claims.extend(claim, endMs)
-    : await deps.live.put(entries.map((e) => ({ ...e, record: { ...e.record, expiresAt } })))
+  let put: Result<FeedPosition> | undefined
+  try {
+    put = await deps.live.put(entries.map((entry) => ({ ...entry, record: { ...entry.record, expiresAt } })))
+  } finally {
+    if (!put?.ok) deps.leases.extend(leaseId, beforeMs)
+  }
   return put.ok ? ok({ position: put.value, endMs }) : put
 }

@@ -50,7 +50,7 @@ export type ProvisionalLocks = {
   withdraw(claim: Claim): Promise<FeedPosition>
   /** Gives one of its paths back. For a claim that is `held`. */
   dropPath(claim: Claim, entry: string): Promise<FeedPosition>
-  /** For a claim that is `held`; never shorter than it was. */
+  /** For a claim that is `held`. What the disk refuses changes nothing. */
   extend(claim: Claim, untilMs: number): Promise<Result<FeedPosition>>
   /** Gives way, with a durable notice. Nothing happens to a claim that does not stand. */
   yieldTo(claim: Claim, conflict: LockConflict): void
@@ -176,8 +176,18 @@ class Provisional implements ProvisionalLocks {
   }
 
   async extend(claim: Claim, untilMs: number): Promise<Result<FeedPosition>> {
-    claim.terms = { ...claim.terms, untilMs }
-    return await this.#deps.live.put(entriesOf(claim))
+    const { terms } = claim
+    claim.terms = { ...terms, untilMs }
+    let put: Result<FeedPosition> | undefined
+    try {
+      put = await this.#deps.live.put(entriesOf(claim))
+    } finally {
+      if (!put?.ok) {
+        claim.terms = terms
+        if (stands(claim)) this.#armExpiry(claim)
+      }
+    }
+    return put
   }
 
   yieldTo(claim: Claim, conflict: LockConflict): void {

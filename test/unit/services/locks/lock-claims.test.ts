@@ -128,6 +128,19 @@ describe('a claim', () => {
     expect([entries.size, [...notices.values()].map(({ state }) => state)]).toEqual([0, ['yield']])
   })
 
+  it('[D7] that could not be prolonged ends when it would have ended', async () => {
+    const { claims, clock, gates, hold } = claimTable()
+    const claim = await hold('a')
+    const { untilMs } = claim.terms
+    gates.live.refusal = err(domainError('storage_failed'))
+    expect(codeOf(await claims.extend(claim, untilMs + 600_000))).toBe('storage_failed')
+    gates.live.refusal = undefined
+    await clock.advance(untilMs - clock.wallMs() - 1)
+    expect(claims.held(claim.id)).toBe(claim)
+    await clock.advance(1)
+    expect(claims.held(claim.id)).toBeUndefined()
+  })
+
   it('is one of a bounded number', async () => {
     const { claims } = claimTable()
     const results = []
