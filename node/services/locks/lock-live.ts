@@ -57,9 +57,15 @@ const DROP_BYTES = 100
 const GENERATIONS_PER_BOOT = 1_000_000
 
 type Change = { readonly bytes: number; readonly apply: (state: Y.Doc) => void }
+/** Of what counts only once it is on disk: as if it had never been asked for. */
+type Undo = {
+  readonly run: () => void
+  isDone: boolean
+  /** Others may have read some of it. */
+  isWritten: boolean
+}
 type Waiting = {
-  /** Of what counts only once it is on this node's disk: as if it had never been asked for. */
-  readonly takeBack: (() => void) | undefined
+  readonly undo: Undo | undefined
   readonly changes: readonly Change[]
   readonly resolve: (position: FeedPosition) => void
   readonly reject: (error: unknown) => void
@@ -106,24 +112,27 @@ class Live implements LiveLocks {
     const before = touched.map((id) => this.#entries.get(id))
     for (const id of ids) this.#entries.delete(id)
     for (const entry of entries) this.#entries.set(entry.id, entry)
-    let isTakenBack = false
-    const takeBack = (): void => {
-      for (const [i, id] of isTakenBack ? [] : touched.entries()) {
-        const old = before[i]
-        if (old) this.#entries.set(id, old)
-        else this.#entries.delete(id)
-      }
-      isTakenBack = true
+    const undo: Undo = {
+      isDone: false,
+      isWritten: false,
+      run: () => {
+        for (const [i, id] of undo.isDone ? [] : touched.entries()) {
+          const old = before[i]
+          if (old) this.#entries.set(id, old)
+          else this.#entries.delete(id)
+        }
+        undo.isDone = true
+      },
     }
     if (this.#heldBytes() > HELD_BYTES_MAX) {
-      takeBack()
+      undo.run()
       return err(domainError('limit_reached', { message: 'This node holds as many locks as it may.' }))
     }
     let put: Result<FeedPosition> | undefined
     try {
-      put = await written(this.#enqueue([...entries.map(putChange), ...ids.map(dropChange)], takeBack))
+      put = await written(this.#enqueue([...entries.map(putChange), ...ids.map(dropChange)], undo))
     } finally {
-      if (!put?.ok) takeBack()
+      if (!put?.ok) this.#takeBack(undo)
     }
     return put
   }
@@ -145,11 +154,20 @@ class Live implements LiveLocks {
     return [...this.#entries.values()]
   }
 
+  /** What has been written of it by now goes with its generation. */
+  #takeBack(undo: Undo): void {
+    undo.run()
+    if (!undo.isWritten) return
+    this.#isReady = false
+    // A disk that refuses this too is asked again with the next write.
+    this.start().catch((error: unknown) => this.#deps.log.warn({ err: error }, 'locks that were refused may be shown'))
+  }
+
   /** Resolves with the position of the last part. */
-  async #enqueue(changes: readonly Change[], takeBack: (() => void) | undefined): Promise<FeedPosition> {
-    const parts = [this.#wait(changes.slice(0, CHANGES_PER_PART), takeBack)]
+  async #enqueue(changes: readonly Change[], undo: Undo | undefined): Promise<FeedPosition> {
+    const parts = [this.#wait(changes.slice(0, CHANGES_PER_PART), undo)]
     for (let i = CHANGES_PER_PART; i < changes.length; i += CHANGES_PER_PART) {
-      parts.push(this.#wait(changes.slice(i, i + CHANGES_PER_PART), takeBack))
+      parts.push(this.#wait(changes.slice(i, i + CHANGES_PER_PART), undo))
     }
     const positions = await Promise.all(parts)
     const last = positions.at(-1)
@@ -157,9 +175,9 @@ class Live implements LiveLocks {
     return last
   }
 
-  #wait(changes: readonly Change[], takeBack: (() => void) | undefined): Promise<FeedPosition> {
+  #wait(changes: readonly Change[], undo: Undo | undefined): Promise<FeedPosition> {
     return new Promise((resolve, reject) => {
-      this.#queue.push({ changes, takeBack, resolve, reject })
+      this.#queue.push({ changes, undo, resolve, reject })
       // What it waits for is told by the promises in the queue.
       if (!this.#isWriting) void this.#work()
     })
@@ -177,12 +195,16 @@ class Live implements LiveLocks {
   async #writeBatch(batch: readonly Waiting[]): Promise<void> {
     if (batch.length === 0) return
     try {
+      for (const { undo } of batch) if (undo) undo.isWritten = true
       const first = !this.#isReady || this.#isWorn() ? await this.#replaceGeneration() : undefined
       const changes = batch.flatMap((waiting) => waiting.changes)
       const position = first && changes.length === 0 ? first : await this.#write(changes)
       for (const { resolve } of batch) resolve(position)
     } catch (error) {
-      for (const { reject } of batch) reject(error)
+      for (const { undo, reject } of batch) {
+        undo?.run()
+        reject(error)
+      }
     }
   }
 
@@ -193,11 +215,11 @@ class Live implements LiveLocks {
       return batch
     } catch (cause) {
       this.#deps.log.warn({ err: cause }, 'the locks of this node could not be kept')
-      for (const { takeBack, reject } of batch) {
-        takeBack?.()
-        if (takeBack) reject(new StorageError('the locks of this node could not be kept', { cause }))
+      for (const { undo, reject } of batch) {
+        undo?.run()
+        if (undo) reject(new StorageError('the locks of this node could not be kept', { cause }))
       }
-      return batch.filter(({ takeBack }) => !takeBack)
+      return batch.filter(({ undo }) => !undo)
     }
   }
 
@@ -205,6 +227,12 @@ class Live implements LiveLocks {
     const batch: Waiting[] = []
     let bytes = 0
     for (let next = this.#queue[0]; next; next = this.#queue[0]) {
+      if (next.undo?.isDone) {
+        // The rest of what was refused already.
+        next.reject(new StorageError('a part of the same write was refused'))
+        this.#queue.shift()
+        continue
+      }
       bytes += weigh(next.changes)
       if (batch.length > 0 && bytes > WRITE_BYTES_MAX) break
       batch.push(next)
