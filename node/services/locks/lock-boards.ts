@@ -97,8 +97,8 @@ class Boards implements LockBoards {
         this.#tell(this.board.sync(peer, generation, state)),
       )
       const now = this.#followed.get(peer)
-      // While this one was opened, another call may have done so, or a newer one may have appeared.
-      if (now && now.generation >= generation) return unpin()
+      // While this one was opened, another call may have done so, a newer one may have appeared, or the node has stopped.
+      if (this.#isStopped || (now && now.generation >= generation)) return unpin()
       now?.unpin()
       this.#followed.set(peer, { generation, unpin })
     }
