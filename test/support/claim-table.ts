@@ -58,6 +58,8 @@ export function claimTable() {
   const extended: number[] = []
   /** Of the live document. */
   const writes = { count: 0 }
+  /** Claims that the voters are to be asked for. */
+  const asked = { count: 0 }
   const live: LiveLocks = {
     start: async () => undefined,
     put: (added) => live.replace([], added),
@@ -101,7 +103,7 @@ export function claimTable() {
     random: createSeededRandom(1),
     log: createRecordedLog(),
     self: SELF,
-    onHeld: () => undefined,
+    onHeld: () => asked.count++,
   })
   const hold = async (...paths: string[]) => {
     const claim = valueOf(await claims.begin(termsOf('one'), paths.map(target)))
@@ -118,7 +120,7 @@ export function claimTable() {
     markReady(doc)
     board.sync(OTHER, 1, doc)
   }
-  return { claims, clock, entries, gates, notices, released, extended, writes, hold, rival }
+  return { claims, clock, entries, gates, notices, released, extended, writes, asked, hold, rival }
 }
 
 export const target = (path: string) => ({ path, key: `p/${path}` })

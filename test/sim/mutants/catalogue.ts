@@ -1,19 +1,27 @@
 import { attemptMutants } from './catalogue/attempts.ts'
+import { claimEndMutants } from './catalogue/claim-ends.ts'
 import { claimantMutants } from './catalogue/claimant.ts'
+import { claimMutants } from './catalogue/claims.ts'
 import { decisionMutants } from './catalogue/decisions.ts'
+import { electorateMutants } from './catalogue/electorate.ts'
 import { gateMutants } from './catalogue/gates.ts'
 import { holdingMutants } from './catalogue/holding.ts'
+import { leaseEdgeMutants } from './catalogue/lease-edges.ts'
 import { lockAskingMutants } from './catalogue/lock-asking.ts'
 import { lockBoardMutants } from './catalogue/lock-boards.ts'
 import { lockClaimMutants } from './catalogue/lock-claims.ts'
+import { lockDocumentMutants } from './catalogue/lock-documents.ts'
 import { lockEdgeMutants } from './catalogue/lock-edge.ts'
 import { lockEndingMutants } from './catalogue/lock-ending.ts'
+import { lockHolderMutants } from './catalogue/lock-holder.ts'
+import { lockNoticeMutants } from './catalogue/lock-notices.ts'
 import { lockResumingMutants } from './catalogue/lock-resuming.ts'
 import { lockMutants } from './catalogue/locks.ts'
 import { replicationMutants } from './catalogue/replication.ts'
 import { statementMutants } from './catalogue/statements.ts'
 import { successionMutants } from './catalogue/succession.ts'
 import { taskClaimMutants } from './catalogue/task-claims.ts'
+import { taskRecordMutants } from './catalogue/task-records.ts'
 import { voterChangeMutants } from './catalogue/voter-change.ts'
 import { voterServiceMutants } from './catalogue/voter-service.ts'
 import { voterStateMutants } from './catalogue/voter-state.ts'
@@ -31,13 +39,21 @@ const leaseCuts: readonly Cut[] = [
   ...attemptMutants,
   ...holdingMutants,
   ...voterChangeMutants,
+  ...leaseEdgeMutants,
+  ...electorateMutants,
+  ...claimMutants,
   ...lockClaimMutants,
+  ...claimEndMutants,
   ...lockResumingMutants,
   ...lockEndingMutants,
+  ...lockHolderMutants,
   ...lockEdgeMutants,
   ...lockAskingMutants,
   ...lockBoardMutants,
+  ...lockDocumentMutants,
+  ...lockNoticeMutants,
   ...taskClaimMutants,
+  ...taskRecordMutants,
   ...gateMutants,
 ]
 

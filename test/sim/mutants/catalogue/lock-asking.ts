@@ -32,6 +32,18 @@ export const lockAskingMutants: readonly Cut[] = [
       why: 'a voter that was heard again is asked as seldom as before',
     },
     {
+      name: 'asks-no-more',
+      from: '        if (this.#deps.claims.waiting().length > 0) this.wake()\n        else this.#failures = 0\n',
+      to: '        this.#failures = 0\n',
+      why: 'what found no quorum at first stays provisional',
+    },
+    {
+      name: 'failures-outlive-their-claims',
+      from: '        else this.#failures = 0\n',
+      to: '',
+      why: 'the first lock after a long cut waits a minute for its certificate',
+    },
+    {
       name: 'failures-do-not-count',
       from: 'else this.#failures++',
       to: 'else this.#failures += 0',

@@ -105,6 +105,12 @@ export const voterServiceMutants = [
       to: '',
       why: 'after one broken connection a voter is never reached again',
     },
+    {
+      name: 'sends-after-closing',
+      from: '      if (isClosed) return\n',
+      to: '',
+      why: 'a node that has closed opens channels that nobody closes',
+    },
   ]),
   ...mutantsOf({ file: `${LEASES}/lease-voter.ts`, rule: 'L2.11', scenario: 'lost-voter-journal' }, [
     {

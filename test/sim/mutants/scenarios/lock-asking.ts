@@ -113,6 +113,21 @@ async function again({ must }: Report): Promise<void> {
   await steady.clock.advance(5 * TTL_MS)
   must('P3', steady.means.yielded > 0, 'a claim never gives way to what is surely certified')
 
+  const next = asking()
+  next.loop.wake()
+  await next.clock.advance(600_000)
+  const [claim] = next.waiting
+  next.means.refusal = async () => {
+    claim!.state = 'ended'
+    return NO_QUORUM
+  }
+  await next.clock.advance(120_000)
+  claim!.state = 'held'
+  next.means.asked = 0
+  next.loop.wake()
+  await next.clock.advance(3000)
+  must('L2.8', next.means.asked === 1, 'a claim waits for what others before it have waited in vain')
+
   const over = asking()
   over.loop.wake()
   over.loop.stop()

@@ -206,6 +206,9 @@ async function unreachable({ must }: Report): Promise<void> {
   const closing = links.close()
   for (const { fail } of channels) fail(new Error('closed'))
   await closing
+  links.send([peer(2)], { t: 'ask', m: {} })
+  await settle()
+  must('A-D1', opens === 4, 'a node that has closed opens channels')
 }
 
 async function settledAnswers({ must }: Report): Promise<void> {
