@@ -9,6 +9,7 @@ import { lockClaimScenarios } from './scenarios/lock-claims.ts'
 import { lockEdgeScenarios } from './scenarios/lock-edge.ts'
 import { lockEndingScenarios } from './scenarios/lock-ending.ts'
 import { lockResumingScenarios } from './scenarios/lock-resuming.ts'
+import { passingOnScenarios } from './scenarios/passing-on.ts'
 import { serviceScenarios } from './scenarios/services.ts'
 import { statementScenarios } from './scenarios/statements.ts'
 import { successionScenarios } from './scenarios/succession.ts'
@@ -37,4 +38,5 @@ export const scenarios: readonly Scenario[] = [
   ...lockScenarios,
   ...taskClaimScenarios,
   ...gateScenarios,
+  ...passingOnScenarios,
 ]
