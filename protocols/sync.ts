@@ -15,6 +15,7 @@ import type { FeedCut } from './membership/membership.ts'
  *   hash      names the content of a document at a vector, for comparison
  *   beat      the sender's signed heartbeat;  echo  answers it
  *   beats     others' heartbeats, passed on
+ *   hears     the members from whom the sender gets something itself: what comes from others is passed on to it
  *   peers     addresses of members, as hints
  */
 
@@ -38,6 +39,8 @@ export const POSITIONS_PER_PART = 4000
 
 const HEADS_MAX = 4096
 const FROZEN_MAX = 512
+/** Said only in a mesh in which all are to be connected, which has at most 50 members. */
+export const HEARD_MAX = 512
 const ITEMS_MAX = 16_384
 const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array)
 const hash = bytes.refine((value) => value.byteLength === 32, 'must be 32 bytes')
@@ -65,6 +68,7 @@ const MESSAGES = {
   beat: z.object({ beat: bytes }),
   beats: z.object({ beats: z.array(bytes).min(1).max(ITEMS_MAX) }),
   echo: z.object({ boot: z.int().min(0), counter: z.int().min(0) }),
+  hears: z.object({ peers: z.array(PeerId).max(HEARD_MAX).readonly() }),
   peers: z.object({
     peers: z.array(z.tuple([PeerId, z.array(z.string().max(256)).max(16)])).max(512),
   }),

@@ -13,8 +13,8 @@ import { refuse } from './mount.ts'
 export const BODY_BYTES_MAX = 1024 * 1024
 export const REQUEST_TIMEOUT_MS = 30_000
 const HEADERS_TIMEOUT_MS = 10_000
-/** How often Node looks for connections that exceed the timeouts. */
-const TIMEOUT_CHECK_MS = 2000
+/** How often Node looks for connections that exceed the timeouts; each time wakes an idle node. */
+const TIMEOUT_CHECK_MS = 10_000
 /** Idle connections included; a connection costs some 10 kB. */
 export const CONNECTIONS_MAX = 4096
 

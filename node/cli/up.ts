@@ -8,6 +8,7 @@ import { goOnWithoutOutput } from './closed-output.ts'
 import type { Config, LoadedConfig } from './config.ts'
 import { CommandFailure, EXIT } from './exit.ts'
 import { runNode, type RunningNode } from './run-node.ts'
+import { startAnewIfStripped } from './start-anew.ts'
 
 /** A stop that takes longer than this has gone wrong: what is durable is durable, so the process ends. */
 const STOP_DEADLINE_MS = 1900
@@ -18,6 +19,8 @@ export async function runUp(
   { config, sources }: LoadedConfig,
   output: { json: boolean },
 ): Promise<void> {
+  if (config.gateway) await import('../../gateway/server.ts')
+  startAnewIfStripped()
   const log = foldRepeats(createPinoLog(config.log.level), systemClock)
   const node = await runNode(dataDir, config, log, sources).catch((error: unknown) => {
     throw explain(error, config, dataDir)

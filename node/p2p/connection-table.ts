@@ -6,7 +6,13 @@ import { isRelayed } from './addresses.ts'
 /** Joining takes seconds; who is still no member then has no business here. */
 const STRANGER_MS = 15_000
 
-type Entry = { readonly connection: Connection; readonly peer: PeerId; readonly openedMs: number; cancel: Cancel }
+type Entry = {
+  readonly connection: Connection
+  readonly peer: PeerId
+  /** When something came over it last; at first, when it was opened. */
+  heardMs: number
+  cancel: Cancel
+}
 
 /** The open connections of a node, and who of the members is connected. Two connections to one peer are both kept. */
 export class ConnectionTable {
@@ -80,10 +86,24 @@ export class ConnectionTable {
       if (!this.#isMember(peer.data)) connection.abort(new Error('not a member'))
     }
     const cancel = this.#isMember(peer.data) ? () => undefined : this.#clock.after(STRANGER_MS, hangUp)
-    this.#entries.set(connection.id, { connection, peer: peer.data, openedMs: this.#clock.monoMs(), cancel })
+    this.#entries.set(connection.id, { connection, peer: peer.data, heardMs: this.#clock.monoMs(), cancel })
     const isFurther = this.#announced.has(peer.data)
     this.#announce(peer.data)
     if (isFurther) for (const listener of this.#furtherListeners) listener(peer.data, connection)
+  }
+
+  /** Something has come over it. */
+  heard({ id }: Connection): void {
+    const entry = this.#entries.get(id)
+    if (entry !== undefined) entry.heardMs = this.#clock.monoMs()
+  }
+
+  /** Open ones over which nothing has come for so long, of members or not. */
+  silentFor(ms: number): Connection[] {
+    const nowMs = this.#clock.monoMs()
+    return [...this.#entries.values()].flatMap(({ connection, heardMs }) =>
+      nowMs - heardMs >= ms && connection.status === 'open' ? [connection] : [],
+    )
   }
 
   remove(connection: Connection): void {

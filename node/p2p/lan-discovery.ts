@@ -2,12 +2,15 @@ import { randomBytes } from 'node:crypto'
 import { createSocket, type Socket } from 'node:dgram'
 import { networkInterfaces } from 'node:os'
 import type { Multiaddr } from '@multiformats/multiaddr'
+import { every, type Cancel, type Clock } from '../ports/clock.ts'
 import { lanAnswer, lanQuestion, readLanPacket, type LanPeer } from './lan-packets.ts'
 
 /** Of multicast DNS. */
 const PORT = 5353
 const GROUP = '224.0.0.251'
 const ASK_EVERY_MS = 10_000
+/** While nobody is missing, every which time: each question wakes every node on the LAN, and who starts asks by itself. */
+const ASK_SELDOM = 6
 /** After a change of network the others are asked at once, and this is how late it is noticed. */
 const LOOK_EVERY_MS = 5000
 /** Everybody hears an answer: those who ask within this time get one together. */
@@ -19,6 +22,9 @@ export type LanDiscoveryOptions = {
   readonly tag: string
   /** Of this node, each ending in its peer id. */
   readonly addresses: () => readonly Multiaddr[]
+  readonly clock: Clock
+  /** Whether there is somebody to be found. */
+  readonly isMissing: () => boolean
   /** Told of every answer, again and again, of this node's own too. */
   readonly onPeer: (peer: LanPeer) => void
   /** A port that cannot be opened, an interface that refuses: discovery then goes without. */
@@ -32,7 +38,8 @@ export type LanDiscoveryOptions = {
 export class LanDiscovery {
   readonly #options: LanDiscoveryOptions
   readonly #name = randomBytes(NAME_BYTES).toString('hex')
-  readonly #timers = new Set<NodeJS.Timeout>()
+  readonly #cancels: Cancel[] = []
+  #turns = 0
   #socket: Socket | undefined
   #joined: readonly string[] = []
   #answering: NodeJS.Timeout | undefined
@@ -56,15 +63,17 @@ export class LanDiscovery {
     if (!isBound || this.#socket !== socket) return
     this.#join()
     this.#ask()
-    for (const [everyMs, task] of [
-      [ASK_EVERY_MS, () => this.#ask()],
-      [LOOK_EVERY_MS, () => this.#look()],
-    ] as const)
-      this.#timers.add(setInterval(task, everyMs).unref())
+    const { clock, isMissing } = this.#options
+    this.#cancels.push(
+      every(clock, ASK_EVERY_MS, () => {
+        if (++this.#turns % ASK_SELDOM === 0 || isMissing()) this.#ask()
+      }),
+      every(clock, LOOK_EVERY_MS, () => this.#look()),
+    )
   }
 
   async stop(): Promise<void> {
-    for (const timer of this.#timers) clearInterval(timer)
+    for (const cancel of this.#cancels.splice(0)) cancel()
     clearTimeout(this.#answering)
     const socket = this.#socket
     this.#socket = undefined

@@ -6,8 +6,7 @@ import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p, type Libp2pOptions } from 'libp2p'
 import type { MeshId } from '../../crdt/ids.ts'
-import { LanDiscovery } from './lan-discovery.ts'
-import type { LanPeer } from './lan-packets.ts'
+import { LanDiscovery, type LanDiscoveryOptions } from './lan-discovery.ts'
 import { memberComponents, type MemberComponents, type MemberView, type RealComponents } from './member-components.ts'
 import { quietNoise } from './quiet-noise.ts'
 
@@ -20,8 +19,6 @@ const HANDSHAKE_MS = 5000
 const DIAL_MS = 15_000
 /** A host that is off swallows packets: the next address should not wait for long. */
 const ADDRESS_DIAL_MS = 4000
-/** A connection is dead when a ping sent every 15 s stays without an answer until the next one is due. */
-const KEEP_ALIVE_MS = 15_000
 /** Our own gate is tighter and drops the right ones; libp2p's limits would refuse honest peers during a flood. */
 const CONNECTIONS_MAX = 2048
 const INBOUND_PER_SECOND_MAX = 1_000_000
@@ -37,8 +34,8 @@ export type Libp2pNodeOptions = {
   readonly gater: ConnectionGater
   /** What packages of libp2p get to see of the mesh. */
   readonly view: MemberView
-  /** Told of every node of this mesh that answers on the LAN; undefined switches multicast off. */
-  readonly onLanPeer: ((peer: LanPeer) => void) | undefined
+  /** Undefined switches multicast off. */
+  readonly lan: Pick<LanDiscoveryOptions, 'clock' | 'onPeer' | 'isMissing'> | undefined
 }
 
 export type Libp2pNode = {
@@ -82,7 +79,7 @@ function relayTransportOf(components: CircuitRelayTransportComponents): Transpor
 }
 
 async function fixedOptions(options: Libp2pNodeOptions) {
-  const { onLanPeer } = options
+  const { lan } = options
   return {
     start: false,
     privateKey: await generateKeyPairFromSeed('Ed25519', options.seed),
@@ -91,6 +88,7 @@ async function fixedOptions(options: Libp2pNodeOptions) {
     connectionEncrypters: [quietNoise({ prologueBytes: Buffer.from(options.mesh, 'hex') })],
     streamMuxers: [
       yamux({
+        enableKeepAlive: false,
         maxInboundStreams: STREAMS_PER_CONNECTION_MAX,
         maxOutboundStreams: STREAMS_PER_CONNECTION_MAX,
         streamOptions: {
@@ -111,13 +109,10 @@ async function fixedOptions(options: Libp2pNodeOptions) {
       addressDialTimeout: ADDRESS_DIAL_MS,
       reconnectRetries: 0,
     },
-    connectionMonitor: {
-      pingInterval: KEEP_ALIVE_MS,
-      pingTimeout: { minTimeout: KEEP_ALIVE_MS },
-      protocolPrefix: 'rookery',
-    },
+    // We look ourselves whether a connection is alive: libp2p asks each, also when something has just come over it.
+    connectionMonitor: { enabled: false },
     services:
-      onLanPeer === undefined
+      lan === undefined
         ? {}
         : {
             lan: ({ addressManager, logger }) => {
@@ -125,7 +120,7 @@ async function fixedOptions(options: Libp2pNodeOptions) {
               return new LanDiscovery({
                 tag: serviceTag(options.mesh),
                 addresses: () => addressManager.getAddresses(),
-                onPeer: onLanPeer,
+                ...lan,
                 onProblem: (error) => log.error('%e', error),
               })
             },

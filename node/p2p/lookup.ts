@@ -17,6 +17,8 @@ const REQUESTS_PER_PEER_MAX = 8
 const LOOKUP_MS = 5000
 /** The table fills as members introduce themselves; a query for ourselves only repeats that. */
 const QUERY_SELF_MS = 60 * 60_000
+/** How often it marks the closest members as worth keeping, in a peer store that keeps no marks. */
+const MARK_CLOSEST_MS = 24 * 60 * 60_000
 
 /** Not the mesh id itself, which is what lets a stranger shake hands. */
 export const lookupProtocol = (mesh: MeshId): string =>
@@ -57,6 +59,7 @@ export function createLookup(mesh: MeshId, members: MemberComponents, log: Log):
     peerInfoMapper: passthroughMapper,
   })(members.components)
   keepNothing(dht)
+  markNobody(dht)
   return {
     protocol,
     start: () => start(dht),
@@ -90,9 +93,21 @@ function keepNothing(dht: KadDHT): void {
 
 /** @throws when this is not the DHT as we know it: it must not start with more than it should serve */
 function handlersOf(dht: KadDHT): Record<string, unknown> {
-  const rpc: unknown = 'rpc' in dht ? dht.rpc : undefined
-  const handlers: unknown = typeof rpc === 'object' && rpc !== null && 'handlers' in rpc ? rpc.handlers : undefined
-  if (typeof handlers !== 'object' || handlers === null || !(WHERE_IS in handlers))
-    throw new Error('the DHT does not have the handlers it is known to have')
+  const handlers = partOf(partOf(dht, 'rpc'), 'handlers')
+  if (!(WHERE_IS in handlers)) throw new Error('the DHT does not have the handlers it is known to have')
   return handlers
 }
+
+/** Its timer of five seconds would wake an idle node for nothing, and has no setting. */
+function markNobody(dht: KadDHT): void {
+  partOf(partOf(dht, 'routingTable'), 'closestPeerTagger').refreshInterval = MARK_CLOSEST_MS
+}
+
+/** @throws when there is none: this is not the DHT as we know it */
+function partOf(whole: object, name: string): Record<string, unknown> {
+  const part: unknown = Reflect.get(whole, name)
+  if (!isRecord(part)) throw new Error(`the DHT does not have the ${name} it is known to have`)
+  return part
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null

@@ -11,6 +11,7 @@ import { Conduct } from './conduct.ts'
 import { createConnectionGate } from './connection-gate.ts'
 import { ConnectionTable } from './connection-table.ts'
 import { Dialer } from './dialer.ts'
+import { keepAlive } from './keep-alive.ts'
 import type { LanPeer } from './lan-packets.ts'
 import type { Libp2pNetwork, PeerNetworkOptions } from './libp2p-network.ts'
 import { createLibp2pNode, type Libp2pNode } from './libp2p-node.ts'
@@ -33,11 +34,12 @@ export async function createPeerNetwork(options: PeerNetworkOptions): Promise<Li
   const { isMember, mayOpen, clock, log } = options
   const book = createAddressBook({ store: options.knownAddresses, clock, log })
   const table = new ConnectionTable(isMember, clock)
-  const host = new ProtocolHost(
-    (peer, policy) => (policy.who === 'anyone' || isMember(peer)) && mayOpen(peer, policy),
+  const host = new ProtocolHost({
+    allowed: (peer, policy) => (policy.who === 'anyone' || isMember(peer)) && mayOpen(peer, policy),
     log,
-    new Conduct(clock, options.onMisconduct ?? (() => undefined)),
-  )
+    conduct: new Conduct(clock, options.onMisconduct ?? (() => undefined)),
+    heard: (connection) => table.heard(connection),
+  })
   const libp2p = await createLibp2pNode({
     seed: options.seed,
     mesh: options.mesh,
@@ -52,7 +54,9 @@ export async function createPeerNetwork(options: PeerNetworkOptions): Promise<Li
         ...lookupPolicies(options.mesh, isMember),
       },
     },
-    onLanPeer: options.mdns ? (peer) => network.onLanPeer(peer) : undefined,
+    lan: options.mdns
+      ? { clock, onPeer: (peer) => network.onLanPeer(peer), isMissing: () => network.isMissingSomebody() }
+      : undefined,
   })
   const network: Network = new Network({ options, libp2p, book, table, host })
   await book.load()
@@ -79,6 +83,7 @@ class Network implements Libp2pNetwork {
   readonly #reach: Reach
   #cancelWatch: Cancel = () => undefined
   #cancelTrim: Cancel = () => undefined
+  #cancelKeepAlive: Cancel = () => undefined
 
   constructor({ options, libp2p, book, table, host }: Parts) {
     this.self = PeerId.parse(libp2p.node.peerId.toString())
@@ -130,6 +135,7 @@ class Network implements Libp2pNetwork {
     await this.#reach.start()
     this.#refuseUndeclared()
     this.#dialer.start()
+    this.#cancelKeepAlive = keepAlive(this.#table, this.#options.clock)
     this.#cancelTrim = every(this.#options.clock, TRIM_EVERY_MS, () => this.#trim())
     this.#cancelWatch = watchHost(this.#options.clock, () => {
       this.#reach.hostChanged()
@@ -146,6 +152,7 @@ class Network implements Libp2pNetwork {
 
   async stop(): Promise<void> {
     this.#cancelTrim()
+    this.#cancelKeepAlive()
     this.#cancelWatch()
     this.#dialer.stop()
     this.#host.abortAll(new Error('the node stops'))
@@ -233,6 +240,11 @@ class Network implements Libp2pNetwork {
 
   learn(peer: PeerId, addresses: readonly string[], teller: PeerId): void {
     this.#reach.learn(peer, addresses, teller)
+  }
+
+  /** A member that could be found on the LAN. */
+  isMissingSomebody(): boolean {
+    return this.#neighbourhood.targets().some((peer) => !this.#table.isConnected(peer))
   }
 
   onLanPeer(found: LanPeer): void {

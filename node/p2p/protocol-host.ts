@@ -23,19 +23,29 @@ type Tracked = {
   readonly connection: Connection
 }
 
+export type ProtocolHostDeps = {
+  readonly allowed: (peer: PeerId, policy: ProtocolPolicy) => boolean
+  readonly log: Log
+  readonly conduct: Conduct
+  /** Something has come over a connection. */
+  readonly heard: (connection: Connection) => void
+}
+
 /** The channels of this node by protocol and peer; nothing is served that the policy does not allow. */
 export class ProtocolHost {
   readonly #allowed: (peer: PeerId, policy: ProtocolPolicy) => boolean
   readonly #log: Log
   readonly #conduct: Conduct
+  readonly #heard: (connection: Connection) => void
   readonly #served = new Map<string, Served>()
   readonly #channels = new Map<StreamChannel, Tracked>()
   #node: Libp2p | undefined
 
-  constructor(allowed: (peer: PeerId, policy: ProtocolPolicy) => boolean, log: Log, conduct: Conduct) {
+  constructor({ allowed, log, conduct, heard }: ProtocolHostDeps) {
     this.#allowed = allowed
     this.#log = log
     this.#conduct = conduct
+    this.#heard = heard
   }
 
   get channelCount(): number {
@@ -154,6 +164,7 @@ export class ProtocolHost {
       peer,
       role,
       frameBytesMax,
+      onData: () => this.#heard(tracked.connection),
       onEnd: () => this.#channels.delete(channel),
     })
     this.#channels.set(channel, tracked)

@@ -21,6 +21,8 @@ export type StreamChannelOptions = {
   readonly frameBytesMax: number
   /** `opener` waits for the other side's acceptance; `server` has to call `accept`. */
   readonly role: 'opener' | 'server'
+  /** Something has come. */
+  readonly onData: () => void
   /** Called once, when the channel can no longer be used in either direction. */
   readonly onEnd: () => void
 }
@@ -31,6 +33,7 @@ export class StreamChannel implements Channel {
   readonly #stream: Stream
   readonly #parser: FrameParser
   readonly #onEnd: () => void
+  readonly #tellData: () => void
   readonly #frameBytesMax: number
   readonly #acceptance = Promise.withResolvers<void>()
   #accepted: boolean
@@ -54,6 +57,7 @@ export class StreamChannel implements Channel {
     this.#frameBytesMax = options.frameBytesMax
     this.#parser = new FrameParser(options.frameBytesMax)
     this.#onEnd = options.onEnd
+    this.#tellData = options.onData
     this.#accepted = options.role === 'server'
     this.#acceptance.promise.catch(() => undefined) // the opener may have given up waiting
     stream.addEventListener('drain', () => this.#onDrain())
@@ -167,6 +171,7 @@ export class StreamChannel implements Channel {
   }
 
   #onData(data: Uint8Array | Iterable<Uint8Array>): void {
+    this.#tellData()
     if (this.#ended !== undefined) return // discarded, so that the other side's close can arrive
     try {
       for (const chunk of data instanceof Uint8Array ? [data] : data)

@@ -21,7 +21,9 @@ export const METRICS = {
   rookery_member_info: gauge('Always 1; the name of each member.', ['member', 'name']),
   rookery_member_online: gauge('1 while the member is heard, else 0; 1 for this node.', ['member']),
   rookery_member_last_heard_timestamp_seconds: gauge('When the member was heard last, by this clock.', ['member']),
-  rookery_member_round_trip_seconds: gauge('Round trip of the last heartbeat to a connected member.', ['member']),
+  rookery_member_round_trip_seconds: gauge('Round trip of a heartbeat to a connected member, measured every 30 s.', [
+    'member',
+  ]),
   rookery_member_clock_skew_seconds: gauge('How far the wall clock of the member is ahead of this one.', ['member']),
   rookery_member_lag_envelopes: gauge('Envelopes a connected member lacked when it last said where it stands.', [
     'member',

@@ -44,7 +44,7 @@ export async function createRawNode(n: number, view: Partial<MemberView> = {}): 
     listen: [],
     agent: 'raw',
     gater: {},
-    onLanPeer: undefined,
+    lan: undefined,
     view: {
       isMember: () => true,
       addressesOf: () => [],

@@ -9,6 +9,8 @@ export type MemoryNetwork = {
   /** Connects two peers (both ways) or cuts them, aborting their channels. */
   connect(a: PeerId, b: PeerId): void
   disconnect(a: PeerId, b: PeerId): void
+  /** From now on, or no more, nothing that the one says comes to the other; the connection stays. */
+  lose(from: PeerId, to: PeerId, isLost?: boolean): void
 }
 
 /** The peer network port in one process: ordered frames, no loss while connected. */
@@ -26,11 +28,17 @@ export function createMemoryNetwork(): MemoryNetwork {
     },
     connect: (a, b) => link(a, b, true),
     disconnect: (a, b) => link(a, b, false),
+    lose(from, to, isLost = true) {
+      if (isLost) nodes.get(from)?.unheardBy.add(to)
+      else nodes.get(from)?.unheardBy.delete(to)
+    },
   }
 }
 
 class MemoryNode implements PeerNetwork {
   readonly self: PeerId
+  /** Whom nothing that this node says comes to. */
+  readonly unheardBy = new Set<PeerId>()
   readonly #nodes: Map<PeerId, MemoryNode>
   readonly #mayOpen: (from: PeerId, options: ProtocolOptions) => boolean
   readonly #served = new Map<string, Served>()
@@ -77,8 +85,10 @@ class MemoryNode implements PeerNetwork {
     if (!served || !other.#mayOpen(this.self, served.options)) throw new Error(`${peer} refuses ${protocol}`)
     if (other.#openBy(this.self, protocol) >= served.options.channelsPerPeerMax)
       throw new Error(`${peer} refuses another channel of ${protocol}`)
-    const near = new MemoryChannel(peer, served.options.frameBytesMax)
-    const far = new MemoryChannel(this.self, served.options.frameBytesMax, protocol)
+    const { frameBytesMax } = served.options
+    const near = new MemoryChannel({ peer, frameBytesMax, isLost: () => this.unheardBy.has(peer) })
+    const isLost = (): boolean => other.unheardBy.has(this.self)
+    const far = new MemoryChannel({ peer: this.self, frameBytesMax, isLost, served: protocol })
     near.pair(far)
     this.#keep(near)
     other.#keep(far)
@@ -110,12 +120,21 @@ class MemoryNode implements PeerNetwork {
 /** What a sender may have in flight before `send` waits for the reader. */
 const WINDOW_BYTES = 256 * 1024
 
+type MemoryChannelOptions = {
+  readonly peer: PeerId
+  readonly frameBytesMax: number
+  /** Whether what is sent now gets lost. */
+  readonly isLost: () => boolean
+  readonly served?: string
+}
+
 class MemoryChannel implements Channel {
   readonly peer: PeerId
   /** The protocol that the peer opened on us; undefined on the opener's side. */
   readonly served: string | undefined
   onEnd: () => void = () => undefined
   readonly #frameBytesMax: number
+  readonly #isLost: () => boolean
   readonly #inbox: Uint8Array[] = []
   #other: MemoryChannel | undefined
   #ended: Error | 'closed' | undefined
@@ -123,10 +142,11 @@ class MemoryChannel implements Channel {
   #drained: (() => void)[] = []
   #wake: () => void = () => undefined
 
-  constructor(peer: PeerId, frameBytesMax: number, served?: string) {
+  constructor({ peer, frameBytesMax, isLost, served }: MemoryChannelOptions) {
     this.peer = peer
     this.served = served
     this.#frameBytesMax = frameBytesMax
+    this.#isLost = isLost
   }
 
   pair(other: MemoryChannel): void {
@@ -141,6 +161,7 @@ class MemoryChannel implements Channel {
       this.abort(new Error('frame too large'))
       throw new Error('frame too large')
     }
+    if (this.#isLost()) return
     other.#inbox.push(frame.slice())
     other.#inboxBytes += frame.byteLength
     other.#wake()

@@ -1,10 +1,8 @@
-import type { PeerId } from '../../crdt/ids.ts'
-import {
-  createSync,
-  type MembershipLog,
-  type SyncDeps,
-  type SyncService,
-} from '../../node/services/sync/sync-service.ts'
+import { PeerId } from '../../crdt/ids.ts'
+import { every } from '../../node/ports/clock.ts'
+import type { PresenceLink } from '../../node/services/sync/presence-service.ts'
+import type { MembershipLog, SyncDeps } from '../../node/services/sync/sync-deps.ts'
+import { createSync, type SyncService } from '../../node/services/sync/sync-service.ts'
 import { createManualClock, settle, type ManualClock } from './clock.ts'
 import { createSeededRandom } from './identity.ts'
 import { createMemoryNetwork, type MemoryNetwork } from './memory-network.ts'
@@ -51,6 +49,25 @@ export type SyncLab = {
   connect(a: PeerId, b: PeerId): Promise<void>
   /** Lets everything happen that needs no time; documents write in several steps. */
   quiet(): Promise<void>
+}
+
+/** Heartbeats that say nothing, every five seconds, and who has heard whose. */
+export function createPulse(clock: ManualClock, of: PeerId): PresenceLink & { readonly heard: Set<PeerId> } {
+  const heard = new Set<PeerId>()
+  let counter = 0
+  const beat = (): Uint8Array => new TextEncoder().encode(`${of} ${++counter}`)
+  return {
+    heard,
+    current: () => undefined,
+    onBeat: (listener) => every(clock, 5000, () => listener(beat())),
+    receive(bytes) {
+      const [from = '', n] = new TextDecoder().decode(bytes).split(' ')
+      const peer = PeerId.parse(from)
+      heard.add(peer)
+      return { peer, boot: 1, counter: Number(n) }
+    },
+    echoed: () => undefined,
+  }
 }
 
 /** Nodes with real documents over the memory network, on one clock that stands still. */

@@ -1,4 +1,3 @@
-import { toString as qrCode } from 'qrcode'
 import type { Command } from 'commander'
 import { CAPABILITIES, Capability, DEFAULT_CAPABILITIES } from '../../../crdt/capability.ts'
 import type { MemberView, RemovedView, MeshStatus } from '../../services/membership/mesh-service.ts'
@@ -26,8 +25,7 @@ function invite(): Command {
         capabilities,
         expiresInMs: options.expires,
       })
-      const picture =
-        process.stdout.isTTY && !options.json ? await qrCode(ticket, { type: 'terminal', small: true }) : ''
+      const picture = process.stdout.isTTY && !options.json ? await qrCodeOf(ticket) : ''
       if (picture)
         process.stderr.write(`${picture}\nOn the other machine: rookery join <ticket>   (good until ${expiresAt})\n`)
       print(options, { ticket, expires_at: expiresAt }, () => [ticket])
@@ -60,6 +58,11 @@ function join(): Command {
         ...(joined.running ? [] : ['Start it with: rookery up']),
       ])
     })
+}
+
+async function qrCodeOf(ticket: string): Promise<string> {
+  const { toString } = await import('qrcode')
+  return await toString(ticket, { type: 'terminal', small: true })
 }
 
 async function joinRunningOrStopped(

@@ -18,18 +18,21 @@ export type PassingOnDeps = {
   readonly links: () => Iterable<SyncLink>
   /** False in a full mesh: everybody hears of everything from its author. */
   readonly isNeeded: () => boolean
+  /** Whether that member does not hear the other one, though both should be connected. */
+  readonly lacks: (peer: PeerId, from: PeerId) => boolean
 }
 
 /**
- * Passes on what is news here, where not everybody is connected with everybody: each piece once to every link but the one
- * it came from. So it comes to each node several times; all but the first cost next to nothing.
+ * Passes on what is news here. Where not everybody is connected with everybody, each piece goes once to every link but the
+ * one it came from. So it comes to each node several times; all but the first cost next to nothing. Where all are connected,
+ * it goes to those that do not hear whom it came from: their connection is dead, maybe in one direction only.
  */
 export class PassingOn {
   readonly #deps: PassingOnDeps
   /** What came within the last `RECENT_MS`, or twice that. */
   #recent: [now: Set<string>, before: Set<string>] = [new Set(), new Set()]
   #turnedMs = -Infinity
-  #beats: { readonly bytes: Uint8Array; readonly key: string }[] = []
+  #beats: { readonly bytes: Uint8Array; readonly key: string; readonly from: PeerId }[] = []
   /** Heartbeats that a peer has shown to have, since the last were passed on. */
   readonly #shown = new Map<PeerId, Set<string>>()
   #cancel: Cancel | undefined
@@ -48,10 +51,11 @@ export class PassingOn {
   }
 
   envelopes(news: readonly Uint8Array[], from: PeerId): void {
-    if (!this.#deps.isNeeded()) return
+    const links = [...this.#deps.links()].filter(({ peer }) => this.#isFor(peer, from))
+    if (links.length === 0) return
     for (const envelopes of batches(news)) {
       const frame = encodeSync({ t: 'envelopes', envelopes, more: false })
-      for (const link of this.#deps.links()) if (link.peer !== from) link.post(frame)
+      for (const link of links) link.post(frame)
     }
   }
 
@@ -61,8 +65,9 @@ export class PassingOn {
       const key = keyOf(bytes)
       const shown = this.#shownBy(from)
       if (shown.size < REMEMBERED_MAX) shown.add(key)
-      if (!this.#isFirst(key) || !receive(bytes) || !this.#deps.isNeeded()) continue
-      this.#beats.push({ bytes, key })
+      if (!this.#isFirst(key) || !receive(bytes)) continue
+      if (![...this.#deps.links()].some((link) => this.#isFor(link.peer, from))) continue
+      this.#beats.push({ bytes, key, from })
       this.#cancel ??= this.#deps.clock.after(BEATS_TOGETHER_MS, () => this.#passBeatsOn())
     }
   }
@@ -72,10 +77,16 @@ export class PassingOn {
     const beats = this.#beats.splice(0)
     for (const link of this.#deps.links()) {
       const shown = this.#shown.get(link.peer)
-      const news = beats.filter(({ key }) => shown?.has(key) !== true).map(({ bytes }) => bytes)
+      const isNews = ({ key, from }: { key: string; from: PeerId }): boolean =>
+        shown?.has(key) !== true && this.#isFor(link.peer, from)
+      const news = beats.filter(isNews).map(({ bytes }) => bytes)
       for (const batch of batches(news)) link.post(encodeSync({ t: 'beats', beats: batch }))
     }
     this.#shown.clear()
+  }
+
+  #isFor(peer: PeerId, from: PeerId): boolean {
+    return peer !== from && (this.#deps.isNeeded() || this.#deps.lacks(peer, from))
   }
 
   #shownBy(peer: PeerId): Set<string> {

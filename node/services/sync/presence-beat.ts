@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { decodeCanonical, encodeCanonical } from '../../../protocols/codec.ts'
 import { LEASES_PER_OWNER_MAX } from '../../../protocols/lease/messages.ts'
 import { signHeartbeat, type Heartbeat } from '../../../protocols/presence.ts'
-import type { Cancel } from '../../ports/clock.ts'
+import { every, type Cancel } from '../../ports/clock.ts'
 import type { FeedStore } from '../../ports/feed-store.ts'
 import type { PresenceDeps } from './presence-service.ts'
 
@@ -53,7 +53,8 @@ export class Heart {
     this.#cancel()
     if (this.#boot === 0) return
     this.#latest = this.#say('beat')
-    this.#cancel = this.#deps.clock.after(this.#periodMs(), () => this.beat())
+    // Begun anew each time: the period grows with the mesh.
+    this.#cancel = every(this.#deps.clock, this.#periodMs(), () => this.beat())
   }
 
   /** Says goodbye, once. */

@@ -1,4 +1,4 @@
-import type { DocId, PeerId } from '../../../crdt/ids.ts'
+import type { PeerId } from '../../../crdt/ids.ts'
 import {
   batches,
   decodeSync,
@@ -11,59 +11,28 @@ import {
   versionProblem,
   type SyncMessage,
 } from '../../../protocols/sync.ts'
-import { every, type Cancel, type Clock } from '../../ports/clock.ts'
-import type { Log } from '../../ports/log.ts'
+import { every, type Cancel } from '../../ports/clock.ts'
 import { NO_METRICS, type Metrics } from '../../ports/metrics.ts'
-import type { Channel, PeerNetwork } from '../../ports/peer-network.ts'
-import { randomFraction, type Random } from '../../ports/random.ts'
-import type { FeedExchange } from '../feeds/feed-exchange.ts'
-import type { PresenceLink } from './presence-service.ts'
-import { answerStanding, latestOnly, sendRecords, whereOthersAre, type Evidence, type Standing } from './sync-answer.ts'
+import type { Channel } from '../../ports/peer-network.ts'
+import { randomFraction } from '../../ports/random.ts'
+import { answerStanding, latestOnly, sendRecords, whereOthersAre, type Standing } from './sync-answer.ts'
 import { createSyncBudget, misconductIn, type SyncBudget } from './sync-budget.ts'
 import { createContentCheck, type ContentCheck } from './sync-content.ts'
+import { Hearing } from './hearing.ts'
 import { PassingOn } from './passing-on.ts'
 import { PushQueue } from './push-queue.ts'
+import type { SyncDeps } from './sync-deps.ts'
 import { createSyncLag, type SyncLag } from './sync-lag.ts'
 import { SyncLink } from './sync-link.ts'
 
 /** How often one random connected member is asked what it has and lacks. */
 const ANTI_ENTROPY_MS = 30_000
+/** How often a member is told that its heartbeat has come, for its round trip: each time wakes it up. */
+const ECHO_EVERY_MS = 30_000
 /** New connections introduce themselves first; then what was learnt is passed on, once for all of them. */
 const TELL_PEERS_AFTER_MS = 2000
 /** A member that takes nothing any more does not hold up the end; it learns of what it missed later. */
 const FLUSH_MS = 500
-
-/** The membership log, as far as synchronisation is concerned. */
-export type MembershipLog = {
-  heads(): readonly Uint8Array[]
-  after(heads: readonly Uint8Array[]): readonly Uint8Array[]
-  receive(records: readonly Uint8Array[]): Promise<unknown>
-  onChange(listener: () => void): Cancel
-}
-
-export type SyncDeps = {
-  readonly network: PeerNetwork
-  readonly feeds: FeedExchange & Evidence
-  readonly membership: MembershipLog
-  readonly clock: Clock
-  readonly random: Random
-  readonly log: Log
-  readonly presence?: PresenceLink
-  /** Addresses of connected members, and what becomes of those that others tell. */
-  readonly addresses?: {
-    knownPeers(): ReadonlyMap<PeerId, readonly string[]>
-    learn(peer: PeerId, addresses: readonly string[], teller: PeerId): void
-  }
-  /** A member has shown that it is there, and that our membership log has all that its own has. */
-  readonly onHeard?: (peer: PeerId) => void
-  /** For people to know: what a member sends that costs time and brings nothing. */
-  readonly onMisconduct?: (peer: PeerId, what: string) => void
-  /** Whether members are not all connected with each other, so that what is new has to be passed on. */
-  readonly passesOn: () => boolean
-  /** Two replicas that have applied the same envelopes differ. */
-  readonly onMismatch?: (doc: DocId, peer: PeerId) => void
-  readonly metrics?: Metrics
-}
 
 export type SyncService = {
   start(): void
@@ -86,6 +55,7 @@ type Peer = {
   hasCompared: boolean
   /** Envelopes were applied since we last said where we stand. */
   hasProgressed: boolean
+  echoedMs: number
   readonly answerHeads: (heads: readonly Uint8Array[]) => void
   readonly answerVectors: (standing: Standing) => void
 }
@@ -94,7 +64,8 @@ type Peer = {
  * Keeps replicas equal: new envelopes and membership records go to every connected member at once; on connect and then
  * every 30 s with a random one, both sides compare where they stand and send what the other lacks. Only the latter is
  * relied on: what is pushed may be dropped for a slow peer. In a mesh too large for everybody to be connected with
- * everybody, envelopes and heartbeats that are news here are passed on, once, to all but their sender.
+ * everybody, envelopes and heartbeats that are news here are passed on, once, to all but their sender; in a smaller one,
+ * to whom says that it does not hear their sender.
  */
 export function createSync(deps: SyncDeps): SyncService {
   const sync = new Sync(deps)
@@ -115,6 +86,7 @@ class Sync implements SyncService {
   readonly #cancels: Cancel[] = []
   readonly #contents: ContentCheck
   readonly #budget: SyncBudget
+  readonly #hearing: Hearing
   readonly #passingOn: PassingOn
   readonly #pushing = new PushQueue((frame, envelopes) => {
     this.#metrics.count('rookery_envelopes_sent_total', { why: 'push' }, envelopes * this.#peers.size)
@@ -132,7 +104,14 @@ class Sync implements SyncService {
       clock: deps.clock,
       onExceeded: (peer) => deps.onMisconduct?.(peer, 'takes up too much of this node with what it sends: slowed down'),
     })
-    this.#passingOn = new PassingOn({ clock: deps.clock, links: () => this.#links(), isNeeded: deps.passesOn })
+    const links = (): SyncLink[] => this.#links()
+    this.#hearing = new Hearing({ ...deps, links, onSilence: (heard) => this.#meetNeighbour(heard) })
+    this.#passingOn = new PassingOn({
+      clock: deps.clock,
+      links,
+      isNeeded: deps.passesOn,
+      lacks: (peer, from) => this.#hearing.lacks(peer, from),
+    })
   }
 
   start(): void {
@@ -146,6 +125,7 @@ class Sync implements SyncService {
       feeds.onFork((proof) => this.#pushing.push(proof)),
       membership.onChange(() => this.#pushRecords()),
       every(clock, ANTI_ENTROPY_MS, () => this.#meetNeighbour()),
+      this.#hearing.start(),
     )
     if (presence !== undefined)
       this.#cancels.push(presence.onBeat((beat) => this.#broadcast(encodeSync({ t: 'beat', beat }))))
@@ -185,6 +165,7 @@ class Sync implements SyncService {
         if (message?.t === 'beat') this.#deps.presence?.receive(message.beat, channel.peer)
         continue
       }
+      this.#hearing.heard(channel.peer)
       if (message !== undefined) await this.#budget.spend(channel.peer, () => this.#onMessage(peer, message))
       await this.#budget.ready(channel.peer)
     }
@@ -203,9 +184,11 @@ class Sync implements SyncService {
       ask: false,
       hasCompared: false,
       hasProgressed: false,
+      echoedMs: -Infinity,
       answerHeads: latestOnly((heads) => sendRecords(membership, heads, link), log),
       answerVectors: latestOnly((standing) => answerStanding(feeds, standing, { link, onSent }), log),
     })
+    this.#hearing.heard(id)
     link.hurry()
     this.#cancelTelling ??= this.#deps.clock.after(TELL_PEERS_AFTER_MS, () => {
       this.#cancelTelling = undefined
@@ -219,6 +202,7 @@ class Sync implements SyncService {
     this.#problems.delete(id)
     this.#budget.forget(id)
     this.lag.forget(id)
+    this.#hearing.forget(id)
     if (peer !== undefined) void peer.link.close()
   }
 
@@ -226,6 +210,7 @@ class Sync implements SyncService {
     const peer = this.#peers.get(id)
     const beat = this.#deps.presence?.current()
     if (peer === undefined) return
+    this.#hearing.greeted(id)
     peer.link.say({ t: 'hello', versions: [...SYNC_VERSIONS] })
     if (beat !== undefined) peer.link.say({ t: 'beat', beat })
     this.#tellPeers(peer)
@@ -240,8 +225,8 @@ class Sync implements SyncService {
     peer.link.say({ t: 'heads', heads: [...this.#deps.membership.heads()] })
   }
 
-  #meetNeighbour(): void {
-    const open = [...this.#peers.values()].filter(({ link }) => link.isOpen)
+  #meetNeighbour(among?: readonly PeerId[]): void {
+    const open = [...this.#peers.values()].filter(({ link }) => link.isOpen && among?.includes(link.peer) !== false)
     const peer = open[Math.floor(randomFraction(this.#deps.random) * open.length)]
     if (peer === undefined) return
     this.#tellPeers(peer)
@@ -282,16 +267,27 @@ class Sync implements SyncService {
         if (peer.hasCompared) this.#deps.onHeard?.(from)
         return this.#passingOn.beats([message.beat], from, (bytes) => {
           const beat = presence?.receive(bytes, from)
-          if (beat?.peer === from) peer.link.say({ t: 'echo', boot: beat.boot, counter: beat.counter })
+          if (beat?.peer === from && this.#isEchoDue(peer)) {
+            peer.link.say({ t: 'echo', boot: beat.boot, counter: beat.counter })
+          }
           return beat !== undefined
         })
       case 'beats':
         return this.#passingOn.beats(message.beats, from, (beat) => presence?.receive(beat, from) !== undefined)
       case 'echo':
         return presence?.echoed(from, message)
+      case 'hears':
+        return this.#hearing.learnt(from, message.peers)
       case 'peers':
         for (const [id, addresses] of message.peers) this.#deps.addresses?.learn(id, addresses, from)
     }
+  }
+
+  #isEchoDue(peer: Peer): boolean {
+    const nowMs = this.#deps.clock.monoMs()
+    if (nowMs - peer.echoedMs < ECHO_EVERY_MS) return false
+    peer.echoedMs = nowMs
+    return true
   }
 
   #compared(peer: Peer): void {

@@ -16,6 +16,7 @@ import { lockEndingScenarios } from './scenarios/lock-ending.ts'
 import { lockHolderScenarios } from './scenarios/lock-holder.ts'
 import { lockNoticeScenarios } from './scenarios/lock-notices.ts'
 import { lockResumingScenarios } from './scenarios/lock-resuming.ts'
+import { passingOnScenarios } from './scenarios/passing-on.ts'
 import { serviceScenarios } from './scenarios/services.ts'
 import { statementScenarios } from './scenarios/statements.ts'
 import { successionScenarios } from './scenarios/succession.ts'
@@ -53,4 +54,5 @@ export const scenarios: readonly Scenario[] = [
   ...taskClaimScenarios,
   ...taskRecordScenarios,
   ...gateScenarios,
+  ...passingOnScenarios,
 ]

@@ -1,7 +1,7 @@
 import type { PeerId } from '../../../crdt/ids.ts'
 import type { Cancel } from '../../../node/ports/clock.ts'
 import type { Channel, PeerNetwork, ProtocolOptions } from '../../../node/ports/peer-network.ts'
-import type { SyncDeps } from '../../../node/services/sync/sync-service.ts'
+import type { SyncDeps } from '../../../node/services/sync/sync-deps.ts'
 import { hasCapability, type Membership } from '../../../protocols/membership/membership.ts'
 import type { Life } from '../ports/life.ts'
 import type { SimNetwork } from '../ports/sim-network.ts'

@@ -1,5 +1,6 @@
 import { withTwoHistories, type Plan } from '../../replication/plan.ts'
 import type { Cut, Mutant } from '../mutant.ts'
+import { passingOnMutants } from './passing-on.ts'
 
 /** Its seeds may be helped, as an attack or a fault is rare. */
 type ReplicationCut = Cut & {
@@ -136,7 +137,7 @@ const cuts: readonly ReplicationCut[] = [
     why: 'members who built on it are never heard again',
     expects: ['M16'],
     tune: disunited,
-    seeds: [13],
+    seeds: 60,
     quick: true,
   },
   {
@@ -322,7 +323,7 @@ const cuts: readonly ReplicationCut[] = [
     why: 'what honest members wrote about a branch refers to nothing',
     expects: ['M16', 'M12', 'D3', 'D7', 'log'],
     tune: withTwoHistories,
-    seeds: [7],
+    seeds: [31],
     quick: true,
   },
   {
@@ -361,6 +362,7 @@ const cuts: readonly ReplicationCut[] = [
     seeds: [2],
     quick: false,
   },
+  ...passingOnMutants,
 ]
 
 export const replicationMutants: readonly Mutant[] = cuts.map(({ attack, tune = (plan) => plan, ...cut }) => ({

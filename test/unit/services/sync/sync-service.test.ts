@@ -7,7 +7,7 @@ import { clientIdOf } from '../../../../protocols/feed/envelope.ts'
 import { decodeSync, encodeSync, SYNC_PROTOCOL, type SyncMessage } from '../../../../protocols/sync.ts'
 import { crypto, identity } from '../../../support/identity.ts'
 import { contentOf, Forger, OTHER_PROJECT, PROJECT, setKey, updateBy } from '../../../support/replicas.ts'
-import { createSyncLab, type SyncNode } from '../../../support/sync-lab.ts'
+import { createPulse, createSyncLab, type SyncLab, type SyncNode } from '../../../support/sync-lab.ts'
 
 const never = new AbortController().signal
 type Serve = (channel: Channel) => Promise<void>
@@ -37,6 +37,20 @@ async function impersonate(
   const channel = (): Promise<Channel> => (open ??= port.open(to.peer, SYNC_PROTOCOL, never))
   return { heard, channel, say: async (message) => (await channel()).send(encodeSync(message)) }
 }
+
+/** Three nodes with heartbeats, each connected with the others for a while. */
+async function beatingTriangle(lab: SyncLab) {
+  const pulses = [0, 1, 2].map((n) => createPulse(lab.time, identity(n).peer)) as [Pulse, Pulse, Pulse]
+  const node = (n: 0 | 1 | 2): Promise<SyncNode> => lab.node(n, { presence: pulses[n] })
+  const nodes = [await node(0), await node(1), await node(2)] as const
+  const [a, b, c] = nodes
+  await lab.connect(a.peer, b.peer)
+  await lab.connect(b.peer, c.peer)
+  await lab.connect(c.peer, a.peer)
+  await lab.time.advance(6000)
+  return { nodes, pulses }
+}
+type Pulse = ReturnType<typeof createPulse>
 
 describe('synchronisation', () => {
   it('[M16] brings both sides what the other wrote before they met', async () => {
@@ -87,6 +101,43 @@ describe('synchronisation', () => {
     await lab.quiet()
     expect(last.heard.filter(({ t }) => t === 'envelopes')).toHaveLength(1)
     expect(received).toHaveBeenCalledTimes(1)
+  })
+
+  it('[M17] gets around a connection that is dead in one direction as soon as the silence is noticed', async () => {
+    const lab = createSyncLab(3)
+    const { nodes, pulses } = await beatingTriangle(lab)
+    const [ash, birch] = nodes
+    lab.network.lose(ash.peer, birch.peer)
+    await write(ash, 'before', 'it is noticed')
+    await lab.time.advance(4000)
+    await lab.quiet()
+    expect(await contentOf(birch)).toEqual({})
+    await lab.time.advance(5000)
+    await lab.quiet()
+    expect(await contentOf(birch)).toEqual({ before: 'it is noticed' })
+    await write(ash, 'after', 'at once')
+    await lab.quiet()
+    expect(await contentOf(birch)).toEqual({ before: 'it is noticed', after: 'at once' })
+    pulses[1].heard.clear()
+    await lab.time.advance(6000)
+    await lab.quiet()
+    expect(pulses[1].heard).toContain(ash.peer)
+  })
+
+  it('[M17] passes nothing on any more once all hear each other again', async () => {
+    const lab = createSyncLab(3)
+    const { nodes } = await beatingTriangle(lab)
+    const [ash, birch, cedar] = nodes
+    lab.network.lose(ash.peer, birch.peer)
+    await lab.time.advance(10_000)
+    lab.network.lose(ash.peer, birch.peer, false)
+    await lab.time.advance(6000)
+    await lab.quiet()
+    const received = vi.spyOn(birch.documents, 'receive')
+    await write(ash, 'key', 'healed')
+    await lab.quiet()
+    expect(received.mock.calls.map(([, from]) => from)).toEqual([ash.peer])
+    expect(await contentOf(cedar)).toEqual({ key: 'healed' })
   })
 
   it('[M17] passes heartbeats on together, to those who have not shown that they have them', async () => {
@@ -294,7 +345,7 @@ describe('synchronisation', () => {
     )
     await lab.time.advance(2000)
     await lab.quiet()
-    expect(heard).toEqual(['hello', 'heads', 'records'])
+    expect(heard).toEqual(['hello', 'heads', 'records', 'hears'])
   })
 
   it('[D3] reports replicas that differ although both have applied the same', async () => {
@@ -454,6 +505,30 @@ describe('synchronisation', () => {
     expect(opened).toBe(2)
     await lab.time.advance(1)
     expect(opened).toBe(3)
+  })
+
+  it('[M17] says on every new channel whom it hears: what was said on the one before may be lost', async () => {
+    const lab = createSyncLab(2)
+    const node = await lab.node(0)
+    const port = lab.network.join(identity(1).peer)
+    const said: SyncMessage[] = []
+    port.handle(
+      SYNC_PROTOCOL,
+      { policy: { who: 'member' }, frameBytesMax: 512 * 1024, channelsPerPeerMax: 4 },
+      async (channel) => {
+        for await (const frame of channel.frames) {
+          const message = decodeSync(frame)
+          if (message?.t !== 'hears') continue
+          said.push(message)
+          return
+        }
+      },
+    )
+    await lab.connect(node.peer, port.self)
+    await lab.time.advance(1000)
+    expect(said).toEqual([{ t: 'hears', peers: [port.self] }])
+    await lab.time.advance(2000)
+    expect(said).toHaveLength(2)
   })
 
   it('stops within half a second while a member takes nothing any more', async () => {
