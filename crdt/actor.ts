@@ -39,6 +39,9 @@ export const ABILITIES = [
   'lock:admin',
   'context:read',
   'context:write',
+  'command:read',
+  'command:write',
+  'command:run',
 ] as const
 export type Ability = (typeof ABILITIES)[number]
 

@@ -1,4 +1,5 @@
 import type { Broadcast } from './activity.ts'
+import type { Execution } from './execution.ts'
 import type { FileLock, LockNotice } from './lock.ts'
 import type { MachineId, PeerId, ProjectId, SessionId, TaskId } from './ids.ts'
 import type { Session } from './session.ts'
@@ -32,6 +33,10 @@ export type DomainEvent =
       readonly type: 'session.created' | 'session.updated' | 'session.ended'
       readonly sessionId: SessionId
       readonly session: Session
+    }
+  | {
+      readonly type: 'execution.queued' | 'execution.started' | 'execution.ended'
+      readonly execution: Execution
     }
   | { readonly type: 'machine.changed'; readonly machineId: MachineId }
   | { readonly type: 'members.changed' }

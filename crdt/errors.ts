@@ -44,6 +44,9 @@ export const DOMAIN_ERRORS = {
   task_blocked: { message: 'This task depends on tasks that are not completed.', retry: 'backoff' },
   task_not_claimed_by_caller: { message: 'This task is not claimed by this instance.', retry: 'never' },
   no_task_available: { message: 'No task is free to be claimed.', retry: 'backoff' },
+  command_not_found: { message: 'No command has this id on this machine.', retry: 'never' },
+  command_failed: { message: 'The command could not be run.', retry: 'never' },
+  execution_not_found: { message: 'No execution has this id.', retry: 'never' },
   chunk_not_found: { message: 'No chunk of this project has this id.', retry: 'never' },
   model_missing: {
     message:

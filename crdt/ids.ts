@@ -25,6 +25,11 @@ export const TaskId = uuid().brand<'TaskId'>()
 export type TaskId = z.infer<typeof TaskId>
 export const SessionId = uuid().brand<'SessionId'>()
 export type SessionId = z.infer<typeof SessionId>
+export const CommandId = uuid().brand<'CommandId'>()
+export type CommandId = z.infer<typeof CommandId>
+/** What runs a command is a session host, which knows it by this id. */
+export const ExecutionId = uuid().brand<'SessionId'>()
+export type ExecutionId = z.infer<typeof ExecutionId>
 export const UserId = uuid().brand<'UserId'>()
 export type UserId = z.infer<typeof UserId>
 export const ChunkId = uuid().brand<'ChunkId'>()

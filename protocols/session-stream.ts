@@ -8,6 +8,9 @@ import { MalformedError, decodeCanonical, encodeCanonical } from './codec.ts'
 /** The protocol on which one member watches a terminal of another; carries the frames below after one exchange. */
 export const PTY_PROTOCOL = '/rookery/pty/1'
 
+/** The same for what a command of another member puts out; nothing is ever typed on it. */
+export const EXECUTION_PROTOCOL = '/rookery/execution/1'
+
 /** Bytes of output a viewer may have unacknowledged; bounds every buffer between the PTY and the browser. */
 export const VIEWER_WINDOW_BYTES = 512 * 1024
 /** Largest output frame: big enough to make framing cheap, small enough to keep a keystroke's echo from queueing. */

@@ -34,7 +34,7 @@ import {
 } from './pusher-frames.ts'
 import type { Frame, Spelling, Topic } from './pusher-frames.ts'
 import type { PusherWords } from './pusher-words.ts'
-import { streamTerminal } from './terminal-stream.ts'
+import { COMMAND_NAMES, streamTerminal } from './terminal-stream.ts'
 import type { TerminalMessage } from './terminal-stream.ts'
 
 /** Refused subscriptions after which a socket that proved nothing is closed. */
@@ -190,25 +190,32 @@ export class Connection {
 
   /** With what to call when it is not needed any more. */
   async #find(topic: Topic): Promise<Result<() => void>> {
-    const { sessions, tasks, machines } = this.#deps.services
+    const { sessions, commands, tasks, machines } = this.#deps.services
     if (topic.kind === 'project') return await tasks.watch(topic.id)
     const found =
       topic.kind === 'session'
         ? await sessions.get(topic.id)
-        : topic.kind === 'machine'
-          ? await machines.get(topic.id)
-          : ok(null)
+        : topic.kind === 'execution'
+          ? await commands.execution(topic.id)
+          : topic.kind === 'machine'
+            ? await machines.get(topic.id)
+            : ok(null)
     return found.ok ? ok(() => undefined) : found
   }
 
-  /** Undefined: there is nothing to view, because the topic is no session or the session is over. */
+  /**
+   * Undefined: there is nothing to view, because the topic is nothing that puts out anything, or the session is over. The
+   * output of an execution is there afterwards, too.
+   */
   async #attach(
     { topic, actor, stop }: Pick<Subscription, 'topic' | 'actor' | 'stop'>,
     fromSeq: number | undefined,
   ): Promise<Result<SessionViewer | undefined>> {
-    if (topic.kind !== 'session') return ok(undefined)
     const options = { signal: stop.signal, ...(fromSeq === undefined ? {} : { fromSeq }) }
-    const attached = await this.#deps.services.sessions.attach(actor, topic.id, options)
+    const { sessions, commands } = this.#deps.services
+    if (topic.kind === 'execution') return await commands.attach(actor, topic.id, options)
+    if (topic.kind !== 'session') return ok(undefined)
+    const attached = await sessions.attach(actor, topic.id, options)
     return !attached.ok && attached.error.code === 'session_ended' ? ok(undefined) : attached
   }
 
@@ -220,8 +227,8 @@ export class Connection {
       if (!this.#isAuthenticated) return
     }
     this.#outlet.push(plainFrame('pusher_internal:subscription_succeeded', {}, channel))
-    if (subscription.topic.kind !== 'session') return
     if (subscription.viewer !== undefined) return this.#pump(channel, subscription, subscription.viewer)
+    if (subscription.topic.kind !== 'session') return
     const data = { exit_code: null, signal: null }
     for (const frame of eventFrames('session:terminated', channel, { data, spelling: subscription.spelling })) {
       this.#outlet.push(frame)
@@ -240,7 +247,8 @@ export class Connection {
     const send = async ({ name, data }: TerminalMessage): Promise<boolean> => {
       // Before the client can know: what it types from now on must be refused, not lost.
       if (name === 'session:terminated' || name === 'session:detached') subscription.viewer = undefined
-      const frames = eventFrames(name, channel, { data, spelling: subscription.spelling })
+      const told = subscription.topic.kind === 'execution' ? COMMAND_NAMES[name] : name
+      const frames = eventFrames(told, channel, { data, spelling: subscription.spelling })
       const sent = await Promise.all(frames.map((frame) => this.#outlet.flush(frame)))
       if (name === 'session:detached' && data.reason === 'slow') this.close(CLOSE_TOO_SLOW, 'Reading too slowly')
       return sent.every(Boolean)

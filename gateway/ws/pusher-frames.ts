@@ -5,10 +5,11 @@ import { PTY_COLS, PTY_ROWS } from '../../crdt/session.ts'
 
 /** What a channel is about. Singular and plural names are the same topic. */
 export type Topic =
-  | { readonly kind: 'session' | 'project' | 'machine'; readonly id: string }
+  | { readonly kind: 'session' | 'execution' | 'project' | 'machine'; readonly id: string }
   | { readonly kind: 'mesh'; readonly id: null }
 
-const CHANNEL = /^private-(session|project|machine)s?\.([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$/
+const CHANNEL =
+  /^private-(session|execution|project|machine)s?\.([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$/
 
 export const CHANNEL_CHARS_MAX = 200
 
@@ -18,7 +19,7 @@ export const CHANNELS_MAX = 100
 export function topicOf(channel: string): Topic | undefined {
   if (channel === 'private-mesh') return { kind: 'mesh', id: null }
   const [, kind, id] = CHANNEL.exec(channel) ?? []
-  const isKind = kind === 'session' || kind === 'project' || kind === 'machine'
+  const isKind = kind === 'session' || kind === 'execution' || kind === 'project' || kind === 'machine'
   return isKind && id !== undefined ? { kind, id } : undefined
 }
 
@@ -27,6 +28,7 @@ export const topicKey = (topic: Topic): string => (topic.id === null ? topic.kin
 /** What it takes to listen; single events ask for more. */
 export const LISTEN_ABILITY = {
   session: 'session:read',
+  execution: 'command:read',
   project: 'project:read',
   machine: 'machine:read',
   mesh: 'machine:read',

@@ -9,6 +9,14 @@ export type TerminalMessage =
   /** The session goes on without this viewer: it read too slowly, or the machine is out of reach. */
   | { readonly name: 'session:detached'; readonly data: { reason: 'slow' | 'offline' } }
 
+/** What is put out by a command is told under names of its own. */
+export const COMMAND_NAMES = {
+  'session:output': 'command:output',
+  'session:gap': 'command:gap',
+  'session:terminated': 'command:exited',
+  'session:detached': 'command:detached',
+} as const satisfies Record<TerminalMessage['name'], string>
+
 /**
  * Pumps a viewer into `send` until the session or the viewer ends. Characters are never split over messages. A chunk is
  * acknowledged only when `send` has resolved true, so a subscriber that does not read stops the source and nothing

@@ -1,10 +1,10 @@
 import { execFile } from 'node:child_process'
-import { accessSync, constants, statSync } from 'node:fs'
 import { realpath, stat } from 'node:fs/promises'
 import { arch, homedir, hostname, platform, userInfo } from 'node:os'
-import { delimiter, dirname, isAbsolute, join } from 'node:path'
+import { dirname } from 'node:path'
 import type { RepositoryIdentity } from '../../crdt/project.ts'
 import { foldsCase } from './case-folding.ts'
+import { findProgram, isProgram } from './find-program.ts'
 import { childEnvironment } from '../hosts/child-environment.ts'
 import {
   AGENT_CLIS,
@@ -143,21 +143,4 @@ function run(
     const child = execFile(file, argv, options, (error, stdout) => resolve(error ? undefined : stdout))
     child.stdin?.end()
   })
-}
-
-function findProgram({ PATH = '' }: NodeJS.ProcessEnv, name: string): string | undefined {
-  return PATH.split(delimiter)
-    .filter((directory) => isAbsolute(directory))
-    .map((directory) => join(directory, name))
-    .find((path) => isProgram(path))
-}
-
-function isProgram(path: string | null | undefined): path is string {
-  if (!path || !isAbsolute(path)) return false
-  try {
-    accessSync(path, constants.X_OK)
-    return statSync(path).isFile()
-  } catch {
-    return false // not there, or not executable for us
-  }
 }

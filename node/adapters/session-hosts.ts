@@ -37,8 +37,9 @@ type Entry = {
 }
 
 type Deps = {
-  /** Sessions live in `sessions/`, their sockets in `run/`. */
   readonly dataDir: string
+  /** Below it, where sessions are kept, `sessions` unless given. Their sockets are in `run/`. */
+  readonly folder?: string
   readonly log: Log
   /** What sessions inherit, after the allow-list. */
   readonly environment: NodeJS.ProcessEnv
@@ -58,7 +59,7 @@ class Hosts implements SessionHosts {
 
   constructor(deps: Deps) {
     this.#deps = deps
-    this.#root = join(deps.dataDir, 'sessions')
+    this.#root = join(deps.dataDir, deps.folder ?? 'sessions')
     makePrivate(this.#root)
   }
 

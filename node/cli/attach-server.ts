@@ -10,9 +10,9 @@ const Resize = z.strictObject({
   rows: z.int().min(PTY_ROWS.min).max(PTY_ROWS.max),
 })
 
-/** Joins a terminal on the control socket to a session anywhere in the mesh, until either goes away. */
+/** Joins a terminal on the control socket to a session, or an execution, anywhere in the mesh, until either goes away. */
 export async function serveAttach(
-  sessions: SessionService,
+  sessions: Pick<SessionService, 'attach'>,
   actor: Actor,
   sessionId: string,
   socket: Duplex,

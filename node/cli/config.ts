@@ -87,6 +87,18 @@ export const Config = z.strictObject({
         .describe('The staleness limit: run nothing for other members after so long without an admin or most voters.'),
     })
     .prefault({}),
+  commands: z
+    .strictObject({
+      remote: z.boolean().default(true).describe('Run commands for other members with `control`.'),
+      concurrent: z.int().min(1).max(64).default(4).describe('Commands that run at once; further ones wait.'),
+      timeLimitMs: z
+        .int()
+        .min(1000)
+        .max(7 * 24 * 3_600_000)
+        .default(3_600_000)
+        .describe('A command that runs for longer is ended.'),
+    })
+    .prefault({}),
   lease: z
     .strictObject({
       ttlMs: z.int().min(1000).max(600_000).default(60_000).describe('Length of a renewed lease.'),

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { Capability } from '../../crdt/capability.ts'
 import { ok } from '../../crdt/result.ts'
 import { ForceReason, PARENTS_MAX } from '../../protocols/membership/records.ts'
+import { COMMAND_METHODS } from './control-commands.ts'
 import { CONTEXT_METHODS } from './control-context.ts'
 import { MACHINE_METHODS } from './control-machines.ts'
 import { method, type ControlMethod } from './control-method.ts'
@@ -82,6 +83,7 @@ export const CONTROL_METHODS = {
   ...MACHINE_METHODS,
   ...WORK_METHODS,
   ...CONTEXT_METHODS,
+  ...COMMAND_METHODS,
 } as const satisfies Record<string, ControlMethod>
 
 export type ControlMethodName = keyof typeof CONTROL_METHODS

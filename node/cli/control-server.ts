@@ -18,17 +18,20 @@ const SOCKET_PATH_BYTES_MAX = 103
 export type ControlServerDeps = {
   /** Asked for every command; may throw while the node moves from one mesh to another. */
   readonly context: () => ControlContext
-  readonly attach: (sessionId: string, socket: Duplex) => Promise<void>
+  readonly attach: (what: Attached, socket: Duplex) => Promise<void>
   /** Writes a backup to the socket and ends it. */
   readonly backup: (socket: Duplex) => Promise<void>
   readonly log: Log
 }
 
+/** What a command watches; anything but an execution is a session. */
+export type Attached = { readonly kind: string; readonly id: string }
+
 export type ControlServer = { close(): Promise<void> }
 
 /**
  * Serves the command line over HTTP on a unix socket that only this user can open (mode 0600 in a 0700 directory).
- * `attach` gets the raw socket of an upgrade request to `/session/<id>`, `backup` that of one to `/backup`.
+ * `attach` gets the raw socket of an upgrade request to `/session/<id>` or `/execution/<id>`, `backup` that of one to `/backup`.
  */
 export async function serveControl(socketPath: string, deps: ControlServerDeps): Promise<ControlServer> {
   const { context, attach, backup, log } = deps
@@ -39,7 +42,8 @@ export async function serveControl(socketPath: string, deps: ControlServerDeps):
     socket.once('close', () => attached.delete(socket))
     const url = new URL(request.url ?? '/', 'http://node')
     socket.on('error', (error) => log.debug({ err: error }, 'who used a command has gone away'))
-    const use = url.pathname === '/backup' ? backup(socket) : attach(url.pathname.replace(/^\/session\//, ''), socket)
+    const [kind = '', id = ''] = url.pathname.slice(1).split('/')
+    const use = kind === 'backup' ? backup(socket) : attach({ kind, id }, socket)
     use.catch((error: unknown) => {
       log.error({ err: error, path: url.pathname }, 'a command failed')
       socket.destroy()

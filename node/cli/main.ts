@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander'
 import { endWithOutput } from './closed-output.ts'
 import { ConfigError } from './config.ts'
 import { backupCommands } from './commands/backup.ts'
+import { commandsCommand } from './commands/commands.ts'
 import { configCommand } from './commands/config.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { meshCommands } from './commands/mesh.ts'
@@ -39,6 +40,7 @@ for (const command of [
   userCommand(),
   ...workCommands(),
   sessionCommand(),
+  commandsCommand(),
   peersCommand(),
   votersCommand(),
   recoveryCommand(),

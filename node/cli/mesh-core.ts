@@ -84,6 +84,8 @@ export type MeshCore = {
   /** Whoever knows the machines says so here. */
   readonly names: { ask: (peer: PeerId) => string | undefined }
   readonly hosts: SessionHosts
+  /** Of commands: they end with the node. */
+  readonly commandHosts: SessionHosts
   readonly presence: PresenceService
   readonly contacts: Contacts
   readonly complaints: Complaints
@@ -126,8 +128,7 @@ export async function openMeshCore(deps: MeshNodeDeps, meshName: string, cleanup
   })
   cleanup.push(() => running.close())
   const leases = meterLeases(running, { metrics: deps.metrics, clock: systemClock })
-  const hosts = createSessionHosts({ dataDir: deps.data.path, log, environment: process.env })
-  cleanup.push(() => hosts.close())
+  const hosting = openHosts(deps, cleanup)
   const presence = createPresence({
     ...means,
     mesh,
@@ -135,15 +136,25 @@ export async function openMeshCore(deps: MeshNodeDeps, meshName: string, cleanup
     network,
     members: () => membership.current().members,
     leases: () => leases.held().map(({ leaseId }) => leaseId),
-    sessions: () => hosts.list().length,
+    sessions: () => hosting.hosts.list().length,
     ttlMs: deps.config.lease.ttlMs,
   })
   const { peer: self } = identity.signer
-  const rest = { means, mesh, self, boot, store, membership, documents, network, leases, voter, hosts, presence }
+  const rest = { means, mesh, self, boot, store, membership, documents, network, leases, voter, presence, ...hosting }
   const members = (): Iterable<PeerId> => membership.current().members.keys()
   const restored = createRestoredService({ ...means, mesh, self, network, documents, presence, members })
   const core = { ...rest, restored, complaints, names, nameOf }
   return { ...core, ...(await openSync(deps, core, cleanup)) }
+}
+
+/** What sessions and commands run under. Those of sessions outlive the node. */
+function openHosts({ data, log }: MeshNodeDeps, cleanup: Cleanup): Pick<MeshCore, 'hosts' | 'commandHosts'> {
+  const open = (folder: string): SessionHosts => {
+    const hosts = createSessionHosts({ dataDir: data.path, folder, log, environment: process.env })
+    cleanup.push(() => hosts.close())
+    return hosts
+  }
+  return { hosts: open('sessions'), commandHosts: open('executions') }
 }
 
 /** What keeps this node the same as the others, and knows how long it has not been compared with them. */

@@ -20,7 +20,7 @@ import { createProjectService } from '../services/projects/project-service.ts'
 import { createRpc } from '../services/rpc/rpc-service.ts'
 import type { Rpc } from '../services/rpc/rpc.ts'
 import type { Services } from '../services/services.ts'
-import { createSessionService } from '../services/sessions/session-composition.ts'
+import type { Commands } from '../services/commands/command-composition.ts'
 import { createTaskService } from '../services/tasks/task-composition.ts'
 import { watchAvailability } from '../services/voters/availability-watch.ts'
 import { createElectorateService } from '../services/voters/electorate-service.ts'
@@ -31,6 +31,7 @@ import { meshServiceOf } from './mesh-status.ts'
 import { openInsight } from './mesh-insight.ts'
 import { logMembers } from './member-log.ts'
 import { openMeshCore, type Cleanup, type MeshCore, type MeshNodeDeps } from './mesh-core.ts'
+import { openPrograms } from './mesh-programs.ts'
 import { rememberPort } from './remembered.ts'
 import { rookeryVersion } from './version.ts'
 
@@ -53,9 +54,11 @@ export async function openMeshNode(deps: MeshNodeDeps, meshName: string): Promis
   const stop = (): Promise<void> => undoAll(cleanup)
   try {
     const core = await openMeshCore(deps, meshName, cleanup)
-    const { services, accounts } = await openServices(deps, core, cleanup)
+    const { services, accounts, commands } = await openServices(deps, core, cleanup)
     cleanup.push(meterMesh(deps, core, meshName), logMembers(core))
     await goOnline(core, cleanup)
+    // Before the network, too: that they have ended is for the others to know.
+    cleanup.push(() => commands.endAll())
     return {
       core,
       services,
@@ -97,7 +100,7 @@ async function goOnline({ network, store, sync, presence, restored }: MeshCore, 
   cleanup.push(() => restored.stop())
 }
 
-type Opened = { readonly services: Services; readonly accounts: Accounts }
+type Opened = { readonly services: Services; readonly accounts: Accounts; readonly commands: Commands }
 
 async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup): Promise<Opened> {
   const { means, self, membership, documents, network, hosts } = core
@@ -120,22 +123,12 @@ async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup
   const projects = await createProjectService({ ...means, documents, machines, rpc, probe, events, isWorkedIn })
   cleanup.push(() => projects.stop())
   core.names.ask = (peer) => machines.nameOf(peer)
-  const sessions = await createSessionService({
-    ...means,
-    documents,
-    membership,
-    machines,
-    rpc,
-    network,
-    hosts,
-    probe,
-    events,
-    audit,
-    hasCapability: may,
-    refusal: ({ from }) =>
-      from === self ? undefined : config.sessions.remote ? core.contacts.refusal(from) : NO_REMOTE_SESSIONS,
-  })
-  cleanup.push(() => sessions.stop())
+  const { sessions, commands } = await openPrograms(
+    deps,
+    core,
+    { rpc, probe, events, machines, projects, may },
+    cleanup,
+  )
   // After the sessions: whether an agent of the last run is still there decides about what it held.
   const work = await openWork({ core, rpc, projects, events, ttlMs: config.lease.ttlMs, metrics }, cleanup)
   followMembership(core, { events, tasks: work.tasks })
@@ -152,12 +145,14 @@ async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup
       ...work,
       ...insight,
       sessions,
+      commands,
       mesh,
       peers,
       ...governance,
       events,
     },
     accounts,
+    commands,
   }
 }
 
@@ -175,8 +170,6 @@ async function openGovernance(core: MeshCore, machines: Machines, cleanup: Clean
   const electorate = createElectorateService({ ...shared, voters, presence, availability, isAlwaysOn })
   return { recovery: createRecoveryService(shared), voters, electorate }
 }
-
-const NO_REMOTE_SESSIONS = 'This machine takes no sessions from others (sessions.remote).'
 
 function followMembership(
   { membership, network, documents, leases, means }: MeshCore,
@@ -257,7 +250,8 @@ type WorkDeps = Pick<Services, 'projects' | 'events'> & {
 
 async function openWork({ core, rpc, projects, events, ttlMs, metrics }: WorkDeps, cleanup: Cleanup): Promise<Work> {
   const { means, self, store, membership, documents, leases, presence, boot, nameOf } = core
-  const hasEnded = (instance: string): boolean => hasSessionEnded(core.hosts, instance)
+  const hasEnded = (instance: string): boolean =>
+    hasSessionEnded(core.hosts, instance) || hasSessionEnded(core.commandHosts, instance)
   const shared = { ...means, self, documents, leases, presence, events, rpc, projects, nameOf, ttlMs, hasEnded }
   const tasks = createTaskService(shared)
   cleanup.push(() => tasks.stop())

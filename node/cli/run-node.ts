@@ -16,7 +16,7 @@ import { serveBackup } from './backup-server.ts'
 import { hostName, type Config, type ConfigSources, type LoadedConfig } from './config.ts'
 import { callNode } from './control-client.ts'
 import { localActor, type ControlContext } from './control-method.ts'
-import { serveControl } from './control-server.ts'
+import { serveControl, type Attached } from './control-server.ts'
 import { identityOf, type Identity } from './identity.ts'
 import { joinWithTicket } from './joining.ts'
 import type { MeshNodeDeps } from './mesh-core.ts'
@@ -114,7 +114,7 @@ class Supervisor {
       await this.#open()
       const control = await serveControl(this.#data.controlSocket, {
         context: () => this.#controlContext(),
-        attach: (id, socket) => this.#attach(id, socket),
+        attach: (what, socket) => this.#attach(what, socket),
         backup: (socket) => this.#backup(socket),
         log: this.#log,
       })
@@ -282,9 +282,9 @@ class Supervisor {
     await serveBackup({ data: this.#data, store, mesh, peer: self }, socket)
   }
 
-  async #attach(id: string, socket: Duplex): Promise<void> {
-    const { services } = this.#running()
-    await serveAttach(services.sessions, localActor(this.#identity.signer.peer), id, socket)
+  async #attach({ kind, id }: Attached, socket: Duplex): Promise<void> {
+    const { sessions, commands } = this.#running().services
+    await serveAttach(kind === 'execution' ? commands : sessions, localActor(this.#identity.signer.peer), id, socket)
   }
 }
 

@@ -1,6 +1,7 @@
 import type { AccountService } from './accounts/account-service.ts'
 import type { ActivityService } from './activity/activity-service.ts'
 import type { BroadcastService } from './activity/broadcast-service.ts'
+import type { CommandService } from './commands/command-service.ts'
 import type { ContextService } from './context/context-service.ts'
 import type { EventHub } from './event-hub.ts'
 import type { VoterService } from './leases/voter-service.ts'
@@ -32,6 +33,8 @@ export type Services = {
   /** What everybody who works on a project should know. */
   readonly context: ContextService
   readonly sessions: SessionService
+  /** What can be run on each machine, and what has been. */
+  readonly commands: CommandService
   readonly mesh: MeshService
   /** How this node reaches the other members. */
   readonly peers: PeersService

@@ -1,9 +1,11 @@
 import type { Broadcast } from '../../../crdt/activity.ts'
 import type { Ability } from '../../../crdt/actor.ts'
 import type { DomainEvent } from '../../../crdt/domain-event.ts'
+import type { Execution } from '../../../crdt/execution.ts'
 import type { Session } from '../../../crdt/session.ts'
 import type { Task } from '../../../crdt/task.ts'
 import { wireBroadcast } from './wire-activity.ts'
+import { wireExecution } from './wire-commands.ts'
 import { wireConflict, wireLock, wireSession, wireTask } from './wire.ts'
 
 /** A topic is a channel without its prefix and spelling: `session.<id>`, `project.<id>`, `machine.<id>`, `mesh`. */
@@ -46,6 +48,29 @@ const session = (changed: Session, name: string, nowMs: number): Delivery => ({
   data: { session: wireSession(changed, nowMs) },
 })
 
+const EXECUTION_NAMES = {
+  'execution.queued': 'command:queued',
+  'execution.started': 'command:started',
+  'execution.ended': 'command:finished',
+} as const
+
+const execution = (changed: Execution, name: string, nowMs: number): Delivery => ({
+  topics: [
+    `machine.${changed.machineId}`,
+    `execution.${changed.id}`,
+    ...(changed.projectId === null ? [] : [`project.${changed.projectId}`]),
+  ],
+  ability: 'command:read',
+  name,
+  data: {
+    executionId: changed.id,
+    execution_id: changed.id,
+    exitCode: changed.exitCode,
+    exit_code: changed.exitCode,
+    execution: wireExecution(changed, nowMs),
+  },
+})
+
 /** Every domain event in the document's words; a new one does not compile until it has some. */
 export function translate(event: DomainEvent, nowMs: number): Delivery {
   switch (event.type) {
@@ -80,19 +105,20 @@ export function translate(event: DomainEvent, nowMs: number): Delivery {
     case 'file.conflict':
       return file(event.projectId, 'file:conflict', wireConflict(event.notice))
     case 'project.created':
-      return project(event.projectId, 'project:created')
     case 'project.updated':
-      return project(event.projectId, 'project:updated')
     case 'project.deleted':
-      return project(event.projectId, 'project:deleted')
+      return project(event.projectId, event.type.replace('.', ':'))
     case 'project.broadcast':
       return broadcast(event.broadcast)
     case 'session.created':
-      return session(event.session, 'session:created', nowMs)
     case 'session.updated':
-      return session(event.session, 'session:updated', nowMs)
+      return session(event.session, event.type.replace('.', ':'), nowMs)
     case 'session.ended':
       return ended(event.session, nowMs)
+    case 'execution.queued':
+    case 'execution.started':
+    case 'execution.ended':
+      return execution(event.execution, EXECUTION_NAMES[event.type], nowMs)
     case 'machine.changed':
       return {
         topics: [`machine.${event.machineId}`, 'mesh'],

@@ -3,7 +3,9 @@ import type { ClaudenestDeps } from './deps.ts'
 import { failure } from './errors.ts'
 import { activityRoutes } from './routes-activity.ts'
 import { authRoutes, healthRoute } from './routes-auth.ts'
+import { commandRoutes } from './routes-commands.ts'
 import { contextRoutes } from './routes-context.ts'
+import { executionRoutes } from './routes-executions.ts'
 import { lockRoutes } from './routes-locks.ts'
 import { machineRoutes } from './routes-machines.ts'
 import { projectRoutes } from './routes-projects.ts'
@@ -24,6 +26,8 @@ export const claudenestRoutes: readonly Route<ClaudenestDeps>[] = [
   ...taskRoutes,
   ...contextRoutes,
   ...lockRoutes,
+  ...commandRoutes,
+  ...executionRoutes,
 ]
 
 export const claudenest: Dialect<ClaudenestDeps> = {

@@ -80,6 +80,9 @@ export class ActivityLog {
       case 'session.created':
       case 'session.updated':
       case 'session.ended':
+      case 'execution.queued':
+      case 'execution.started':
+      case 'execution.ended':
       case 'machine.changed':
       case 'members.changed':
         return

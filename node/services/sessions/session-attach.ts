@@ -11,14 +11,39 @@ import {
   decodeViewerFrame,
 } from '../../../protocols/session-stream.ts'
 import type { Channel } from '../../ports/peer-network.ts'
-import type { FramePipe } from '../../ports/session-host.ts'
-import type { SessionServiceDeps } from './session-deps.ts'
+import type { FramePipe, SessionHosts } from '../../ports/session-host.ts'
+import type { SessionAction, SessionServiceDeps } from './session-deps.ts'
 import type { SessionTarget } from './session-target.ts'
 
 /** Terminals that one node's users watch on one machine at once. */
 const CHANNELS_PER_PEER_MAX = 64
 /** The question and its answer at the start of a channel. */
 const GREETING_MS = 5000
+
+/** What is watched on a channel of its own: the sessions of a machine, or other programs that session hosts keep. */
+export type Watched = {
+  readonly protocol: string
+  readonly hosts: Pick<SessionHosts, 'open'>
+  /** As the audit log calls it. */
+  readonly action: string
+  /** Whether this machine lets the actor watch, by ability and by its own policy. */
+  admit(actor: Actor, from: PeerId): DomainError | undefined
+  /** Asked for every frame: what a machine lets others do may change while they watch. */
+  mayWrite(actor: Actor, from: PeerId): boolean
+  /** @errors session_not_found, session_ended */
+  live(id: SessionId): Result<unknown>
+}
+
+type AttachDeps = Pick<SessionServiceDeps, 'network' | 'clock' | 'audit' | 'log' | 'hasCapability'>
+
+export const watchedSessions = ({ hosts }: Pick<SessionServiceDeps, 'hosts'>, target: SessionTarget): Watched => ({
+  protocol: PTY_PROTOCOL,
+  hosts,
+  action: 'session.attach' satisfies SessionAction,
+  admit: (actor, from) => target.admit('session.attach', actor, from),
+  mayWrite: (actor, from) => can(actor, 'session:write') && target.admit('session.input', actor, from) === undefined,
+  live: (id) => target.live(id),
+})
 
 export type Attach = {
   readonly actor: Actor
@@ -27,34 +52,31 @@ export type Attach = {
 }
 
 /**
- * Opens the way to a session of this machine, unless something is wrong with the asking already. Audited before anything
+ * Opens the way to a program of this machine, unless something is wrong with the asking already. Audited before anything
  * flows; denials too.
  */
 export async function openHere(
-  { hosts, audit, log }: SessionServiceDeps,
-  target: SessionTarget,
+  { audit, log }: Pick<AttachDeps, 'audit' | 'log'>,
+  watched: Watched,
   { actor, id, from, wrong }: { actor: Actor; id: SessionId; from: PeerId; wrong?: string },
 ): Promise<Result<FramePipe>> {
-  const refused =
-    wrong === undefined
-      ? target.admit('session.attach', actor, from)
-      : domainError('machine_refused', { message: wrong })
-  await audit.record({ action: 'session.attach', actor, from, outcome: refused ? 'denied' : 'allowed' })
+  const refused = wrong === undefined ? watched.admit(actor, from) : domainError('machine_refused', { message: wrong })
+  await audit.record({ action: watched.action, actor, from, outcome: refused ? 'denied' : 'allowed' })
   if (refused) return err(refused)
-  const live = target.live(id)
+  const live = watched.live(id)
   if (!live.ok) return live
   try {
-    return ok(await hosts.open(id))
+    return ok(await watched.hosts.open(id))
   } catch (error) {
     log.debug({ err: error, session: id }, 'a session ended while somebody attached')
     return err(domainError('session_ended'))
   }
 }
 
-/** Opens the way to a session of another machine. @errors machine_offline, and what the machine answers */
+/** Opens the way to a program of another machine. @errors machine_offline, and what the machine answers */
 export async function openThere(
-  { network, clock, log }: SessionServiceDeps,
-  peer: PeerId,
+  { network, clock, log }: Pick<AttachDeps, 'network' | 'clock' | 'log'>,
+  { peer, protocol }: { peer: PeerId; protocol: string },
   { actor, id, signal }: Attach,
 ): Promise<Result<FramePipe>> {
   if (!network.mayBeReached(peer)) return err(domainError('machine_offline'))
@@ -63,7 +85,7 @@ export async function openThere(
   const cancel = clock.after(GREETING_MS, abort)
   signal.addEventListener('abort', abort, { once: true })
   try {
-    const channel = await network.open(peer, PTY_PROTOCOL, giveUp.signal)
+    const channel = await network.open(peer, protocol, giveUp.signal)
     const abortChannel = (): void => channel.abort(new Error('no answer in time'))
     giveUp.signal.addEventListener('abort', abortChannel, { once: true })
     if (giveUp.signal.aborted) abortChannel()
@@ -88,21 +110,21 @@ export async function openThere(
 
 type PtyOpenFrame = { v: 1; session: SessionId; actor: Actor }
 
-/** Lets other members watch the sessions of this machine: frames are passed on, each checked, none kept. */
-export function serveTerminals(deps: SessionServiceDeps, target: SessionTarget): void {
+/** Lets other members watch what runs on this machine: frames are passed on, each checked, none kept. */
+export function serveTerminals(deps: AttachDeps, watched: Watched): void {
   deps.network.handle(
-    PTY_PROTOCOL,
+    watched.protocol,
     {
       policy: { who: 'member', capability: 'control' },
       frameBytesMax: STREAM_FRAME_BYTES_MAX,
       channelsPerPeerMax: CHANNELS_PER_PEER_MAX,
       holdsConnection: true,
     },
-    (channel) => serveOne(deps, target, channel),
+    (channel) => serveOne(deps, watched, channel),
   )
 }
 
-async function serveOne(deps: SessionServiceDeps, target: SessionTarget, channel: Channel): Promise<void> {
+async function serveOne(deps: AttachDeps, watched: Watched, channel: Channel): Promise<void> {
   const { clock, hasCapability, network } = deps
   const cancel = clock.after(GREETING_MS, () => channel.abort(new Error('nothing was asked in time')))
   const frames = channel.frames[Symbol.asyncIterator]()
@@ -114,11 +136,10 @@ async function serveOne(deps: SessionServiceDeps, target: SessionTarget, channel
     : actor.gateway !== channel.peer
       ? 'Only the node that authenticated the actor may act for it.'
       : undefined
-  const opened = await openHere(deps, target, { actor, id, from: channel.peer, ...(wrong !== undefined && { wrong }) })
+  const opened = await openHere(deps, watched, { actor, id, from: channel.peer, ...(wrong !== undefined && { wrong }) })
   await channel.send(encodeCanonical(answerOf(opened.ok ? undefined : opened.error)))
   if (!opened.ok) return
-  const mayWrite = (): boolean =>
-    can(actor, 'session:write') && target.admit('session.input', actor, channel.peer) === undefined
+  const mayWrite = (): boolean => watched.mayWrite(actor, channel.peer)
   await relay({ channel, frames: { [Symbol.asyncIterator]: () => frames } }, opened.value, mayWrite)
 }
 
@@ -132,7 +153,6 @@ type PtyAnswerFrame = { v: 1; refused: { code: DomainError['code']; message: str
 async function relay(
   { channel, frames }: { channel: Channel; frames: AsyncIterable<Uint8Array> },
   pipe: FramePipe,
-  /** Asked for every frame: what a machine lets others do may change while they watch. */
   mayWrite: () => boolean,
 ): Promise<void> {
   const toHost = async (): Promise<void> => {

@@ -8,12 +8,12 @@ import { hasEnded, PTY_COLS, PTY_ROWS, type PtySize, type Session, type SessionI
 import { INPUT_BYTES_MAX, Size } from '../../../protocols/session-stream.ts'
 import type { Cancel } from '../../ports/clock.ts'
 import type { FeedPosition } from '../feeds/documents.ts'
-import { openHere, openThere, serveTerminals, type Attach } from './session-attach.ts'
+import { openHere, openThere, serveTerminals, watchedSessions, type Attach, type Watched } from './session-attach.ts'
 import type { SessionAction, SessionServiceDeps } from './session-deps.ts'
 import { watchSessions, type SessionDirectory } from './session-directory.ts'
 import { createSessionIndex, type SessionIndex } from './session-index.ts'
 import type { SessionService, SessionViewer } from './session-service.ts'
-import { ChangeReply, CreateReply, LogsReply, serveSessions, type SessionTarget } from './session-target.ts'
+import { ChangeReply, CreateReply, LogsReply, serveSessions } from './session-target.ts'
 import { createViewer } from './session-viewer.ts'
 
 /** Reading one's own write on this node: how long an answer waits for what the machine has written. */
@@ -40,8 +40,9 @@ export async function createSessionService(deps: SessionServiceDeps): Promise<Se
   const recovered = await index.publish()
   if (!recovered.ok) deps.log.error({ code: recovered.error.code }, 'the index of sessions could not be written')
   const target = serveSessions(deps, index)
-  serveTerminals(deps, target)
-  const context: Context = { deps, directory, target }
+  const watched = watchedSessions(deps, target)
+  serveTerminals(deps, watched)
+  const context: Context = { deps, directory, watched }
   const stopWatching = endSessionsOfFormerMembers(deps)
   return {
     list: async (machineId, { status }, page) => {
@@ -67,7 +68,7 @@ export async function createSessionService(deps: SessionServiceDeps): Promise<Se
 type Context = {
   readonly deps: SessionServiceDeps
   readonly directory: SessionDirectory
-  readonly target: SessionTarget
+  readonly watched: Watched
 }
 
 async function create(
@@ -139,7 +140,7 @@ async function logs(
 }
 
 async function attach(
-  { deps, directory, target }: Context,
+  { deps, directory, watched }: Context,
   { id, fromSeq, ...request }: Omit<Attach, 'id'> & { id: string; fromSeq?: number },
 ): Promise<Result<SessionViewer>> {
   const { actor, signal } = request
@@ -154,8 +155,8 @@ async function attach(
   const way = { ...request, id: session.value.id }
   const pipe =
     session.value.node === self
-      ? await openHere(deps, target, { ...way, from: self })
-      : await openThere(deps, session.value.node, way)
+      ? await openHere(deps, watched, { ...way, from: self })
+      : await openThere(deps, { peer: session.value.node, protocol: watched.protocol }, way)
   if (!pipe.ok) return pipe
   const viewer = createViewer(pipe.value, fromSeq === undefined ? { signal } : { signal, fromSeq })
   if (can(actor, 'session:write')) return ok(viewer)

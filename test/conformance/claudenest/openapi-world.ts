@@ -25,13 +25,20 @@ export async function prepareWorld(lab: GatewayLab): Promise<World> {
   const project = await newProject()
   const newSession = async () => (await made(`/api/machines/${machine}/sessions`, { agent: 'shell' })).id
   const session = await newSession()
+  const newCommand = async () =>
+    (await made(`/api/machines/${machine}/commands`, { name: 'nothing', command: 'true' })).id
+  const newExecution = async () =>
+    (await made(`/api/machines/${machine}/commands/${await newCommand()}/execute`, {})).id
   const narrow = await lab.tokenWith(['user:read'])
 
   /** What a call to the route may be about. */
   async function thingOf({ method, path }: Route): Promise<string> {
     const isGone = method === 'DELETE'
     switch (path.split('/')[2] ?? '') {
+      case 'executions':
+        return await newExecution()
       case 'machines':
+        if (path.includes('/commands/:id')) return await newCommand()
         // The machine itself is not for a test to rename or remove.
         return method === 'GET' ? machine : (await made('/api/machines', { name: 'bridged' })).machine.id
       case 'projects':

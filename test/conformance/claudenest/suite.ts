@@ -3,6 +3,7 @@ import { claudenestRoutes } from '../../../gateway/dialects/claudenest/routes.ts
 import { activityRequirements } from './activity.ts'
 import { authRequirements } from './auth.ts'
 import { contextRequirements } from './context.ts'
+import { commandRequirements } from './commands.ts'
 import { DOCUMENTED_ERRORS, UNANSWERED } from './document/errors.ts'
 import { nameOf } from './document/row.ts'
 import { socketRows } from './document/socket.ts'
@@ -46,6 +47,9 @@ export function conformanceSuite(asked: Asked): void {
   })
   describe('ClaudeNest 9: file locks', () => {
     lockRequirements()
+  })
+  describe('ClaudeNest 12: commands', () => {
+    commandRequirements()
   })
   describe('ClaudeNest 13: the socket', () => {
     socketRequirements()

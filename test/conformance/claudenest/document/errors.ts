@@ -40,6 +40,4 @@ export const UNANSWERED: Readonly<Record<string, string>> = {
   MCP_001: 'MCP servers are not built yet',
   MCP_002: 'MCP servers are not built yet',
   MCP_003: 'MCP servers are not built yet',
-  CMD_001: 'commands are not built yet',
-  CMD_002: 'commands are not built yet',
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { authRows, signInRows } from './auth.ts'
-import { commandRows } from './commands.ts'
+import { commandRows, executionRows } from './commands.ts'
 import { contextRows } from './context.ts'
 import { lockRows } from './locks.ts'
 import { machineRows } from './machines.ts'
@@ -35,4 +35,4 @@ export const DOCUMENTED: readonly RestRow[] = [
 ]
 
 /** Routes beyond the document, each with a reason to be there. */
-export const BEYOND: readonly RestRow[] = [...signInRows, claimNextRow]
+export const BEYOND: readonly RestRow[] = [...signInRows, claimNextRow, ...executionRows]
