@@ -39,6 +39,10 @@ export const ABILITIES = [
   'lock:admin',
   'context:read',
   'context:write',
+  'mcp:read',
+  'mcp:write',
+  'mcp:execute',
+  'mcp:admin',
 ] as const
 export type Ability = (typeof ABILITIES)[number]
 

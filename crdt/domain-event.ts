@@ -1,6 +1,7 @@
 import type { Broadcast } from './activity.ts'
 import type { FileLock, LockNotice } from './lock.ts'
 import type { MachineId, PeerId, ProjectId, SessionId, TaskId } from './ids.ts'
+import type { McpState } from './mcp.ts'
 import type { Session } from './session.ts'
 import type { Task } from './task.ts'
 
@@ -33,5 +34,7 @@ export type DomainEvent =
       readonly sessionId: SessionId
       readonly session: Session
     }
+  /** An MCP server of a machine has started, stopped, crashed, or has other tools. */
+  | { readonly type: 'mcp.changed'; readonly machineId: MachineId; readonly name: string; readonly state: McpState }
   | { readonly type: 'machine.changed'; readonly machineId: MachineId }
   | { readonly type: 'members.changed' }

@@ -51,7 +51,7 @@ export const MACHINE_METHODS = {
 } as const satisfies Record<string, ControlMethod>
 
 /** A machine by its id, its node's peer id or an unambiguous name; this one when nothing is said. */
-async function findMachine(services: Services, nameOrId: string | undefined): Promise<Result<string>> {
+export async function findMachine(services: Services, nameOrId: string | undefined): Promise<Result<string>> {
   if (nameOrId === undefined) return ok(services.machines.self)
   const { items } = await services.machines.list({}, PAGE)
   const byId = items.find(({ id, node }) => id === nameOrId || node === nameOrId)

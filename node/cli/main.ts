@@ -4,6 +4,7 @@ import { ConfigError } from './config.ts'
 import { backupCommands } from './commands/backup.ts'
 import { configCommand } from './commands/config.ts'
 import { doctorCommand } from './commands/doctor.ts'
+import { mcpCommand } from './commands/mcp.ts'
 import { meshCommands } from './commands/mesh.ts'
 import { metricsCommand } from './commands/metrics.ts'
 import { peersCommand } from './commands/peers.ts'
@@ -39,6 +40,7 @@ for (const command of [
   userCommand(),
   ...workCommands(),
   sessionCommand(),
+  mcpCommand(),
   peersCommand(),
   votersCommand(),
   recoveryCommand(),

@@ -6,6 +6,7 @@ import { authRoutes, healthRoute } from './routes-auth.ts'
 import { contextRoutes } from './routes-context.ts'
 import { lockRoutes } from './routes-locks.ts'
 import { machineRoutes } from './routes-machines.ts'
+import { mcpRoutes } from './routes-mcp.ts'
 import { projectRoutes } from './routes-projects.ts'
 import { sessionRoutes } from './routes-sessions.ts'
 import { taskRoutes } from './routes-tasks.ts'
@@ -24,6 +25,7 @@ export const claudenestRoutes: readonly Route<ClaudenestDeps>[] = [
   ...taskRoutes,
   ...contextRoutes,
   ...lockRoutes,
+  ...mcpRoutes,
 ]
 
 export const claudenest: Dialect<ClaudenestDeps> = {

@@ -80,6 +80,7 @@ export class ActivityLog {
       case 'session.created':
       case 'session.updated':
       case 'session.ended':
+      case 'mcp.changed':
       case 'machine.changed':
       case 'members.changed':
         return
