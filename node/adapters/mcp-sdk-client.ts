@@ -100,9 +100,10 @@ async function greet(opened: Opened, { version, events, signal }: Options): Prom
     await Promise.race([client.connect(opened.transport, { signal, timeout: NO_LIMIT_MS }), early])
     early.catch(() => undefined)
   } catch (error) {
+    const isOver = error instanceof McpError && (error.code as ErrorCode) === ErrorCode.ConnectionClosed
     await opened.close()
     signal.throwIfAborted()
-    throw new Error(reasonOf(error), { cause: error })
+    throw new Error(isOver ? await opened.ended : reasonOf(error), { cause: error })
   }
   return {
     tools: (until) => listTools(client, until),

@@ -132,10 +132,10 @@ export const mcpRoutes = [
     errors: ['mcp_server_found', ...ACROSS],
     aliases: { env_vars: 'env' },
     ...ofServer,
-    body: Definition.refine(agrees, DISAGREES),
+    body: Definition.refine(agrees, DISAGREES).nullish(),
     reply: ServerReply,
     run: ({ services }, { actor, params, body }) =>
-      services.mcp.update(actor, params.machine, { name: params.name, change: changeOf(body) }),
+      services.mcp.update(actor, params.machine, { name: params.name, change: changeOf(body ?? {}) }),
     toWire: flat,
   }),
   route({

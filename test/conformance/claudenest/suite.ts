@@ -11,6 +11,7 @@ import { everyRoute } from './every-route.ts'
 import { answeredCodes, requirementsOf, ROWS, tested, useLab, type Asked } from './harness.ts'
 import { lockRequirements } from './locks.ts'
 import { machineRequirements } from './machines.ts'
+import { mcpRequirements } from './mcp.ts'
 import { projectRequirements } from './projects.ts'
 import { sessionRequirements } from './sessions.ts'
 import { signInRequirements } from './sign-in.ts'
@@ -46,6 +47,9 @@ export function conformanceSuite(asked: Asked): void {
   })
   describe('ClaudeNest 9: file locks', () => {
     lockRequirements()
+  })
+  describe('ClaudeNest 11: MCP servers', () => {
+    mcpRequirements()
   })
   describe('ClaudeNest 13: the socket', () => {
     socketRequirements()
