@@ -5,7 +5,6 @@ import { MachineId } from './ids.ts'
 export const MCP_STATUSES = ['stopped', 'starting', 'running', 'error'] as const
 export type McpStatus = (typeof MCP_STATUSES)[number]
 export const MCP_TRANSPORTS = ['stdio', 'http'] as const
-export type McpTransport = (typeof MCP_TRANSPORTS)[number]
 
 /** Stands in answers where a secret is; sent back in a change it means: as it is. */
 export const MCP_HIDDEN = '***'
