@@ -42,6 +42,10 @@ export const ABILITIES = [
   'command:read',
   'command:write',
   'command:run',
+  'mcp:read',
+  'mcp:write',
+  'mcp:execute',
+  'mcp:admin',
 ] as const
 export type Ability = (typeof ABILITIES)[number]
 

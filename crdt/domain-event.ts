@@ -2,6 +2,7 @@ import type { Broadcast } from './activity.ts'
 import type { Execution } from './execution.ts'
 import type { FileLock, LockNotice } from './lock.ts'
 import type { MachineId, PeerId, ProjectId, SessionId, TaskId } from './ids.ts'
+import type { McpState } from './mcp.ts'
 import type { Session } from './session.ts'
 import type { Task } from './task.ts'
 
@@ -38,5 +39,7 @@ export type DomainEvent =
       readonly type: 'execution.queued' | 'execution.started' | 'execution.ended'
       readonly execution: Execution
     }
+  /** An MCP server of a machine has started, stopped, crashed, or has other tools. */
+  | { readonly type: 'mcp.changed'; readonly machineId: MachineId; readonly name: string; readonly state: McpState }
   | { readonly type: 'machine.changed'; readonly machineId: MachineId }
   | { readonly type: 'members.changed' }

@@ -2,18 +2,26 @@ import type * as Y from 'yjs'
 import { z } from 'zod'
 import { MachineId, PeerId, SessionId } from './ids.ts'
 import type { MachineFacts } from './machine.ts'
+import { McpState } from './mcp.ts'
 import { PTY_COLS, PTY_ROWS, SESSION_MODES, SESSION_STATUSES, hasEnded, type Session } from './session.ts'
 
 /**
- * Layout of `machine/<peer>`, written only by that machine: three flat maps.
+ * Layout of `machine/<peer>`, written only by that machine: four flat maps.
  * `facts`: one value under `self`. `sessions`: id → what never changes. `session-states`: id → what does.
+ * `mcp`: name of an MCP server that is not stopped → its state.
  */
 const FACTS = 'facts'
 const SESSIONS = 'sessions'
 const SESSION_STATES = 'session-states'
+const MCP = 'mcp'
 
 /** More sessions than this in one machine's document are not read: a machine keeps far fewer (see `pickExcess`). */
 const SESSIONS_READ_MAX = 1000
+
+/** More servers than this are not read: no machine runs so many. */
+const MCP_READ_MAX = 1000
+
+const MCP_NAME_CHARS_MAX = 64
 
 /** Ended sessions whose record and logs a machine keeps. With 16 MB of log each this is at most 1.6 GB. */
 export const ENDED_SESSIONS_KEPT_MAX = 100
@@ -108,6 +116,24 @@ export function pickExcess(sessions: readonly Session[]): Session[] {
   return ended
     .toSorted((a, b) => (b.endedAt ?? '').localeCompare(a.endedAt ?? '') || b.id.localeCompare(a.id))
     .slice(ENDED_SESSIONS_KEPT_MAX)
+}
+
+/** Servers that are not stopped, by name. */
+export function readMcpStates(doc: Y.Doc): ReadonlyMap<string, McpState> {
+  const states = new Map<string, McpState>()
+  for (const [name, value] of doc.getMap(MCP)) {
+    const state = McpState.safeParse(value)
+    if (state.success && name.length <= MCP_NAME_CHARS_MAX) states.set(name, state.data)
+    if (states.size >= MCP_READ_MAX) break
+  }
+  return states
+}
+
+/** Makes the document say just this, writing what differs. */
+export function writeMcpStates(doc: Y.Doc, states: ReadonlyMap<string, McpState>): void {
+  const map = doc.getMap(MCP)
+  for (const name of map.keys()) if (!states.has(name)) map.delete(name)
+  for (const [name, state] of states) setIfChanged(map, name, McpState.parse(state))
 }
 
 function sessionOf(

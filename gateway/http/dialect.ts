@@ -25,6 +25,8 @@ export type Call<P = unknown, Q = unknown, B = unknown> = {
   readonly header: (name: string) => string | undefined
   readonly origin: string | null
   readonly nowMs: number
+  /** Aborts when whoever asked has gone away before the answer. */
+  readonly signal: AbortSignal
 }
 
 /** A successful answer before the dialect's envelope goes around it. */
@@ -144,6 +146,6 @@ function parseCall<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType
   if (!query.success) return err(domainError('invalid_input', { details: { fields: fieldErrors(query.error) } }))
   const body = spec.body.safeParse(renameAliases(raw.body, spec.aliases), { reportInput: true })
   if (!body.success) return err(domainError('invalid_input', { details: { fields: fieldErrors(body.error) } }))
-  const { header, origin, nowMs } = raw
-  return ok({ params: params.data, query: query.data, body: body.data, header, origin, nowMs })
+  const { header, origin, nowMs, signal } = raw
+  return ok({ params: params.data, query: query.data, body: body.data, header, origin, nowMs, signal })
 }

@@ -47,10 +47,19 @@ async function answerOf<D>(
     header: (name) => single(request.headers[name]),
     origin: request.headers.origin ?? null,
     nowMs: clock.wallMs(),
+    signal: goneSignal(reply),
   })
   const meta = metaOf(request, clock)
   if (done.ok) reply.headers(done.value.headers ?? {})
   return done.ok ? dialect.success(done.value, route.status ?? 200, meta) : dialect.failure(done.error, meta)
+}
+
+function goneSignal({ raw }: FastifyReply): AbortSignal {
+  const gone = new AbortController()
+  raw.once('close', () => {
+    if (!raw.writableFinished) gone.abort(new Error('whoever asked has gone away'))
+  })
+  return gone.signal
 }
 
 const single = (value: string | string[] | undefined): string | undefined => (Array.isArray(value) ? value[0] : value)

@@ -25,6 +25,8 @@ export const BACKUP_FILES: readonly string[] = [
   'keys/node.key',
   'keys/box.key',
   ...SECRET_FILES,
+  'mcp/servers.json',
+  'mcp/fingerprint.key',
   'audit.log',
   'audit.log.1',
   'audit.log.2',

@@ -99,6 +99,18 @@ export const Config = z.strictObject({
         .describe('A command that runs for longer is ended.'),
     })
     .prefault({}),
+  mcp: z
+    .strictObject({
+      remote: z
+        .boolean()
+        .default(true)
+        .describe(
+          'Let members with `control` see, start and use the MCP servers of this machine; approving is done on it.',
+        ),
+      discover: z.boolean().default(true).describe('List the MCP servers that files of agents define.'),
+      max: z.int().min(0).max(200).default(20).describe('MCP servers that may run on this machine at once.'),
+    })
+    .prefault({}),
   lease: z
     .strictObject({
       ttlMs: z.int().min(1000).max(600_000).default(60_000).describe('Length of a renewed lease.'),

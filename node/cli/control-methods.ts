@@ -5,6 +5,7 @@ import { ForceReason, PARENTS_MAX } from '../../protocols/membership/records.ts'
 import { COMMAND_METHODS } from './control-commands.ts'
 import { CONTEXT_METHODS } from './control-context.ts'
 import { MACHINE_METHODS } from './control-machines.ts'
+import { MCP_METHODS } from './control-mcp.ts'
 import { method, type ControlMethod } from './control-method.ts'
 import { USER_METHODS } from './control-users.ts'
 import { WORK_METHODS } from './control-work.ts'
@@ -84,6 +85,7 @@ export const CONTROL_METHODS = {
   ...WORK_METHODS,
   ...CONTEXT_METHODS,
   ...COMMAND_METHODS,
+  ...MCP_METHODS,
 } as const satisfies Record<string, ControlMethod>
 
 export type ControlMethodName = keyof typeof CONTROL_METHODS

@@ -5,6 +5,7 @@ import { backupCommands } from './commands/backup.ts'
 import { commandsCommand } from './commands/commands.ts'
 import { configCommand } from './commands/config.ts'
 import { doctorCommand } from './commands/doctor.ts'
+import { mcpCommand } from './commands/mcp.ts'
 import { meshCommands } from './commands/mesh.ts'
 import { metricsCommand } from './commands/metrics.ts'
 import { peersCommand } from './commands/peers.ts'
@@ -41,6 +42,7 @@ for (const command of [
   ...workCommands(),
   sessionCommand(),
   commandsCommand(),
+  mcpCommand(),
   peersCommand(),
   votersCommand(),
   recoveryCommand(),

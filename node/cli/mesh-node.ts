@@ -1,5 +1,6 @@
 import type { Capability } from '../../crdt/capability.ts'
 import type { PeerId } from '../../crdt/ids.ts'
+import type { Audit } from '../ports/audit.ts'
 import type { MachineProbe } from '../ports/machine-probe.ts'
 import { hasCapability } from '../../protocols/membership/membership.ts'
 import { createArgon2Hasher } from '../adapters/argon2-hasher.ts'
@@ -17,7 +18,7 @@ import { createPeersService, type PeersService } from '../services/membership/pe
 import { createRecoveryService } from '../services/membership/recovery-service.ts'
 import type { MeshService } from '../services/membership/mesh-service.ts'
 import { createProjectService } from '../services/projects/project-service.ts'
-import { createRpc } from '../services/rpc/rpc-service.ts'
+import { createRpc, type RpcDeps } from '../services/rpc/rpc-service.ts'
 import type { Rpc } from '../services/rpc/rpc.ts'
 import type { Services } from '../services/services.ts'
 import type { Commands } from '../services/commands/command-composition.ts'
@@ -29,6 +30,7 @@ import { hasSessionEnded, hasSessionIn } from './hosted-sessions.ts'
 import { meterMesh } from './mesh-metrics.ts'
 import { meshServiceOf } from './mesh-status.ts'
 import { openInsight } from './mesh-insight.ts'
+import { openMcp } from './mesh-mcp.ts'
 import { logMembers } from './member-log.ts'
 import { openMeshCore, type Cleanup, type MeshCore, type MeshNodeDeps } from './mesh-core.ts'
 import { openPrograms } from './mesh-programs.ts'
@@ -107,14 +109,7 @@ async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup
   const { config, audit, metrics } = deps
   const may = (peer: PeerId, capability: Capability): boolean => hasCapability(membership.current(), peer, capability)
   const events = createEventHub(means.log)
-  const rpc = createRpc({
-    ...means,
-    network,
-    hasCapability: may,
-    onMisconduct: core.complaints.complain,
-    onRequest: (from, action, actor, refused) =>
-      audit.record({ action, actor, from, outcome: refused === undefined ? 'allowed' : 'denied' }),
-  })
+  const rpc = openRpc(core, audit, may)
   const probe = createMachineProbe(process.env)
   const { accounts, machines, mesh } = await openDirectory(deps, core, { rpc, probe, events, cleanup })
   const wake = await createWakeService({ ...means, self, documents, machines, rpc, lan: createLan() })
@@ -135,6 +130,7 @@ async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup
   serveJoins({ ...means, network, membership, addressOf: (peer) => hostOf(network.connectionOf(peer)?.address) })
   const governance = await openGovernance(core, machines, cleanup)
   const peers = peersServiceOf(core)
+  const mcp = await openMcp(deps, core, { rpc, machines, events, projects, probe }, cleanup)
   const insight = await openInsight(deps, core, { projects, ...work, sessions, events, rpc, probe }, cleanup)
   return {
     services: {
@@ -146,6 +142,7 @@ async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup
       ...insight,
       sessions,
       commands,
+      mcp,
       mesh,
       peers,
       ...governance,
@@ -154,6 +151,17 @@ async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup
     accounts,
     commands,
   }
+}
+
+function openRpc({ means, network, complaints }: MeshCore, audit: Audit, hasCapability: RpcDeps['hasCapability']): Rpc {
+  return createRpc({
+    ...means,
+    network,
+    hasCapability,
+    onMisconduct: complaints.complain,
+    onRequest: (from, action, actor, refused) =>
+      audit.record({ action, actor, from, outcome: refused === undefined ? 'allowed' : 'denied' }),
+  })
 }
 
 type Governance = Pick<Services, 'recovery' | 'voters' | 'electorate'>

@@ -91,7 +91,10 @@ async function* rowsOf(
     if (kind === 'row') {
       count.rows++
       yield { key: name, value: content }
-    } else if (kind === 'file' && BACKUP_FILES.includes(path)) await writeNewFile(join(folder, path), content)
+    } else if (kind === 'file' && BACKUP_FILES.includes(path)) {
+      await mkdir(dirname(join(folder, path)), { recursive: true, mode: 0o700 })
+      await writeNewFile(join(folder, path), content)
+    }
   }
 }
 

@@ -6,10 +6,14 @@ const POLL_MS = 40
 const KILLED_GONE_MS = 3000
 
 /**
- * Ends a session leader and everything it started: SIGHUP, then SIGKILL for what is left after `graceMs`. What is found
- * at the start is followed even when it leaves the session or loses its parent. Resolves to what could not be ended.
+ * Ends a session leader and everything it started: a polite signal, then SIGKILL for what is left after `graceMs`. What is
+ * found at the start is followed even when it leaves the session or loses its parent. Resolves to what could not be ended.
  */
-export async function endProcesses(leader: number, graceMs: number): Promise<readonly ProcessEntry[]> {
+export async function endProcesses(
+  leader: number,
+  graceMs: number,
+  polite: 'SIGHUP' | 'SIGTERM' = 'SIGHUP',
+): Promise<readonly ProcessEntry[]> {
   const known = new Map<number, ProcessEntry>()
   const look = (): ProcessEntry[] => {
     const table = listProcesses()
@@ -17,7 +21,7 @@ export async function endProcesses(leader: number, graceMs: number): Promise<rea
     return table.filter((entry) => known.get(entry.pid)?.start === entry.start)
   }
   for (const entry of look()) {
-    signalProcess(entry.pid, 'SIGHUP')
+    signalProcess(entry.pid, polite)
     signalProcess(entry.pid, 'SIGCONT') // a stopped process would never see it
   }
   let left = await waitUntilGone(look, graceMs)

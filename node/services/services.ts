@@ -8,6 +8,7 @@ import type { VoterService } from './leases/voter-service.ts'
 import type { LockService } from './locks/lock-service.ts'
 import type { MachineService } from './machines/machine-service.ts'
 import type { WakeService } from './machines/wake-service.ts'
+import type { McpService } from './mcp/mcp-service.ts'
 import type { MeshService } from './membership/mesh-service.ts'
 import type { PeersService } from './membership/peers-service.ts'
 import type { RecoveryService } from './membership/recovery-service.ts'
@@ -35,6 +36,7 @@ export type Services = {
   readonly sessions: SessionService
   /** What can be run on each machine, and what has been. */
   readonly commands: CommandService
+  readonly mcp: McpService
   readonly mesh: MeshService
   /** How this node reaches the other members. */
   readonly peers: PeersService

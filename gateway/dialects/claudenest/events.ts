@@ -34,6 +34,29 @@ const project = (id: string, name: string): Delivery => ({
   data: { projectId: id, project_id: id },
 })
 
+const machine = (id: string): Delivery => ({
+  topics: [`machine.${id}`, 'mesh'],
+  ability: 'machine:read',
+  name: 'machine:changed',
+  data: { machineId: id, machine_id: id },
+})
+
+const mcp = ({ machineId, name, state }: DomainEvent & { type: 'mcp.changed' }): Delivery => ({
+  topics: [`machine.${machineId}`],
+  ability: 'mcp:read',
+  name: 'mcp:status',
+  data: {
+    machineId,
+    machine_id: machineId,
+    id: state.id,
+    name,
+    status: state.status,
+    transport: state.transport,
+    tools_count: state.toolsCount,
+    last_started_at: state.lastStartedAt,
+  },
+})
+
 const broadcast = (sent: Broadcast): Delivery => ({
   topics: [`project.${sent.projectId}`],
   ability: 'project:read',
@@ -119,13 +142,10 @@ export function translate(event: DomainEvent, nowMs: number): Delivery {
     case 'execution.started':
     case 'execution.ended':
       return execution(event.execution, EXECUTION_NAMES[event.type], nowMs)
+    case 'mcp.changed':
+      return mcp(event)
     case 'machine.changed':
-      return {
-        topics: [`machine.${event.machineId}`, 'mesh'],
-        ability: 'machine:read',
-        name: 'machine:changed',
-        data: { machineId: event.machineId, machine_id: event.machineId },
-      }
+      return machine(event.machineId)
     case 'members.changed':
       return { topics: ['mesh'], ability: 'machine:read', name: 'members:changed', data: {} }
     default:

@@ -8,6 +8,7 @@ import { contextRoutes } from './routes-context.ts'
 import { executionRoutes } from './routes-executions.ts'
 import { lockRoutes } from './routes-locks.ts'
 import { machineRoutes } from './routes-machines.ts'
+import { mcpRoutes } from './routes-mcp.ts'
 import { projectRoutes } from './routes-projects.ts'
 import { sessionRoutes } from './routes-sessions.ts'
 import { taskRoutes } from './routes-tasks.ts'
@@ -28,6 +29,7 @@ export const claudenestRoutes: readonly Route<ClaudenestDeps>[] = [
   ...lockRoutes,
   ...commandRoutes,
   ...executionRoutes,
+  ...mcpRoutes,
 ]
 
 export const claudenest: Dialect<ClaudenestDeps> = {

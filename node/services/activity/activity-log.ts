@@ -83,6 +83,7 @@ export class ActivityLog {
       case 'execution.queued':
       case 'execution.started':
       case 'execution.ended':
+      case 'mcp.changed':
       case 'machine.changed':
       case 'members.changed':
         return

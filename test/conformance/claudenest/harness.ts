@@ -88,6 +88,8 @@ export type Sending = {
   readonly body?: Readonly<Record<string, unknown>>
   readonly token?: string | null
   readonly headers?: Readonly<Record<string, string>>
+  /** For what is done on the machine itself only; otherwise the gateway that is asked. */
+  readonly gateway?: GatewayLab
 }
 
 /** Why a requirement is known not to be met. */
@@ -139,12 +141,12 @@ function test({ section }: RestRow, name: string, { notYet, run }: { notYet: Not
 
 async function send(
   row: RestRow,
-  { params = {}, query = '', body = {}, token, headers = {} }: Sending,
+  { params = {}, query = '', body = {}, token, headers = {}, gateway }: Sending,
 ): Promise<Answer> {
   const path = row.path.replace(/:(\w+)/g, (_, name: string) => encodeURIComponent(params[name] ?? UNKNOWN))
   const withBody = row.body === undefined && Object.keys(body).length === 0 ? {} : { body: { ...row.body, ...body } }
   const caller = row.needsToken ? (token === undefined ? {} : { token }) : { token: token ?? null }
-  return await call(row.method, `${path}${query}`, { ...withBody, ...caller, headers })
+  return await call(row.method, `${path}${query}`, { ...withBody, ...caller, headers }, gateway)
 }
 
 const Meta = z.looseObject({ timestamp: time, request_id: text })
@@ -166,8 +168,13 @@ const Failure = z.strictObject({
 })
 
 /** Calls the gateway that is asked. */
-export async function call(method: string, path: string, options: CallOptions = {}): Promise<Answer> {
-  return holdAgainstDocument(await asked.call(method, path, options), method, path)
+export async function call(
+  method: string,
+  path: string,
+  options: CallOptions = {},
+  gateway: GatewayLab = asked,
+): Promise<Answer> {
+  return holdAgainstDocument(await gateway.call(method, path, options), method, path)
 }
 
 /** Every answer must be as the document says, and as the table of routes says of itself. */
@@ -214,7 +221,7 @@ export async function refusal(method: string, path: string, options: CallOptions
   return [status, json.error?.code]
 }
 
-/** The row whose path fits best: one without parameters before one with. */
+/** The row whose path fits best: the one with the fewest parameters. */
 function rowAt<R extends { readonly method: string; readonly path: string }>(
   rows: readonly R[],
   method: string,
@@ -225,8 +232,10 @@ function rowAt<R extends { readonly method: string; readonly path: string }>(
     const parts = pattern.split('/')
     return parts.length === segments.length && parts.every((part, i) => part.startsWith(':') || part === segments[i])
   }
-  const fitting = rows.filter((row) => row.method === method && fits(row.path))
-  return fitting.find((row) => row.path === path) ?? fitting[0]
+  const parameters = (row: R): number => row.path.split('/:').length
+  return rows
+    .filter((row) => row.method === method && fits(row.path))
+    .toSorted((a, b) => parameters(a) - parameters(b))[0]
 }
 
 export const UNKNOWN = '00000000-0000-4000-8000-000000000000'

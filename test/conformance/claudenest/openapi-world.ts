@@ -58,7 +58,13 @@ export async function prepareWorld(lab: GatewayLab): Promise<World> {
     if (isClaimed) await made(`/api/tasks/${id}/claim`, { instance_id: 'instance_1' })
     return id
   }
-  const named: Readonly<Record<string, string>> = { machine, project }
+  const server = (await made(`/api/machines/${machine}/mcp`, { name: 'server', command: 'node' })).name
+  const { machine: away } = await made('/api/machines', { name: 'away' })
+  const namedIn = ({ method, path }: Route): Readonly<Record<string, string>> => {
+    if (!path.includes('/mcp')) return { machine, project }
+    // What chance writes into a command must not run.
+    return { machine: method === 'GET' ? machine : away.id, name: server }
+  }
 
   return {
     async pathOf(route, params) {
@@ -68,7 +74,11 @@ export async function prepareWorld(lab: GatewayLab): Promise<World> {
         await lab.call('POST', `/api/projects/${project}/locks`, { body: LOCK })
       for (const [name, param] of Object.entries(params)) {
         const value =
-          param === 'known' ? (named[name] ?? (await thingOf(route))) : param === 'unknown' ? UNKNOWN : param.text
+          param === 'known'
+            ? (namedIn(route)[name] ?? (await thingOf(route)))
+            : param === 'unknown'
+              ? UNKNOWN
+              : param.text
         path = path.replace(`:${name}`, () => segmentOf(value))
       }
       return path

@@ -23,6 +23,16 @@ const NEVER_DONE = [
   'POST /api/auth/reset-password',
   'POST /api/auth/refresh',
   'POST /api/machines/:id/wake',
+  // What chance comes up with must not run: these ask a machine that cannot answer.
+  'POST /api/machines/:machine/mcp',
+  'PATCH /api/machines/:machine/mcp/:name',
+  'POST /api/machines/:machine/mcp/:name/start',
+  'POST /api/machines/:machine/mcp/:name/stop',
+  'POST /api/machines/:machine/mcp/:name/execute',
+  'POST /api/machines/:machine/mcp/:name/approve',
+  'DELETE /api/machines/:machine/mcp/:name',
+  // Needs a server that runs.
+  'GET /api/machines/:machine/mcp/:name/tools',
 ]
 const done = new Set<string>()
 

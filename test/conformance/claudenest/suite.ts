@@ -12,6 +12,7 @@ import { everyRoute } from './every-route.ts'
 import { answeredCodes, requirementsOf, ROWS, tested, useLab, type Asked } from './harness.ts'
 import { lockRequirements } from './locks.ts'
 import { machineRequirements } from './machines.ts'
+import { mcpRequirements } from './mcp.ts'
 import { projectRequirements } from './projects.ts'
 import { sessionRequirements } from './sessions.ts'
 import { signInRequirements } from './sign-in.ts'
@@ -50,6 +51,9 @@ export function conformanceSuite(asked: Asked): void {
   })
   describe('ClaudeNest 12: commands', () => {
     commandRequirements()
+  })
+  describe('ClaudeNest 11: MCP servers', () => {
+    mcpRequirements()
   })
   describe('ClaudeNest 13: the socket', () => {
     socketRequirements()

@@ -37,7 +37,4 @@ export const UNANSWERED: Readonly<Record<string, string>> = {
   PAR_002: 'pairing is not built yet',
   PAR_003: 'pairing is not built yet',
   SKL_001: 'skills are not built yet',
-  MCP_001: 'MCP servers are not built yet',
-  MCP_002: 'MCP servers are not built yet',
-  MCP_003: 'MCP servers are not built yet',
 }

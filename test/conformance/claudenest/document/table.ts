@@ -4,7 +4,7 @@ import { commandRows, executionRows } from './commands.ts'
 import { contextRows } from './context.ts'
 import { lockRows } from './locks.ts'
 import { machineRows } from './machines.ts'
-import { mcpRows } from './mcp.ts'
+import { approveRow, mcpRows } from './mcp.ts'
 import { pairingRows } from './pairing.ts'
 import { projectRows } from './projects.ts'
 import { rest, shape, text, time } from './row.ts'
@@ -35,4 +35,4 @@ export const DOCUMENTED: readonly RestRow[] = [
 ]
 
 /** Routes beyond the document, each with a reason to be there. */
-export const BEYOND: readonly RestRow[] = [...signInRows, claimNextRow, ...executionRows]
+export const BEYOND: readonly RestRow[] = [...signInRows, claimNextRow, approveRow, ...executionRows]

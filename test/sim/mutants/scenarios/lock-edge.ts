@@ -54,12 +54,22 @@ async function asked(path: string, body: object): Promise<{ input: unknown; data
     },
   }
   const actor: Actor = { kind: 'user', id: 'u', tokenId: 't', abilities: ['*'], gateway: identity(1).peer }
-  const raw = { params: { project: PROJECT }, query: {}, body, header: () => undefined, origin: null, nowMs: NOW_MS }
+  const raw = {
+    params: { project: PROJECT },
+    query: {},
+    body,
+    header: () => undefined,
+    origin: null,
+    nowMs: NOW_MS,
+    signal: LIVE,
+  }
   const route = lockRoutes.find((one) => one.method === 'POST' && one.path === `/api/projects/:project/locks${path}`)
   const deps = { services: { locks } } as unknown as ClaudenestDeps
   const answer = await route?.handle(deps, { ...raw, actor })
   return answer?.ok ? { input, data: answer.value.data } : undefined
 }
+
+const LIVE = new AbortController().signal
 
 const ABILITIES: Readonly<Record<string, string>> = {
   'GET ': 'lock:read',
