@@ -16,6 +16,12 @@ const define = (name: string, more: object = {}): Promise<Json> =>
   // Each is another program: what was approved once may run.
   data('POST', servers(), { body: { name, command: process.execPath, args: [MEMORY, name], ...more } })
 
+/** Makes a folder a project; the machine learns of it a moment later where another gateway was asked. */
+async function share(path: string): Promise<void> {
+  const { id } = await data('POST', `/api/machines/${self()}/projects`, { body: { project_path: path } })
+  await expect.poll(async () => (await labs()[0].call('GET', `/api/projects/${id}`)).status).toBe(200)
+}
+
 /** A server that may run. */
 async function newServer(more: object = {}): Promise<string> {
   const name = fresh('server')
@@ -93,7 +99,7 @@ function readRequirements(): void {
     const file = join(path, '.mcp.json')
     const name = fresh('found')
     await writeFile(file, JSON.stringify({ mcpServers: { [name]: { command: 'touch', args: [trace] } } }))
-    await data('POST', `/api/machines/${self()}/projects`, { body: { project_path: path } })
+    await share(path)
     const found = (await data('GET', `${servers()}?per_page=100`)).find((one: Json) => one.name === name)
     expect(found).toMatchObject({ source: file, is_approved: false, status: 'stopped', cwd: path })
     expect(await refusal('POST', at(name, 'start'))).toEqual([403, 'MCP_004'])
@@ -227,7 +233,7 @@ function startRequirements(): void {
     const write = (args: string[]) =>
       writeFile(file, JSON.stringify({ mcpServers: { [name]: { command: process.execPath, args } } }))
     await write([MEMORY])
-    await data('POST', `/api/machines/${self()}/projects`, { body: { project_path: path } })
+    await share(path)
     expect(await refusal('POST', at(name, 'start'))).toEqual([403, 'MCP_004'])
     expect(await refusal('POST', at(name, 'execute'), { body: { tool: 'read_graph' } })).toEqual([403, 'MCP_004'])
     await approve(name)
