@@ -54,7 +54,15 @@ async function asked(path: string, body: object): Promise<{ input: unknown; data
     },
   }
   const actor: Actor = { kind: 'user', id: 'u', tokenId: 't', abilities: ['*'], gateway: identity(1).peer }
-  const raw = { params: { project: PROJECT }, query: {}, body, header: () => undefined, origin: null, nowMs: NOW_MS }
+  const raw = {
+    params: { project: PROJECT },
+    query: {},
+    body,
+    header: () => undefined,
+    origin: null,
+    address: 'loopback',
+    nowMs: NOW_MS,
+  }
   const route = lockRoutes.find((one) => one.method === 'POST' && one.path === `/api/projects/:project/locks${path}`)
   const deps = { services: { locks } } as unknown as ClaudenestDeps
   const answer = await route?.handle(deps, { ...raw, actor })
