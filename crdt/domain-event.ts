@@ -33,5 +33,7 @@ export type DomainEvent =
       readonly sessionId: SessionId
       readonly session: Session
     }
+  /** Machines that wait at this gateway to be paired: another one, or one fewer. Told on this node only. */
+  | { readonly type: 'pairing.changed' }
   | { readonly type: 'machine.changed'; readonly machineId: MachineId }
   | { readonly type: 'members.changed' }

@@ -5,6 +5,7 @@ import { ForceReason, PARENTS_MAX } from '../../protocols/membership/records.ts'
 import { CONTEXT_METHODS } from './control-context.ts'
 import { MACHINE_METHODS } from './control-machines.ts'
 import { method, type ControlMethod } from './control-method.ts'
+import { PAIRING_METHODS } from './control-pairing.ts'
 import { USER_METHODS } from './control-users.ts'
 import { WORK_METHODS } from './control-work.ts'
 import { goOnWithout, restoredView } from './restored-view.ts'
@@ -20,11 +21,11 @@ const hex = (byteLength: number) =>
 
 /** Everything the command line may ask of the running node. */
 export const CONTROL_METHODS = {
-  'mesh.status': method(z.strictObject({}), async ({ services }) => {
+  'mesh.status': method(z.strictObject({}), async ({ services, certificate }) => {
     const status = await services.mesh.status()
     const setupCode = services.accounts.setupCode()
     const electorate = services.electorate.view()
-    return ok({ ...status, electorate, ...(setupCode === undefined ? {} : { setupCode }) })
+    return ok({ ...status, certificate, electorate, ...(setupCode === undefined ? {} : { setupCode }) })
   }),
   'mesh.invite': method(
     z.strictObject({ capabilities: z.array(Capability).optional(), expiresInMs: z.int().min(1000).optional() }),
@@ -80,6 +81,7 @@ export const CONTROL_METHODS = {
 
   ...USER_METHODS,
   ...MACHINE_METHODS,
+  ...PAIRING_METHODS,
   ...WORK_METHODS,
   ...CONTEXT_METHODS,
 } as const satisfies Record<string, ControlMethod>

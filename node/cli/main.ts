@@ -6,6 +6,8 @@ import { configCommand } from './commands/config.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { meshCommands } from './commands/mesh.ts'
 import { metricsCommand } from './commands/metrics.ts'
+import { pairCommand } from './commands/pair.ts'
+import { pairingCommand } from './commands/pairing.ts'
 import { peersCommand } from './commands/peers.ts'
 import { recoveryCommand } from './commands/recovery.ts'
 import { secretCommand } from './commands/secret.ts'
@@ -39,6 +41,8 @@ for (const command of [
   userCommand(),
   ...workCommands(),
   sessionCommand(),
+  pairCommand(),
+  pairingCommand(),
   peersCommand(),
   votersCommand(),
   recoveryCommand(),

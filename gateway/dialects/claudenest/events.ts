@@ -46,6 +46,13 @@ const session = (changed: Session, name: string, nowMs: number): Delivery => ({
   data: { session: wireSession(changed, nowMs) },
 })
 
+const machine = (id: string): Delivery => ({
+  topics: [`machine.${id}`, 'mesh'],
+  ability: 'machine:read',
+  name: 'machine:changed',
+  data: { machineId: id, machine_id: id },
+})
+
 /** Every domain event in the document's words; a new one does not compile until it has some. */
 export function translate(event: DomainEvent, nowMs: number): Delivery {
   switch (event.type) {
@@ -94,12 +101,9 @@ export function translate(event: DomainEvent, nowMs: number): Delivery {
     case 'session.ended':
       return ended(event.session, nowMs)
     case 'machine.changed':
-      return {
-        topics: [`machine.${event.machineId}`, 'mesh'],
-        ability: 'machine:read',
-        name: 'machine:changed',
-        data: { machineId: event.machineId, machine_id: event.machineId },
-      }
+      return machine(event.machineId)
+    case 'pairing.changed':
+      return { topics: ['mesh'], ability: 'machine:write', name: 'pairing:changed', data: {} }
     case 'members.changed':
       return { topics: ['mesh'], ability: 'machine:read', name: 'members:changed', data: {} }
     default:

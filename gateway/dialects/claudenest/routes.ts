@@ -6,6 +6,7 @@ import { authRoutes, healthRoute } from './routes-auth.ts'
 import { contextRoutes } from './routes-context.ts'
 import { lockRoutes } from './routes-locks.ts'
 import { machineRoutes } from './routes-machines.ts'
+import { pairingRoutes } from './routes-pairing.ts'
 import { projectRoutes } from './routes-projects.ts'
 import { sessionRoutes } from './routes-sessions.ts'
 import { taskRoutes } from './routes-tasks.ts'
@@ -17,6 +18,7 @@ export const claudenestRoutes: readonly Route<ClaudenestDeps>[] = [
   healthRoute,
   ...authRoutes,
   ...signInRoutes,
+  ...pairingRoutes,
   ...machineRoutes,
   ...sessionRoutes,
   ...projectRoutes,

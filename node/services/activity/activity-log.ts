@@ -81,6 +81,7 @@ export class ActivityLog {
       case 'session.updated':
       case 'session.ended':
       case 'machine.changed':
+      case 'pairing.changed':
       case 'members.changed':
         return
       default:

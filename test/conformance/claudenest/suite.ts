@@ -11,6 +11,7 @@ import { everyRoute } from './every-route.ts'
 import { answeredCodes, requirementsOf, ROWS, tested, useLab, type Asked } from './harness.ts'
 import { lockRequirements } from './locks.ts'
 import { machineRequirements } from './machines.ts'
+import { pairingRequirements } from './pairing.ts'
 import { projectRequirements } from './projects.ts'
 import { sessionRequirements } from './sessions.ts'
 import { signInRequirements } from './sign-in.ts'
@@ -27,6 +28,9 @@ export function conformanceSuite(asked: Asked): void {
   describe('ClaudeNest 2: authentication', () => {
     authRequirements()
     signInRequirements()
+  })
+  describe('ClaudeNest 3: pairing', () => {
+    pairingRequirements()
   })
   describe('ClaudeNest 4: machines', () => {
     machineRequirements()
