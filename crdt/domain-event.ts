@@ -41,5 +41,7 @@ export type DomainEvent =
     }
   /** An MCP server of a machine has started, stopped, crashed, or has other tools. */
   | { readonly type: 'mcp.changed'; readonly machineId: MachineId; readonly name: string; readonly state: McpState }
+  /** Machines that wait at this gateway to be paired: another one, or one fewer. Told on this node only. */
+  | { readonly type: 'pairing.changed' }
   | { readonly type: 'machine.changed'; readonly machineId: MachineId }
   | { readonly type: 'members.changed' }

@@ -1,3 +1,4 @@
+import { Server as TlsServer } from 'node:tls'
 import type { FastifyError, FastifyInstance } from 'fastify'
 import type { Clock } from '../node/ports/clock.ts'
 import type { Log } from '../node/ports/log.ts'
@@ -15,6 +16,7 @@ import {
   DEFAULT_SOCKET_LIMITS,
   isBehindProxy,
   isReachedSecurely,
+  ownName,
 } from './http/config.ts'
 import type { GatewayConfig } from './http/config.ts'
 import { mountDocs } from './http/docs.ts'
@@ -43,6 +45,8 @@ export type GatewayDeps = {
 export type Gateway = {
   /** Serves from now on. Resolves with the base address (`http://127.0.0.1:8000`). @throws when it may not or cannot. */
   listen(): Promise<string>
+  /** Connections from now on get this certificate. PEM texts. */
+  useCertificate(tls: { readonly key: string; readonly cert: string }): void
   /** Tells sockets to come back later, then closes every connection. Never hangs on an idle client. */
   close(): Promise<void>
 }
@@ -57,6 +61,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
     rateLimits: config.rateLimits ?? {},
     corsOrigins: config.corsOrigins ?? [],
     names: () => names,
+    ownName: (socket) => ownName(config, socket),
     isBehindProxy: isBehindProxy(config),
   })
   const speak = claudenest.failure
@@ -85,6 +90,10 @@ export function createGateway(deps: GatewayDeps): Gateway {
         names = allowedNames(config, portOf(app))
       })
       return await app.listen({ host: config.host, port: config.port })
+    },
+    useCertificate({ key, cert }) {
+      if (!(app.server instanceof TlsServer)) throw new Error('a gateway without TLS has no certificate')
+      app.server.setSecureContext({ key, cert })
     },
     async close() {
       pusher.close()

@@ -25,7 +25,7 @@ export interface Signer {
   sign(message: Uint8Array): Uint8Array
 }
 
-/** What a signature is for; one signed thing can never pass as another. */
+/** What is signed, or compared by hash, is of one kind; one can never pass as another. */
 export type SignatureTag =
   | 'rookery/log/1'
   | 'rookery/env/1'
@@ -33,6 +33,8 @@ export type SignatureTag =
   | 'rookery/join/1'
   | 'rookery/invite/1'
   | 'rookery/recovery/1'
+  | 'rookery/pairing/1'
+  | 'rookery/pairing-commitment/1'
   | `rookery/lease/1/${string}`
 
 /** The bytes that are signed: H(tag) followed by H(canonical body). */

@@ -60,7 +60,7 @@ export function checkBinding(config: GatewayConfig): string | undefined {
   if (LOOPBACK_HOSTS.has(config.host) || config.tls !== undefined || isBehindProxy(config)) return undefined
   return (
     `Refusing to listen on ${config.host}: without TLS, passwords and tokens would cross the network in the clear. ` +
-    'Configure TLS, or name your reverse proxy as a trusted proxy, or listen on 127.0.0.1.'
+    'Serve TLS (`--tls auto`), or name your reverse proxy as a trusted proxy (http.trustedProxies), or listen on 127.0.0.1.'
   )
 }
 
@@ -86,5 +86,22 @@ export function allowedNames(config: GatewayConfig, port: number): { hosts: Set<
 /** True when browsers reach this gateway over TLS, whoever ends that. */
 export const isReachedSecurely = ({ tls, publicUrl }: GatewayConfig): boolean =>
   tls !== undefined || publicUrl?.startsWith('https:') === true
+
+const ANY_ADDRESS: ReadonlySet<string> = new Set(['0.0.0.0', '::'])
+
+/**
+ * The address at which a connection came in, as a `Host` and an `Origin`: a gateway that listens on all addresses answers
+ * to it, whatever network the machine is on. Undefined otherwise. No name can be bent to it: it is a bare address.
+ */
+export function ownName(
+  config: GatewayConfig,
+  { localAddress, localPort }: { readonly localAddress?: string; readonly localPort?: number },
+): { host: string; origin: string } | undefined {
+  if (!ANY_ADDRESS.has(config.host) || localAddress === undefined) return undefined
+  const [scheme, defaultPort] = config.tls === undefined ? ['http', 80] : ['https', 443]
+  const address = bracketed(localAddress.replace(/^::ffff:(?=\d+\.)/i, '').toLowerCase())
+  const host = localPort === defaultPort ? address : `${address}:${localPort}`
+  return { host, origin: `${scheme}://${host}` }
+}
 
 const withoutPort = (name: string): string => name.slice(0, name.lastIndexOf(':'))

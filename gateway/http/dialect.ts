@@ -24,6 +24,8 @@ export type Call<P = unknown, Q = unknown, B = unknown> = {
   readonly body: B
   readonly header: (name: string) => string | undefined
   readonly origin: string | null
+  /** Where it comes from, as limits count it (`addressKey`). */
+  readonly address: string
   readonly nowMs: number
   /** Aborts when whoever asked has gone away before the answer. */
   readonly signal: AbortSignal
@@ -34,6 +36,8 @@ export type Wire = {
   readonly data: unknown
   readonly page?: Page<unknown>
   readonly headers?: Readonly<Record<string, string>>
+  /** What was asked for is still to come: answered with 202, and of the shape `pending`. */
+  readonly isPending?: boolean
 }
 
 type Described = {
@@ -53,6 +57,8 @@ type Described = {
   readonly aliases?: Readonly<Record<string, string>>
   /** Shape of the answer's data; the OpenAPI document and the conformance tests read it. */
   readonly reply: z.ZodType
+  /** Shape of the data of an answer with 202, where a route gives such. */
+  readonly pending?: z.ZodType
 }
 
 type Schemas<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> = {
@@ -146,6 +152,6 @@ function parseCall<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType
   if (!query.success) return err(domainError('invalid_input', { details: { fields: fieldErrors(query.error) } }))
   const body = spec.body.safeParse(renameAliases(raw.body, spec.aliases), { reportInput: true })
   if (!body.success) return err(domainError('invalid_input', { details: { fields: fieldErrors(body.error) } }))
-  const { header, origin, nowMs, signal } = raw
-  return ok({ params: params.data, query: query.data, body: body.data, header, origin, nowMs, signal })
+  const { header, origin, address, nowMs, signal } = raw
+  return ok({ params: params.data, query: query.data, body: body.data, header, origin, address, nowMs, signal })
 }

@@ -3,6 +3,7 @@ import { domainError } from '../../crdt/errors.ts'
 import type { Clock } from '../../node/ports/clock.ts'
 import type { Log } from '../../node/ports/log.ts'
 import { StorageError, UnreadableError } from '../../node/services/feeds/documents.ts'
+import { addressKey } from './address.ts'
 import type { Dialect, Envelope, Meta, Route } from './dialect.ts'
 import { httpError } from './refusal.ts'
 import type { Refusal } from './refusal.ts'
@@ -46,12 +47,14 @@ async function answerOf<D>(
     actor: request.actor,
     header: (name) => single(request.headers[name]),
     origin: request.headers.origin ?? null,
+    address: addressKey(request.ip),
     nowMs: clock.wallMs(),
     signal: goneSignal(reply),
   })
   const meta = metaOf(request, clock)
-  if (done.ok) reply.headers(done.value.headers ?? {})
-  return done.ok ? dialect.success(done.value, route.status ?? 200, meta) : dialect.failure(done.error, meta)
+  if (!done.ok) return dialect.failure(done.error, meta)
+  reply.headers(done.value.headers ?? {})
+  return dialect.success(done.value, done.value.isPending ? 202 : (route.status ?? 200), meta)
 }
 
 function goneSignal({ raw }: FastifyReply): AbortSignal {

@@ -52,6 +52,7 @@ function operation(route: Row, errors: WireErrors, shared: Record<string, unknow
     ...(body === undefined ? {} : { requestBody: { required: true, content: jsonContent(body) } }),
     responses: {
       [String(route.status ?? 200)]: { description: 'Success', content: jsonContent(success(route.reply)) },
+      ...(route.pending && { 202: { description: 'Still to come', content: jsonContent(success(route.pending)) } }),
       ...refusals(route, errors, shared),
     },
   }

@@ -6,6 +6,8 @@ export type SourceOptions = {
   readonly corsOrigins: readonly string[]
   /** Known only once the port is. */
   readonly names: () => { readonly hosts: ReadonlySet<string>; readonly origins: ReadonlySet<string> }
+  /** What a connection may call us beside these. */
+  readonly ownName: (socket: FastifyRequest['raw']['socket']) => { host: string; origin: string } | undefined
 }
 
 export type SourceCheck = {
@@ -16,7 +18,7 @@ export type SourceCheck = {
   readonly isPreflight: (request: FastifyRequest) => boolean
 }
 
-export function createSourceCheck({ corsOrigins, names }: SourceOptions): SourceCheck {
+export function createSourceCheck({ corsOrigins, names, ownName }: SourceOptions): SourceCheck {
   const cors = new Set(corsOrigins)
   const corsOrigin = ({ headers: { origin } }: FastifyRequest): string | undefined =>
     origin !== undefined && cors.has(origin) ? origin : undefined
@@ -25,9 +27,11 @@ export function createSourceCheck({ corsOrigins, names }: SourceOptions): Source
       if (!(request.raw.url ?? '').startsWith('/')) return httpError('bad_request_target')
       const { hosts, origins } = names()
       const host = (request.headers.host ?? '').toLowerCase()
-      if (headerCount(request, 'host') !== 1 || !hosts.has(host)) return httpError('host_refused')
+      const own = hosts.has(host) ? undefined : ownName(request.raw.socket)
+      if (headerCount(request, 'host') !== 1 || !(hosts.has(host) || host === own?.host))
+        return httpError('host_refused')
       const { origin } = request.headers
-      const isKnownOrigin = origin === undefined || origins.has(origin) || cors.has(origin)
+      const isKnownOrigin = origin === undefined || origins.has(origin) || origin === own?.origin || cors.has(origin)
       if (!isKnownOrigin || headerCount(request, 'origin') > 1) return httpError('origin_refused')
       if (isForeignFetch(request) && corsOrigin(request) === undefined) return httpError('fetch_site_refused')
       return undefined

@@ -21,6 +21,8 @@ const KeyFile = z
   .optional()
   .describe('File (mode 0600) that holds the API key and nothing else.')
 
+const PemFile = z.string().startsWith('/', 'must be an absolute path').max(4096).optional()
+
 /** Everything an operator can set. Every field has a safe default. */
 export const Config = z.strictObject({
   name: z
@@ -41,6 +43,12 @@ export const Config = z.strictObject({
         .max(32)
         .default([])
         .describe('Addresses of TLS-terminating proxies in front; permits binding an address other than loopback.'),
+      tls: z
+        .enum(['off', 'auto'])
+        .default('off')
+        .describe('auto: serve TLS with a certificate that the node makes and renews itself (or certFile).'),
+      certFile: PemFile.describe('Certificate (PEM, with its chain) to serve TLS with, in place of a self-made one.'),
+      keyFile: PemFile.describe('Its private key (PEM).'),
       rateLimits: z
         .strictObject({
           authentication: z.int().min(1).default(10),
@@ -50,6 +58,10 @@ export const Config = z.strictObject({
         })
         .prefault({})
         .describe('Requests per minute: signing in, pairing, the API, WebSocket connections.'),
+    })
+    .refine(({ certFile, keyFile }) => (certFile === undefined) === (keyFile === undefined), {
+      message: 'certFile and keyFile go together',
+      path: ['certFile'],
     })
     .prefault({}),
   alwaysOn: z

@@ -11,6 +11,9 @@ import type { LoadedConfig } from './config.ts'
 import type { HealthView } from './health-view.ts'
 import type { StorageView } from './storage-view.ts'
 
+/** What people compare when their browser does not know the certificate. */
+export type CertificateView = { readonly fingerprint: string; readonly validUntil: string }
+
 /** What the command line may ask of the running node, over its 0600 socket. */
 export type ControlContext = {
   readonly services: Services
@@ -22,7 +25,11 @@ export type ControlContext = {
   /** Mails to users that this node cannot send. */
   readonly heldMails: () => readonly HeldMail[]
   readonly metrics: MetricsPage
+  /** Null without TLS. */
+  readonly certificate: CertificateView | null
   readonly health: () => Promise<HealthView>
+  /** Whether nothing would be lost by joining another mesh. */
+  readonly mayJoin: () => Promise<boolean>
   readonly join: (ticket: string, name?: string) => Promise<Result<{ mesh_id: string; peer_id: string }>>
   readonly leave: () => Promise<Result<null>>
   /** Answers before the node has stopped, with the process to wait for. */

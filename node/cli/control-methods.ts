@@ -7,6 +7,7 @@ import { CONTEXT_METHODS } from './control-context.ts'
 import { MACHINE_METHODS } from './control-machines.ts'
 import { MCP_METHODS } from './control-mcp.ts'
 import { method, type ControlMethod } from './control-method.ts'
+import { PAIRING_METHODS } from './control-pairing.ts'
 import { USER_METHODS } from './control-users.ts'
 import { WORK_METHODS } from './control-work.ts'
 import { goOnWithout, restoredView } from './restored-view.ts'
@@ -22,11 +23,11 @@ const hex = (byteLength: number) =>
 
 /** Everything the command line may ask of the running node. */
 export const CONTROL_METHODS = {
-  'mesh.status': method(z.strictObject({}), async ({ services }) => {
+  'mesh.status': method(z.strictObject({}), async ({ services, certificate }) => {
     const status = await services.mesh.status()
     const setupCode = services.accounts.setupCode()
     const electorate = services.electorate.view()
-    return ok({ ...status, electorate, ...(setupCode === undefined ? {} : { setupCode }) })
+    return ok({ ...status, certificate, electorate, ...(setupCode === undefined ? {} : { setupCode }) })
   }),
   'mesh.invite': method(
     z.strictObject({ capabilities: z.array(Capability).optional(), expiresInMs: z.int().min(1000).optional() }),
@@ -82,6 +83,7 @@ export const CONTROL_METHODS = {
 
   ...USER_METHODS,
   ...MACHINE_METHODS,
+  ...PAIRING_METHODS,
   ...WORK_METHODS,
   ...CONTEXT_METHODS,
   ...COMMAND_METHODS,

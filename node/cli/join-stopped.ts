@@ -22,3 +22,17 @@ export async function joinStopped(dataDir: string, ticket: string, name: string 
     await node.stop()
   }
 }
+
+/** Whether the mesh of a data directory whose node is not running may be given up for another one. */
+export async function mayJoinStopped(dataDir: string): Promise<boolean> {
+  const path = resolve(dataDir)
+  const data = await openDataDirectory(path)
+  if ((await data.currentMesh()) === undefined) return true
+  const { config } = await loadConfig(path, process.env, { gateway: false, 'p2p.mdns': false })
+  const node = await runNode(path, config, createPinoLog('error'))
+  try {
+    return await node.mesh().isEmpty()
+  } finally {
+    await node.stop()
+  }
+}

@@ -8,6 +8,8 @@ import { doctorCommand } from './commands/doctor.ts'
 import { mcpCommand } from './commands/mcp.ts'
 import { meshCommands } from './commands/mesh.ts'
 import { metricsCommand } from './commands/metrics.ts'
+import { pairCommand } from './commands/pair.ts'
+import { pairingCommand } from './commands/pairing.ts'
 import { peersCommand } from './commands/peers.ts'
 import { recoveryCommand } from './commands/recovery.ts'
 import { secretCommand } from './commands/secret.ts'
@@ -43,6 +45,8 @@ for (const command of [
   sessionCommand(),
   commandsCommand(),
   mcpCommand(),
+  pairCommand(),
+  pairingCommand(),
   peersCommand(),
   votersCommand(),
   recoveryCommand(),

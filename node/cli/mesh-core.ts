@@ -48,6 +48,8 @@ export type MeshNodeDeps = {
   /** Base address of the gateway, once there is one. */
   readonly http: () => string | null
   readonly signIn: SignInMeans
+  /** SHA-256 of the gateway's own TLS certificate, if it has one. */
+  readonly tlsFingerprint: () => string | null
   /** This node may write again: what it left out meanwhile is done by starting anew. */
   readonly onRestored: () => void
   /** The disk of the voter's journal failed: the process must end, since it no longer knows what it promised. */

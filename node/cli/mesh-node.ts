@@ -6,6 +6,7 @@ import { hasCapability } from '../../protocols/membership/membership.ts'
 import { createArgon2Hasher } from '../adapters/argon2-hasher.ts'
 import { createLan } from '../adapters/lan.ts'
 import { createMachineProbe } from '../adapters/machine-probe.ts'
+import { pairingWords } from '../adapters/pairing-words.ts'
 import type { Metrics } from '../ports/metrics.ts'
 import { createAccountService, type Accounts } from '../services/accounts/account-service.ts'
 import { createEventHub, type EventHub } from '../services/event-hub.ts'
@@ -14,9 +15,10 @@ import { createLockService } from '../services/locks/lock-composition.ts'
 import { createMachineService, type Machines } from '../services/machines/machine-service.ts'
 import { createWakeService } from '../services/machines/wake-service.ts'
 import { isEmptyMesh } from '../services/membership/mesh-service.ts'
+import type { PairingService } from '../services/pairing/pairing.ts'
+import { createPairingService, type PairingServiceDeps } from '../services/pairing/pairing-service.ts'
 import { createPeersService, type PeersService } from '../services/membership/peers-service.ts'
 import { createRecoveryService } from '../services/membership/recovery-service.ts'
-import type { MeshService } from '../services/membership/mesh-service.ts'
 import { createProjectService } from '../services/projects/project-service.ts'
 import { createRpc, type RpcDeps } from '../services/rpc/rpc-service.ts'
 import type { Rpc } from '../services/rpc/rpc.ts'
@@ -111,7 +113,8 @@ async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup
   const events = createEventHub(means.log)
   const rpc = openRpc(core, audit, may)
   const probe = createMachineProbe(process.env)
-  const { accounts, machines, mesh } = await openDirectory(deps, core, { rpc, probe, events, cleanup })
+  const directory = await openDirectory(deps, core, { rpc, probe, events, cleanup })
+  const { accounts, machines } = directory
   const wake = await createWakeService({ ...means, self, documents, machines, rpc, lan: createLan() })
   cleanup.push(() => wake.stop())
   const isWorkedIn = (paths: ReadonlyMap<PeerId, string>): boolean => hasSessionIn(hosts, paths.get(self))
@@ -134,8 +137,7 @@ async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup
   const insight = await openInsight(deps, core, { projects, ...work, sessions, events, rpc, probe }, cleanup)
   return {
     services: {
-      accounts,
-      machines,
+      ...directory,
       wake,
       projects,
       ...work,
@@ -143,7 +145,6 @@ async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup
       sessions,
       commands,
       mcp,
-      mesh,
       peers,
       ...governance,
       events,
@@ -162,6 +163,31 @@ function openRpc({ means, network, complaints }: MeshCore, audit: Audit, hasCapa
     onRequest: (from, action, actor, refused) =>
       audit.record({ action, actor, from, outcome: refused === undefined ? 'allowed' : 'denied' }),
   })
+}
+
+type PairingMeans = Pick<PairingServiceDeps, 'machines' | 'mesh' | 'rpc' | 'events'>
+
+/** How machines that nobody knows are let in. */
+function openPairing(
+  { identity, tlsFingerprint }: MeshNodeDeps,
+  { means, self, membership, presence, nameOf }: MeshCore,
+  shared: PairingMeans,
+  cleanup: Cleanup,
+): PairingService {
+  const pairing = createPairingService({
+    ...means,
+    ...shared,
+    self,
+    membership,
+    presence,
+    nameOf,
+    hasCapability: (peer, capability) => hasCapability(membership.current(), peer, capability),
+    boxSecretKey: identity.box.secretKey,
+    tlsFingerprint,
+    wordsOf: pairingWords,
+  })
+  cleanup.push(() => pairing.stop())
+  return pairing
 }
 
 type Governance = Pick<Services, 'recovery' | 'voters' | 'electorate'>
@@ -201,12 +227,14 @@ type DirectoryMeans = {
   readonly cleanup: Cleanup
 }
 
-/** Who and what is in the mesh: people, machines, members. */
+type Directory = Pick<Services, 'mesh' | 'pairing'> & { readonly accounts: Accounts; readonly machines: Machines }
+
+/** Who and what is in the mesh, and how others get in: people, machines, members. */
 async function openDirectory(
   deps: MeshNodeDeps,
   core: MeshCore,
   { rpc, probe, events, cleanup }: DirectoryMeans,
-): Promise<{ accounts: Accounts; machines: Machines; mesh: MeshService }> {
+): Promise<Directory> {
   const { means, self, membership, documents, presence, leases } = core
   const { config } = deps
   const accounts = await createAccountService({
@@ -244,7 +272,7 @@ async function openDirectory(
   })
   known.machines = machines
   cleanup.push(() => machines.stop())
-  return { accounts, machines, mesh }
+  return { accounts, machines, mesh, pairing: openPairing(deps, core, { machines, mesh, rpc, events }, cleanup) }
 }
 
 type Work = Pick<Services, 'locks'> & { readonly tasks: ReturnType<typeof createTaskService> }

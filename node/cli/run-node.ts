@@ -8,6 +8,7 @@ import { watchEventLoop } from '../adapters/event-loop-watch.ts'
 import { createPrometheusMetrics } from '../adapters/prometheus-metrics.ts'
 import { systemClock } from '../adapters/system-clock.ts'
 import type { Audit } from '../ports/audit.ts'
+import type { Cancel } from '../ports/clock.ts'
 import type { Log } from '../ports/log.ts'
 import { budgetProblems } from '../services/feeds/budget.ts'
 import type { Metrics, MetricsPage } from '../ports/metrics.ts'
@@ -15,8 +16,9 @@ import { serveAttach } from './attach-server.ts'
 import { serveBackup } from './backup-server.ts'
 import { hostName, type Config, type ConfigSources, type LoadedConfig } from './config.ts'
 import { callNode } from './control-client.ts'
-import { localActor, type ControlContext } from './control-method.ts'
+import { localActor, type CertificateView, type ControlContext } from './control-method.ts'
 import { serveControl, type Attached } from './control-server.ts'
+import { openGatewayTls, type GatewayTls } from './gateway-tls.ts'
 import { identityOf, type Identity } from './identity.ts'
 import { joinWithTicket } from './joining.ts'
 import type { MeshNodeDeps } from './mesh-core.ts'
@@ -34,6 +36,8 @@ export type RunningNode = {
   mesh(): MeshNode
   /** Base address of the gateway, or null without one. */
   http(): string | null
+  /** The certificate that the gateway serves TLS with, or null without TLS. */
+  certificate(): CertificateView | null
   /** Moves over to the mesh of a ticket. @errors mesh_not_empty and those of the ticket */
   join(ticket: string, name?: string): Promise<Joined>
   /** Stops everything within seconds; sessions go on. May be called more than once. */
@@ -82,6 +86,8 @@ class Supervisor {
   #audit: Audit | undefined
   #signIn: SignInEquipment | undefined
   #http: string | null = null
+  #tls: GatewayTls | undefined
+  #stopRenewing: Cancel = () => undefined
   readonly #metrics: Metrics & MetricsPage
   readonly #eventLoop = watchEventLoop(systemClock)
   /** Joining, leaving and stopping, one at a time. */
@@ -134,6 +140,7 @@ class Supervisor {
     return {
       mesh: () => this.#running(),
       http: () => this.#http,
+      certificate: () => this.#certificate(),
       join: (ticket, name) => this.#exclusively(() => this.#join(ticket, name)),
       stop: () => this.#stop(),
       stopped: stopped.promise,
@@ -158,6 +165,7 @@ class Supervisor {
       signIn: this.#signIn,
       metrics: this.#metrics,
       http: () => this.#http,
+      tlsFingerprint: () => this.#tls?.current().fingerprint ?? null,
       onRestored: () => {
         this.#exclusively(() => this.#move(async () => undefined)).catch((error: unknown) =>
           this.#log.error({ err: error }, 'the node could not be started anew after its restoration'),
@@ -190,18 +198,40 @@ class Supervisor {
 
   async #openGateway({ services }: MeshNode): Promise<void> {
     const { createGateway } = await import('../../gateway/server.ts')
-    const { port, origins, ...http } = this.#config.http
-    const config = { ...http, port: portOf(this.#http) ?? port, corsOrigins: origins, version: rookeryVersion() }
-    this.#gateway = createGateway({ services, config, clock: systemClock, log: this.#log, metrics: this.#metrics })
-    this.#http = await this.#gateway.listen()
+    const { port, origins, tls: _tls, certFile: _certFile, keyFile: _keyFile, ...http } = this.#config.http
+    const tls = await openGatewayTls(this.#config.http, {
+      dataDir: this.#data.path,
+      clock: systemClock,
+      log: this.#log,
+    })
+    const config = {
+      ...http,
+      port: portOf(this.#http) ?? port,
+      corsOrigins: origins,
+      version: rookeryVersion(),
+      ...(tls && { tls: tls.current() }),
+    }
+    const gateway = createGateway({ services, config, clock: systemClock, log: this.#log, metrics: this.#metrics })
+    this.#gateway = gateway
+    this.#tls = tls
+    this.#http = await gateway.listen()
+    if (tls) this.#stopRenewing = tls.watch((certificate) => gateway.useCertificate(certificate))
   }
 
   async #close(): Promise<void> {
     const [gateway, node] = [this.#gateway, this.#node]
     this.#gateway = undefined
     this.#node = undefined
+    this.#stopRenewing()
     await gateway?.close()
     await node?.stop()
+  }
+
+  #certificate(): CertificateView | null {
+    const { fingerprint, validUntil } = this.#tls?.current() ?? {}
+    return fingerprint === undefined || validUntil === undefined
+      ? null
+      : { fingerprint, validUntil: validUntil.toISOString() }
   }
 
   #exclusively<T>(work: () => Promise<T>): Promise<T> {
@@ -224,7 +254,9 @@ class Supervisor {
       config: { config: this.#config, sources: this.#sources },
       heldMails: () => this.#signIn?.heldMails() ?? [],
       metrics: this.#metrics,
+      certificate: this.#certificate(),
       health: () => healthOf(node, { config: this.#config, eventLoop: this.#eventLoop.delay() }),
+      mayJoin: () => this.#running().isEmpty(),
       join: (ticket, name) => this.#exclusively(() => this.#join(ticket, name)),
       leave: () => this.#exclusively(() => this.#leave()),
       shutDown: async ({ killSessions }) => {

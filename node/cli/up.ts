@@ -1,3 +1,4 @@
+import { CertificateError } from '../adapters/gateway-certificate.ts'
 import { foldRepeats } from '../adapters/folded-log.ts'
 import { createPinoLog } from '../adapters/pino-log.ts'
 import { StoreUnusableError } from '../adapters/level-db.ts'
@@ -42,12 +43,21 @@ export async function runUp(
 
 async function announce(dataDir: string, node: RunningNode, { json }: { json: boolean }): Promise<void> {
   const { services, core } = node.mesh()
+  const certificate = node.certificate()
   const { meshId, peerId, name, http, members, setupCode } = {
     setupCode: undefined,
     ...(await services.mesh.status()),
   }
   if (json) {
-    const ready = { mesh_id: meshId, peer_id: peerId, name, http, data_dir: dataDir, setup_code: setupCode }
+    const ready = {
+      mesh_id: meshId,
+      peer_id: peerId,
+      name,
+      http,
+      tls_fingerprint: certificate?.fingerprint,
+      data_dir: dataDir,
+      setup_code: setupCode,
+    }
     process.stdout.write(`${JSON.stringify(ready)}\n`)
     return
   }
@@ -55,6 +65,7 @@ async function announce(dataDir: string, node: RunningNode, { json }: { json: bo
     `Rookery is running on this machine (${name}).`,
     '',
     ...(http === null ? [] : [`  open       ${setupCode === undefined ? http : `${http}/#setup=${setupCode}`}`]),
+    ...(certificate === null ? [] : [`  TLS        certificate with SHA-256 ${certificate.fingerprint}`]),
     `  data       ${dataDir}`,
     `  mesh       ${meshId.slice(0, 12)} with ${members.length} ${members.length === 1 ? 'member' : 'members'}`,
     '',
@@ -79,6 +90,7 @@ const isOnlyAdmin = ({ isAdmin, admins, keys }: RecoveryStatus): boolean =>
 function explain(error: unknown, { http, p2p }: Config, dataDir: string): unknown {
   if (!(error instanceof Error)) return error
   if (error instanceof StoreUnusableError) return new CommandFailure(error.message, EXIT.refused)
+  if (error instanceof CertificateError) return new CommandFailure(error.message, EXIT.refused)
   if (error instanceof StorageError) return new CommandFailure(damageOf(error, dataDir), EXIT.refused)
   if (error.name === 'UnsupportedListenAddressesError')
     return new CommandFailure(

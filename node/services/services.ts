@@ -12,6 +12,7 @@ import type { McpService } from './mcp/mcp-service.ts'
 import type { MeshService } from './membership/mesh-service.ts'
 import type { PeersService } from './membership/peers-service.ts'
 import type { RecoveryService } from './membership/recovery-service.ts'
+import type { PairingService } from './pairing/pairing.ts'
 import type { ProjectOverview } from './projects/project-overview.ts'
 import type { ProjectService } from './projects/project-service.ts'
 import type { SessionService } from './sessions/session-service.ts'
@@ -38,6 +39,8 @@ export type Services = {
   readonly commands: CommandService
   readonly mcp: McpService
   readonly mesh: MeshService
+  /** How a machine that nobody knows becomes one of the mesh. */
+  readonly pairing: PairingService
   /** How this node reaches the other members. */
   readonly peers: PeersService
   readonly recovery: RecoveryService

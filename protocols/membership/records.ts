@@ -19,8 +19,8 @@ export const MEMBER_NAME_CHARS_MAX = 64
 /** Nesting that an uninterpreted record may have; keeps re-encoding it within the stack. */
 const OPAQUE_DEPTH_MAX = 16
 
-/** No control, format or unassigned characters. */
-const PRINTABLE = /^[^\p{C}\p{Zl}\p{Zp}]+$/u
+/** No control, format or unassigned characters: what others print on their terminals. */
+export const PRINTABLE = /^[^\p{C}\p{Zl}\p{Zp}]+$/u
 
 /** Names are printed on other people's terminals. */
 export const MemberName = z

@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { chromium, type Browser, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createScratch, joinMesh, OWNER, seesOnline, type RunningNode } from '../support/nodes.ts'
+import { createScratch, joinMesh, OWNER, rookery, seesOnline, type RunningNode } from '../support/nodes.ts'
 
 const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync)
 
@@ -118,6 +118,22 @@ describe.skipIf(CHROMIUM === undefined)('the first page', () => {
     await node.cli('task', 'add', 'Makes the page look again', '--project', 'Work')
     await page.getByRole('cell', { name: 'Makes the page look again' }).waitFor()
     expect(await wake.evaluate((button) => button === button.ownerDocument.activeElement)).toBe(true)
+  })
+
+  it('shows a machine that wants to be paired with the words to compare, and lets it in', async () => {
+    const pairing = rookery(
+      ['pair', node.http, '--name', 'gamma', '--yes', '--json', '--data-dir', join(scratch.path, 'gamma')],
+      {},
+    )
+    const waiting = page.getByRole('row', { name: /gamma be a member .* at alpha/ })
+    await waiting.waitFor()
+    const words = await waiting.getByRole('cell').nth(3).innerText()
+    await waiting.getByRole('button', { name: 'Complete gamma' }).click()
+    await page.getByRole('status').filter({ hasText: 'gamma may join.' }).waitFor()
+    const { code, stdout } = await pairing
+    expect([code, JSON.parse(stdout.split('\n')[0] ?? '').words]).toEqual([0, words])
+    await page.getByRole('row', { name: /gamma offline/ }).waitFor()
+    expect(await waiting.count()).toBe(0)
   })
 
   it('catches up by itself after the node restarted', async () => {

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { request } from 'node:http'
 import { connect } from 'node:net'
 import { WebSocket, type ClientOptions } from 'ws'
+import { DEFAULT_CAPABILITIES } from '../../crdt/capability.ts'
 import { createGateway, type Gateway } from '../../gateway/server.ts'
 import type { GatewayConfig } from '../../gateway/http/config.ts'
 import { createPrometheusMetrics } from '../../node/adapters/prometheus-metrics.ts'
@@ -46,7 +47,14 @@ export type GatewayLab = {
 }
 
 /** Limits that no test meets by accident; tests of limits set their own. */
-const GENEROUS = { authentication: 100_000, api: 100_000, websocket: 100_000, page: 100_000, guess: 100_000 }
+const GENEROUS = {
+  authentication: 100_000,
+  pairing: 100_000,
+  api: 100_000,
+  websocket: 100_000,
+  page: 100_000,
+  guess: 100_000,
+}
 
 export const FIRST_USER = { name: 'Ada', email: 'ada@example.org', password: 'correct horse battery' }
 
@@ -112,7 +120,8 @@ export async function openGateway(
 }
 
 async function ticketOf({ services }: GatewayLab): Promise<string> {
-  const invited = await services.mesh.invite({})
+  // So that machines can be paired at its gateway, too.
+  const invited = await services.mesh.invite({ capabilities: [...DEFAULT_CAPABILITIES, 'admit'] })
   if (!invited.ok) throw new Error(`no ticket: ${invited.error.message}`)
   return invited.value.ticket
 }

@@ -1,6 +1,7 @@
 // The first page: signs in, and shows the mesh as this node sees it. Everything from the server enters the page as
 // text, never as markup. The token stays in this tab.
 
+import { setUpPairing } from './pairing.js'
 import { setUpWaking } from './waking.js'
 import { setUpSignIn } from './sign-in.js'
 
@@ -91,6 +92,7 @@ function forget(message) {
   live?.stop()
   live = null
   waking.shown([])
+  pairing.forget()
   show('welcome')
   showProblem(message)
 }
@@ -108,7 +110,7 @@ async function signOut() {
 /** Shown only once it is filled: an empty table would say that the mesh has no members. */
 async function openBoard() {
   live = connect()
-  await refresh()
+  await Promise.all([refresh(), pairing.look()])
   if (token !== null) show('board')
 }
 
@@ -294,7 +296,8 @@ function connect() {
     else if (event === 'pusher_internal:subscription_succeeded') {
       delay = RETRY_MS.first
       $('live').textContent = 'Live'
-    } else if (!event.startsWith('pusher')) void refresh()
+    } else if (event === 'pairing:changed') void pairing.look()
+    else if (!event.startsWith('pusher')) void refresh()
   }
   const open = () => {
     const scheme = location.protocol === 'https:' ? 'wss' : 'ws'
@@ -345,6 +348,7 @@ function takeCodeFromLink() {
 
 const waking = setUpWaking({ $, call, element })
 const signInForms = setUpSignIn({ $, call, onSubmit, enter, show, showProblem })
+const pairing = setUpPairing({ $, call, element })
 onSubmit($('sign-in'), (fields) => call('POST', '/api/auth/login', fields))
 onSubmit($('register'), (fields) => call('POST', '/api/auth/register', fields))
 $('sign-out').addEventListener('click', () => void signOut())

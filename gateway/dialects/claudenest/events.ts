@@ -146,6 +146,8 @@ export function translate(event: DomainEvent, nowMs: number): Delivery {
       return mcp(event)
     case 'machine.changed':
       return machine(event.machineId)
+    case 'pairing.changed':
+      return { topics: ['mesh'], ability: 'machine:write', name: 'pairing:changed', data: {} }
     case 'members.changed':
       return { topics: ['mesh'], ability: 'machine:read', name: 'members:changed', data: {} }
     default:

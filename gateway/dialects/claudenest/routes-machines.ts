@@ -120,6 +120,17 @@ export const machineRoutes = [
     toWire: () => ({ data: null }),
   }),
   route({
+    doc: '4.6 Regenerate token',
+    method: 'POST',
+    path: '/api/machines/:id/regenerate-token',
+    policy: { ability: 'machine:write' },
+    ...byId,
+    body: none.body,
+    reply: z.strictObject({ token: z.string() }),
+    run: ({ services }, { actor, params }) => services.machines.regenerateToken(actor, params.id),
+    toWire: ({ token }) => ({ data: { token } }),
+  }),
+  route({
     doc: '4.7 Get environment',
     method: 'GET',
     path: '/api/machines/:id/environment',

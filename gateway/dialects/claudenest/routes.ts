@@ -9,6 +9,7 @@ import { executionRoutes } from './routes-executions.ts'
 import { lockRoutes } from './routes-locks.ts'
 import { machineRoutes } from './routes-machines.ts'
 import { mcpRoutes } from './routes-mcp.ts'
+import { pairingRoutes } from './routes-pairing.ts'
 import { projectRoutes } from './routes-projects.ts'
 import { sessionRoutes } from './routes-sessions.ts'
 import { taskRoutes } from './routes-tasks.ts'
@@ -20,6 +21,7 @@ export const claudenestRoutes: readonly Route<ClaudenestDeps>[] = [
   healthRoute,
   ...authRoutes,
   ...signInRoutes,
+  ...pairingRoutes,
   ...machineRoutes,
   ...sessionRoutes,
   ...projectRoutes,

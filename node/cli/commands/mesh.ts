@@ -2,13 +2,13 @@ import type { Command } from 'commander'
 import { CAPABILITIES, Capability, DEFAULT_CAPABILITIES } from '../../../crdt/capability.ts'
 import type { MemberView, RemovedView, MeshStatus } from '../../services/membership/mesh-service.ts'
 import { ask, command, parseDuration, print, table, type CommonOptions } from '../command.ts'
-import { callNode, NodeNotRunningError } from '../control-client.ts'
-import { controlSocket } from '../command.ts'
-import { CommandFailure, EXIT, failureOf } from '../exit.ts'
+import type { CertificateView } from '../control-method.ts'
+import { CommandFailure, EXIT } from '../exit.ts'
 import type { ElectorateView } from '../../services/voters/electorate-service.ts'
 import type { Woken } from '../../services/machines/wake-service.ts'
 import { isProcessThere } from '../../adapters/process-lock.ts'
 import { hasGone } from '../has-gone.ts'
+import { joinFromCommand } from '../join-command.ts'
 import { forcedWords, quorumWords } from '../voters-words.ts'
 
 export const meshCommands = (): Command[] => [invite(), join(), members(), wake(), remove(), leave(), status(), down()]
@@ -52,7 +52,7 @@ function join(): Command {
     .argument('<ticket>', 'the line that `rookery invite` printed, or - to read it from standard input')
     .action(async (given: string, options: CommonOptions & { name?: string }) => {
       const ticket = (given === '-' ? await readStandardInput() : given).trim()
-      const joined = await joinRunningOrStopped(options, ticket)
+      const joined = await joinFromCommand(options, ticket)
       print(options, joined, () => [
         `This machine is now a member of mesh ${joined.mesh_id.slice(0, 12)}.`,
         ...(joined.running ? [] : ['Start it with: rookery up']),
@@ -63,23 +63,6 @@ function join(): Command {
 async function qrCodeOf(ticket: string): Promise<string> {
   const { toString } = await import('qrcode')
   return await toString(ticket, { type: 'terminal', small: true })
-}
-
-async function joinRunningOrStopped(
-  options: CommonOptions & { name?: string },
-  ticket: string,
-): Promise<{ mesh_id: string; peer_id: string; running: boolean }> {
-  try {
-    const result = await callNode(controlSocket(options), 'mesh.join', { ticket, name: options.name })
-    if (!result.ok) throw failureOf(result.error)
-    return { ...(result.value as { mesh_id: string; peer_id: string }), running: true }
-  } catch (error) {
-    if (!(error instanceof NodeNotRunningError)) throw error
-    const { joinStopped } = await import('../join-stopped.ts')
-    const result = await joinStopped(options.dataDir, ticket, options.name)
-    if (!result.ok) throw failureOf(result.error)
-    return { ...result.value, running: false }
-  }
 }
 
 async function readStandardInput(): Promise<string> {
@@ -138,6 +121,7 @@ function status(): Command {
         ['mesh', state.meshId],
         ['node', `${state.name} (${state.peerId})`],
         ['gateway', state.http ?? 'none'],
+        ...(state.certificate === null ? [] : [['certificate', certificateWords(state.certificate)]]),
         ...(state.setupCode === undefined ? [] : [['setup code', `${state.setupCode} (makes the first user)`]]),
         ['voters', `${voterNames(state.electorate)} (epoch ${state.electorate.epoch})`],
         ['claims', quorumWords(state.electorate)],
@@ -151,7 +135,10 @@ function status(): Command {
   })
 }
 
-type StatusView = MeshStatus & { readonly electorate: ElectorateView }
+type StatusView = MeshStatus & { readonly electorate: ElectorateView; readonly certificate: CertificateView | null }
+
+const certificateWords = ({ fingerprint, validUntil }: CertificateView): string =>
+  `SHA-256 ${fingerprint}, good until ${validUntil.slice(0, 10)}`
 
 const voterNames = ({ machines }: ElectorateView): string =>
   machines.flatMap(({ voter, name }) => (voter ? [name] : [])).join(', ') || 'none'
@@ -196,6 +183,10 @@ const wireStatus = (status: StatusView): object => ({
   peer_id: status.peerId,
   name: status.name,
   http: status.http,
+  certificate: status.certificate && {
+    fingerprint: status.certificate.fingerprint,
+    valid_until: status.certificate.validUntil,
+  },
   members: status.members.map(wireMember),
   voters: status.voters,
   epoch: status.electorate.epoch,

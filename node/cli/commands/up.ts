@@ -1,11 +1,12 @@
 import { resolve } from 'node:path'
-import { InvalidArgumentError, type Command } from 'commander'
+import { InvalidArgumentError, Option, type Command } from 'commander'
 import { command, type CommonOptions } from '../command.ts'
 import { LOG_LEVELS } from '../../adapters/pino-log.ts'
 import { loadConfig } from '../config.ts'
 
 type UpOptions = {
   http?: { host: string; port: number }
+  tls?: 'auto' | 'off'
   p2p: string[]
   name?: string
   gateway: boolean
@@ -16,6 +17,9 @@ type UpOptions = {
 export function upCommand(): Command {
   return command('up', 'run this machine as a node (and gateway) of its mesh; the first start creates one')
     .option('--http <host:port>', 'address of the gateway (default 127.0.0.1:8000)', parseHostAndPort)
+    .addOption(
+      new Option('--tls <how>', 'serve TLS, with a certificate that the node makes itself').choices(['auto', 'off']),
+    )
     .option('--p2p <multiaddr>', 'address to listen on for other nodes (may be repeated)', collect, [])
     .option('--name <name>', 'name of this machine in the mesh')
     .option('--no-gateway', 'do not serve HTTP')
@@ -34,6 +38,7 @@ function flagsOf(options: UpOptions): Record<string, unknown> {
   return {
     'http.host': options.http?.host,
     'http.port': options.http?.port,
+    'http.tls': options.tls,
     'p2p.listen': options.p2p.length > 0 ? options.p2p : undefined,
     name: options.name,
     gateway: options.gateway ? undefined : false,

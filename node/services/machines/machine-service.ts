@@ -37,6 +37,11 @@ export type MachineService = {
   ): Promise<Result<Machine>>
   /** For a member's machine this removes the member and needs `machine:admin`. */
   remove(actor: Actor, id: string): Promise<Result<null>>
+  /**
+   * A fresh token for a bridged machine; the earlier one ends everywhere, with the sockets that it had opened.
+   * @errors machine_not_found, forbidden (a member has a key of its own), storage_failed
+   */
+  regenerateToken(actor: Actor, id: string): Promise<Result<{ token: string }>>
   /** Facts asked of the machine itself; refused with `machine_offline` when it cannot answer. */
   environment(id: string): Promise<Result<MachineFacts>>
   /** The node behind a machine id, for the calls that must cross the mesh. */
@@ -65,8 +70,6 @@ export type MachineServiceDeps = {
 export type Machines = MachineService & {
   /** Every machine of the mesh as this node knows it. */
   all(): readonly Machine[]
-  /** A fresh token for a bridged machine; the earlier one ends. @errors machine_not_found, forbidden */
-  regenerateToken(actor: Actor, id: string): Promise<Result<{ token: string }>>
   /** What a member's machine calls itself, once it has said so. */
   nameOf(peer: PeerId): string | undefined
   /** Whether a member's machine says that it is always on. */

@@ -90,8 +90,8 @@ function limits(): void {
     '[15] counts 10 attempts to sign in per minute',
     limitTest('authentication', 10, (ask) => ask('POST', '/api/auth/login', { token: null, body: nobody })),
   )
-  it.fails(
-    '[15] counts 10 calls of pairing per minute (not yet: pairing is not built yet)',
+  it(
+    '[15] counts 10 calls of pairing per minute',
     limitTest('pairing', 10, (ask) => ask('GET', '/api/pairing/ABC-234', { token: null })),
   )
   it(

@@ -1,6 +1,7 @@
 import { expect } from 'vitest'
-import type { Json } from '../../support/gateway-lab.ts'
-import { call, data, example, fresh, meets, metElsewhere, refusal, refuses, self, UNKNOWN } from './harness.ts'
+import { openSocket, type GatewayLab, type Json } from '../../support/gateway-lab.ts'
+import { eventually } from '../../support/nodes.ts'
+import { call, data, example, fresh, meets, labs, metElsewhere, refusal, refuses, self, UNKNOWN } from './harness.ts'
 
 const register = async (name: string): Promise<Json> =>
   (await data('POST', '/api/machines', { body: { name, platform: 'darwin', capabilities: ['gpu'] } })).machine
@@ -46,6 +47,7 @@ export function machineRequirements(): void {
     await data('DELETE', `/api/machines/${id}`)
     expect(await refusal('GET', `/api/machines/${id}`)).toEqual([404, 'MCH_001'])
   })
+  regenerateRequirements()
   const environment = 'GET /api/machines/:id/environment'
   example(environment, own, (facts) => expect(facts.platform).toBe(process.platform))
   refuses(environment, 'MCH_001', unknown)
@@ -56,4 +58,36 @@ export function machineRequirements(): void {
   refuses(wake, 'MCH_001', unknown)
   refuses(wake, 'MCH_003', some)
   refuses(wake, 'MCH_004', own)
+}
+
+function regenerateRequirements(): void {
+  const regenerate = 'POST /api/machines/:id/regenerate-token'
+  example(regenerate, some)
+  refuses(regenerate, 'MCH_001', unknown)
+  meets(regenerate, 'ends the old token at once, at every gateway and on its sockets', async () => {
+    const made = await data('POST', '/api/machines', { body: { name: fresh('rotated') } })
+    const gateways = labs()
+    const statusAt = async (lab: GatewayLab, token: string) =>
+      (await lab.call('GET', '/api/machines?per_page=1', { token })).status
+    const sockets = await Promise.all(
+      gateways.map(async (lab) => {
+        await eventually(async () => ((await statusAt(lab, made.token)) === 200 ? true : undefined))
+        const socket = await openSocket(lab.url)
+        socket.subscribe('private-mesh', { token: made.token })
+        await socket.event('pusher_internal:subscription_succeeded')
+        return socket
+      }),
+    )
+    const { token } = await data('POST', `/api/machines/${made.machine.id}/regenerate-token`)
+    expect(await refusal('GET', '/api/machines', { token: made.token })).toEqual([401, 'AUTH_005'])
+    for (const socket of sockets) expect(await socket.closed()).toEqual({ code: 4009 })
+    for (const lab of gateways) {
+      expect(await statusAt(lab, made.token)).toBe(401)
+      await eventually(async () => ((await statusAt(lab, token)) === 200 ? true : undefined))
+    }
+    expect(await refusal('POST', '/api/machines', { token, body: { name: 'x' } })).toEqual([403, 'AUTH_006'])
+  })
+  meets(regenerate, 'has no token for a member, which has a key', async () => {
+    expect(await refusal('POST', `/api/machines/${self()}/regenerate-token`)).toEqual([403, 'AUTH_006'])
+  })
 }

@@ -45,6 +45,8 @@ export async function prepareWorld(lab: GatewayLab): Promise<World> {
         return isGone ? await newProject() : project
       case 'sessions':
         return isGone ? await newSession() : session
+      case 'pairing':
+        return await newPairing()
       case 'auth':
         return (await lab.tokenWith(['user:read'])).id
       case 'tasks':
@@ -52,6 +54,14 @@ export async function prepareWorld(lab: GatewayLab): Promise<World> {
       default:
         return UNKNOWN
     }
+  }
+  /** A code that waits, unless too many do. */
+  async function newPairing(): Promise<string> {
+    const { json } = await lab.call('POST', '/api/pairing/initiate', {
+      token: null,
+      body: { agent_info: { hostname: 'dev-box' } },
+    })
+    return json.data?.code ?? 'ABC-234'
   }
   async function newTask(isClaimed: boolean): Promise<string> {
     const { id } = await made(`/api/projects/${project}/tasks`, { title: 'x' })

@@ -13,6 +13,7 @@ import { answeredCodes, requirementsOf, ROWS, tested, useLab, type Asked } from 
 import { lockRequirements } from './locks.ts'
 import { machineRequirements } from './machines.ts'
 import { mcpRequirements } from './mcp.ts'
+import { pairingRequirements } from './pairing.ts'
 import { projectRequirements } from './projects.ts'
 import { sessionRequirements } from './sessions.ts'
 import { signInRequirements } from './sign-in.ts'
@@ -29,6 +30,9 @@ export function conformanceSuite(asked: Asked): void {
   describe('ClaudeNest 2: authentication', () => {
     authRequirements()
     signInRequirements()
+  })
+  describe('ClaudeNest 3: pairing', () => {
+    pairingRequirements()
   })
   describe('ClaudeNest 4: machines', () => {
     machineRequirements()

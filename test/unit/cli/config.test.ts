@@ -33,6 +33,7 @@ it('takes the file, then the environment, then the flags, and says which', async
 it.each([
   [{ http: { port: 70_000 } }, 'http.port'],
   [{ htpp: {}, http: { prot: 1 } }, 'prot'],
+  [{ http: { tls: 'auto', certFile: '/etc/rookery.pem' } }, 'certFile and keyFile go together'],
   ['{ not json', 'is not JSON'],
   ['{"__proto__": {"gateway": false}}', '__proto__'],
 ])('refuses %j and names what is wrong', async (content, named) => {

@@ -5,7 +5,7 @@ import { addressKey } from '../../../gateway/http/address.ts'
 import { guard } from '../../../gateway/http/app.ts'
 import { createAuthenticator } from '../../../gateway/http/authenticator.ts'
 import { createBoundedSet } from '../../../gateway/http/bounded-set.ts'
-import { allowedNames, checkBinding } from '../../../gateway/http/config.ts'
+import { allowedNames, checkBinding, ownName } from '../../../gateway/http/config.ts'
 import { createGate } from '../../../gateway/http/gate.ts'
 import { methodsAt } from '../../../gateway/http/mount.ts'
 import { createRateLimiter, RATE_KEYS_MAX, RATE_WINDOW_MS } from '../../../gateway/http/rate-limit.ts'
@@ -86,7 +86,7 @@ it.each([
   ['loopback', {}, undefined],
   ['IPv6 loopback', { host: '::1' }, undefined],
   ['every address, plain', { host: '0.0.0.0' }, expect.stringMatching(/Refusing to listen on 0\.0\.0\.0/)],
-  ['a LAN address, plain', { host: '192.168.1.4' }, expect.stringMatching(/Configure TLS/)],
+  ['a LAN address, plain', { host: '192.168.1.4' }, expect.stringMatching(/--tls auto/)],
   ['every address with TLS', { host: '0.0.0.0', tls: { key: 'k', cert: 'c' } }, undefined],
   ['every address behind a proxy', { host: '0.0.0.0', trustedProxies: ['10.0.0.1'] }, undefined],
   ['an empty list of proxies', { host: '0.0.0.0', trustedProxies: [] }, expect.stringMatching(/Refusing/)],
@@ -105,6 +105,14 @@ it('serves its own names with the port, and configured ones exactly', () => {
   expect(tls.origins.has('https://localhost')).toBe(true)
 })
 
+it('answers to the address at which a connection came in, where it listens on all of them', () => {
+  const config = { host: '0.0.0.0', port: 0, version: '1', tls: { key: 'k', cert: 'c' } }
+  const at = (localAddress: string, localPort = 8000) => ownName(config, { localAddress, localPort })
+  expect(at('::ffff:192.168.1.4')).toEqual({ host: '192.168.1.4:8000', origin: 'https://192.168.1.4:8000' })
+  expect(at('fd00::2', 443)).toEqual({ host: '[fd00::2]', origin: 'https://[fd00::2]' })
+  expect(ownName({ ...config, host: '192.168.1.4' }, { localAddress: '192.168.1.4', localPort: 8000 })).toBeUndefined()
+})
+
 it('does not boot with a route that declares no policy', async () => {
   const clock = createManualClock()
   const gate = createGate({
@@ -114,6 +122,7 @@ it('does not boot with a route that declares no policy', async () => {
     corsOrigins: [],
     names: () => ({ hosts: new Set(), origins: new Set() }),
     isBehindProxy: false,
+    ownName: () => undefined,
   })
   const app = Fastify()
   guard(app, { gate, speak: failure, clock })

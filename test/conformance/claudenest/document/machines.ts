@@ -48,7 +48,10 @@ export const machineRows: readonly RestRow[] = [
   rest('4.6', 'POST /api/machines/:id/regenerate-token', {
     reply: shape({ token: token('mn_') }),
     errors: ['MCH_001'],
-    unbuilt: 'machine tokens cannot be replaced yet',
+    says: [
+      'ends the old token at once, at every gateway and on its sockets',
+      'has no token for a member, which has a key',
+    ],
   }),
   rest('4.7', 'GET /api/machines/:id/environment', {
     reply: shape({

@@ -14,6 +14,8 @@ export type RestRow = {
   readonly status: 200 | 201
   /** Shape of the answer's data, written from the document. More fields may come, fewer may not. */
   readonly reply: z.ZodType
+  /** The same of an answer with 202, where the route gives such. */
+  readonly pending?: z.ZodType
   /** Documented error codes that this route gives; 401, VAL_001 and RTE_001 are every route's. */
   readonly errors: readonly string[]
   /** What else the document, or a known client of it, asks of the route. */

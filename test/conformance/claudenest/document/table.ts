@@ -5,7 +5,7 @@ import { contextRows } from './context.ts'
 import { lockRows } from './locks.ts'
 import { machineRows } from './machines.ts'
 import { approveRow, mcpRows } from './mcp.ts'
-import { pairingRows } from './pairing.ts'
+import { morePairingRows, pairingRows } from './pairing.ts'
 import { projectRows } from './projects.ts'
 import { rest, shape, text, time } from './row.ts'
 import type { RestRow } from './row.ts'
@@ -35,4 +35,10 @@ export const DOCUMENTED: readonly RestRow[] = [
 ]
 
 /** Routes beyond the document, each with a reason to be there. */
-export const BEYOND: readonly RestRow[] = [...signInRows, claimNextRow, approveRow, ...executionRows]
+export const BEYOND: readonly RestRow[] = [
+  ...signInRows,
+  ...morePairingRows,
+  claimNextRow,
+  approveRow,
+  ...executionRows,
+]

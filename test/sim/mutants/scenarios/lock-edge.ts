@@ -60,6 +60,7 @@ async function asked(path: string, body: object): Promise<{ input: unknown; data
     body,
     header: () => undefined,
     origin: null,
+    address: 'loopback',
     nowMs: NOW_MS,
     signal: LIVE,
   }
