@@ -91,6 +91,16 @@ const SKILL_NAMESPACE = 'b1a4a1a6-6f0b-4d7e-8d2b-0c8d8a1f5e73'
 /** The id of a skill: the same on every node, and for as long as the file is not moved. */
 export const skillIdOf = (machineId: MachineId, path: string): string => v5(`${machineId}/${path}`, SKILL_NAMESPACE)
 
+/** Longer names fit into no file system, with what we put behind them. */
+const NAME_BYTES_MAX = 200
+
+/** Hidden names are nobody's skills: agents keep what is theirs there, and so do we. */
+export function isSkillName(name: string): boolean {
+  // oxlint-disable-next-line no-control-regex -- those are what it is about
+  const isOdd = /[\\\u0000-\u001f\u007f]/.test(name) || !name.isWellFormed()
+  return name !== '' && !name.startsWith('.') && !isOdd && new TextEncoder().encode(name).length <= NAME_BYTES_MAX
+}
+
 /** Stops counting one beyond what is allowed: that is enough to know. */
 function depthOf(value: unknown, left = METADATA_DEPTH_MAX + 1): number {
   if (typeof value !== 'object' || value === null || left === 0) return 0

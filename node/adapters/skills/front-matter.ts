@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import { isMap, isScalar, parseDocument, stringify, type Document, type ParsedNode } from 'yaml'
+import { isMap, isNode, isScalar, parseDocument, stringify } from 'yaml'
 
 /** Longer than anybody writes by hand; a hostile one must not hold up the others. */
 export const FRONT_MATTER_CHARS_MAX = 32 * 1024
@@ -84,15 +84,14 @@ export const writeFrontMatter = (fields: Fields): string => stringify(fields, WR
 const READING = { schema: 'core', version: '1.2', merge: false, logLevel: 'silent' } as const
 const WRITING = { lineWidth: 0 } as const
 
-type Read =
-  | { readonly document: Document.Parsed<ParsedNode | null>; readonly fields: Fields }
-  | { readonly problem: string }
+type Yaml = ReturnType<typeof parseDocument>
+type Read = { readonly document: Yaml; readonly fields: Fields } | { readonly problem: string }
 
 function readDocument(yaml: string): Read {
   const bound = boundProblem(yaml)
   if (bound !== undefined) return { problem: bound }
   try {
-    const document: Document.Parsed<ParsedNode | null> = parseDocument(yaml, READING)
+    const document = parseDocument(yaml, READING)
     const [error] = document.errors
     if (error) return { problem: `The front matter is not valid YAML: ${firstLine(error.message)}` }
     if (document.contents === null) return { document, fields: {} }
@@ -120,13 +119,14 @@ function boundProblem(yaml: string): string | undefined {
 const firstLine = (message: string): string => (message.split('\n')[0] ?? '').replace(/:$/, '').slice(0, 200)
 
 /** Of a hostile file nothing but data is left: no prototype, no number that JSON does not have. */
-function fieldsOf(document: Document): Fields {
+function fieldsOf(document: Yaml): Fields {
   const fields = plain(document.toJS({ maxAliasCount: ALIASES_MAX }), NESTING_MAX)
   return typeof fields === 'object' && fields !== null && !Array.isArray(fields) ? (fields as Fields) : {}
 }
 
 function plain(value: unknown, depthLeft: number): unknown {
-  if (typeof value === 'string' || typeof value === 'boolean' || value === null) return value
+  if (typeof value === 'string') return value.toWellFormed()
+  if (typeof value === 'boolean' || value === null) return value
   if (typeof value === 'number') return Number.isFinite(value) ? value : String(value)
   if (typeof value !== 'object' || depthLeft === 0) return null
   if (Array.isArray(value)) return value.map((inner) => plain(inner, depthLeft - 1))
@@ -134,7 +134,7 @@ function plain(value: unknown, depthLeft: number): unknown {
   return Object.fromEntries(entries.map(([key, inner]) => [key, plain(inner, depthLeft - 1)]))
 }
 
-function setField(document: Document, [key, inner]: FieldChange[0], value: unknown): void {
+function setField(document: Yaml, [key, inner]: FieldChange[0], value: unknown): void {
   if (document.contents === null) document.contents = document.createNode({}) as never
   if (inner === undefined) {
     if (value === undefined) document.delete(key)
@@ -151,7 +151,7 @@ function setField(document: Document, [key, inner]: FieldChange[0], value: unkno
   if (isMap(map) && map.items.length === 0) document.delete(key)
 }
 
-type Replacing = { before: Document; after: Document; touched: ReadonlySet<string> }
+type Replacing = { before: Yaml; after: Yaml; touched: ReadonlySet<string> }
 
 /** Only the lines of the touched fields change; undefined where they are not lines of their own. */
 function replaceLines(yaml: string, { before, after, touched }: Replacing): string | undefined {
@@ -185,7 +185,7 @@ function replaceLines(yaml: string, { before, after, touched }: Replacing): stri
 type Span = { readonly start: number; readonly end: number; readonly next: number }
 
 /** Where each field is written: from its key to the end of its value, and to where the next line begins. */
-function spansOf(yaml: string, { contents }: Document): ReadonlyMap<string, Span> | undefined {
+function spansOf(yaml: string, { contents }: Yaml): ReadonlyMap<string, Span> | undefined {
   const spans = new Map<string, Span>()
   if (contents === null) return spans
   if (!isMap(contents) || contents.flow === true) return undefined
@@ -193,14 +193,14 @@ function spansOf(yaml: string, { contents }: Document): ReadonlyMap<string, Span
     if (!isScalar(key) || !key.range) return undefined
     const start = key.range[0]
     if (start > 0 && yaml[start - 1] !== '\n') return undefined
-    const range = (value as ParsedNode | null)?.range ?? key.range
+    const range = (isNode(value) ? value.range : undefined) ?? key.range
     const lineEnd = yaml.indexOf('\n', Math.max(start, range[1] - 1))
     spans.set(String(key.value), { start, end: range[1], next: lineEnd === -1 ? yaml.length : lineEnd + 1 })
   }
   return spans
 }
 
-function asWhole(document: Document): string {
+function asWhole(document: Yaml): string {
   const text = document.toString(WRITING)
   return text.endsWith('\n') ? text : `${text}\n`
 }

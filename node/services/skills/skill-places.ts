@@ -1,5 +1,5 @@
 import { ProjectId } from '../../../crdt/ids.ts'
-import { SKILL_PATH_CHARS_MAX } from '../../../crdt/skill.ts'
+import { isSkillName, SKILL_PATH_CHARS_MAX } from '../../../crdt/skill.ts'
 import type { SkillPlace, SkillSpot } from '../../ports/skill-files.ts'
 
 /** Names without a folder mean this place. */
@@ -27,9 +27,6 @@ export const PROJECT_PLACES: readonly SkillPlace[] = [
   { folder: '.opencode/commands', kind: 'command', depth: 8 },
 ]
 
-/** Longer names fit into no file system. */
-const NAME_BYTES_MAX = 200
-
 /** Where a path points, whether or not anything is there. */
 export type SkillAddress = { readonly projectId: ProjectId | null; readonly place: SkillPlace; readonly name: string }
 
@@ -50,7 +47,7 @@ export function parseSkillPath(path: string): SkillAddress | undefined {
   const depth = place.folder.split('/').length
   const isShort = !rest.join('/').startsWith(`${place.folder}/`)
   const names = bare(isShort ? rest : rest.slice(depth), place)
-  return names.length >= 1 && names.length <= place.depth && names.every(isPlainName)
+  return names.length >= 1 && names.length <= place.depth && names.every(isSkillName)
     ? { projectId, place, name: names.join('/') }
     : undefined
 }
@@ -66,11 +63,4 @@ function bare(names: readonly string[], { kind }: SkillPlace): readonly string[]
   const last = (names.at(-1) ?? '').replace(/\.disabled$/, '')
   if (kind === 'skill') return last === 'SKILL.md' && names.length > 1 ? names.slice(0, -1) : names
   return last.endsWith('.md') ? [...names.slice(0, -1), last.slice(0, -'.md'.length)] : names
-}
-
-/** Hidden names are nobody's skills: agents keep what is theirs there, and so do we. */
-export function isPlainName(name: string): boolean {
-  // oxlint-disable-next-line no-control-regex -- those are what it is about
-  const isOdd = /[\\\u0000-\u001f\u007f]/.test(name) || !name.isWellFormed()
-  return name !== '' && !name.startsWith('.') && !isOdd && new TextEncoder().encode(name).length <= NAME_BYTES_MAX
 }
