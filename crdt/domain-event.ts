@@ -42,4 +42,6 @@ export type DomainEvent =
   /** An MCP server of a machine has started, stopped, crashed, or has other tools. */
   | { readonly type: 'mcp.changed'; readonly machineId: MachineId; readonly name: string; readonly state: McpState }
   | { readonly type: 'machine.changed'; readonly machineId: MachineId }
+  /** Skills of a machine were added, changed or removed, in these projects or its user's home. Kept nowhere. */
+  | { readonly type: 'skills.changed'; readonly machineId: MachineId; readonly projectIds: readonly ProjectId[] }
   | { readonly type: 'members.changed' }

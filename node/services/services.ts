@@ -15,6 +15,7 @@ import type { RecoveryService } from './membership/recovery-service.ts'
 import type { ProjectOverview } from './projects/project-overview.ts'
 import type { ProjectService } from './projects/project-service.ts'
 import type { SessionService } from './sessions/session-service.ts'
+import type { SkillService } from './skills/skill-service.ts'
 import type { TaskService } from './tasks/task-service.ts'
 import type { ElectorateService } from './voters/electorate-service.ts'
 
@@ -37,6 +38,8 @@ export type Services = {
   /** What can be run on each machine, and what has been. */
   readonly commands: CommandService
   readonly mcp: McpService
+  /** What agents on a machine can be told to do. */
+  readonly skills: SkillService
   readonly mesh: MeshService
   /** How this node reaches the other members. */
   readonly peers: PeersService

@@ -25,6 +25,9 @@ const HEAD_BYTES = 2 * FRONT_MATTER_CHARS_MAX
 /** Open files at once: the system allows 256 to a process in some places. */
 const AT_ONCE = 32
 
+/** Files can claim to be of any year; dates cannot be written for all of them. */
+const YEAR_9999_MS = Date.UTC(9999, 11, 31)
+
 /** Of a whole file with its front matter. */
 export const SKILL_FILE_BYTES_MAX = SKILL_CONTENT_BYTES_MAX + FRONT_MATTER_CHARS_MAX
 
@@ -210,7 +213,7 @@ export const stampOf = ({ dev, ino, size, mtimeMs, ctimeMs }: Stats): string =>
 
 const sizesOf = (stats: Stats): Pick<SkillFile, 'sizeBytes' | 'modifiedMs' | 'stamp'> => ({
   sizeBytes: stats.size,
-  modifiedMs: Math.trunc(stats.mtimeMs),
+  modifiedMs: Math.trunc(Math.min(YEAR_9999_MS, Math.max(0, stats.mtimeMs))),
   stamp: stampOf(stats),
 })
 

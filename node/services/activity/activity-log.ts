@@ -85,6 +85,7 @@ export class ActivityLog {
       case 'execution.ended':
       case 'mcp.changed':
       case 'machine.changed':
+      case 'skills.changed':
       case 'members.changed':
         return
       default:
