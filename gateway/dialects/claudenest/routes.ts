@@ -11,6 +11,7 @@ import { machineRoutes } from './routes-machines.ts'
 import { mcpRoutes } from './routes-mcp.ts'
 import { projectRoutes } from './routes-projects.ts'
 import { sessionRoutes } from './routes-sessions.ts'
+import { skillRoutes } from './routes-skills.ts'
 import { taskRoutes } from './routes-tasks.ts'
 import { signInRoutes } from './routes-sign-in.ts'
 import { success } from './envelope.ts'
@@ -27,6 +28,7 @@ export const claudenestRoutes: readonly Route<ClaudenestDeps>[] = [
   ...taskRoutes,
   ...contextRoutes,
   ...lockRoutes,
+  ...skillRoutes,
   ...commandRoutes,
   ...executionRoutes,
   ...mcpRoutes,

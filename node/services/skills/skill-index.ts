@@ -13,8 +13,9 @@ const SETTLE_MS = 300
 const LOOK_EVERY_MS = 15_000
 /** Looking takes no more than this part of the time. */
 const LOOKING_SHARE = 1 / 20
-/** A list is as old as this many times of what it takes to read it, at most. */
-const REUSED_FOR = 1
+/** Of so many skills a list may be this old, for whoever reads it page by page; of fewer it is as the disk is now. */
+const MANY = 1000
+const MANY_REUSED_MS = 2000
 
 export type SkillIndex = {
   /** Every skill of this machine, as the disk has them now. */
@@ -66,9 +67,9 @@ class Index {
   }
 
   async all(): Promise<readonly SkillFile[]> {
-    const ageMs = this.#deps.clock.monoMs() - this.#readAtMs
-    if (this.#known && !this.#isTouched && ageMs < this.#tookMs * REUSED_FOR) return this.#known.skills
-    return (await this.#read()).skills
+    const known = this.#known?.skills ?? []
+    const isFresh = !this.#isTouched && this.#deps.clock.monoMs() - this.#readAtMs < MANY_REUSED_MS
+    return isFresh && known.length >= MANY ? known : (await this.#read()).skills
   }
 
   async homes(): Promise<readonly SkillHome[]> {

@@ -18,7 +18,7 @@ export type SkillBulk = {
  * @errors each: machine_not_found, machine_offline, machine_refused, forbidden, cancelled
  */
 export type SkillService = {
-  /** By priority, then by path. Read from the disk; with thousands of skills at most as old as reading them took. */
+  /** By priority, then by path. As the disk has them; of more than a thousand two seconds old at most. */
   list(actor: Actor, machineId: string, filter: SkillFilter, page: PageRequest): Promise<Result<Page<Skill>>>
   /** @errors skill_not_found, too_large */
   get(actor: Actor, machineId: string, path: string): Promise<Result<FullSkill>>

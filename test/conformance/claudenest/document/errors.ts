@@ -36,5 +36,4 @@ export const UNANSWERED: Readonly<Record<string, string>> = {
   PAR_001: 'pairing is not built yet',
   PAR_002: 'pairing is not built yet',
   PAR_003: 'pairing is not built yet',
-  SKL_001: 'skills are not built yet',
 }
