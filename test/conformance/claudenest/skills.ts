@@ -15,6 +15,7 @@ import {
   refusal,
   refuses,
   self,
+  theLab,
   UNKNOWN,
 } from './harness.ts'
 
@@ -87,7 +88,7 @@ function listRequirements(): void {
       description: 'Commits',
       enabled: true,
       file: `${path}/.claude/commands/git/commit.md`,
-      size_bytes: 41,
+      size_bytes: 39,
       problem: null,
     })
     const own = await save(`.codex/skills/${fresh('own')}`, { description: 'Mine' })
@@ -337,13 +338,13 @@ function newsRequirements(): void {
     }
   })
   it('[10] needs the ability, for reading and for changing', async () => {
-    const { token } = await labs()[0].tokenWith(['skill:read'])
+    const { token } = await theLab().tokenWith(['skill:read'])
     expect((await call('GET', skillsOf(self()), { token })).status).toBe(200)
     expect(await refusal('POST', skillsOf(self()), { token, body: { path: 'x', content: 'x' } })).toEqual([
       403,
       'AUTH_006',
     ])
-    const other = await labs()[0].tokenWith(['machine:read', 'machine:write'])
+    const other = await theLab().tokenWith(['machine:read', 'machine:write'])
     expect(await refusal('GET', skillsOf(otherMachine()), { token: other.token })).toEqual([403, 'AUTH_006'])
   })
 }
