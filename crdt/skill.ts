@@ -22,11 +22,12 @@ export const SKILL_SCOPES = ['user', 'project'] as const
 
 export const SkillMetadata = z
   .record(z.string().min(1).max(SKILL_TAG_CHARS_MAX), z.unknown())
-  .refine((value) => depthOf(value) <= METADATA_DEPTH_MAX, `must not be nested deeper than ${METADATA_DEPTH_MAX}`)
-  .refine(
-    (value) => JSON.stringify(value).length <= SKILL_METADATA_CHARS_MAX,
-    `must have at most ${SKILL_METADATA_CHARS_MAX} characters as JSON`,
-  )
+  .superRefine((value, context) => {
+    // What is nested too deeply cannot even be written as JSON.
+    if (depthOf(value) > METADATA_DEPTH_MAX) context.addIssue(`must not be nested deeper than ${METADATA_DEPTH_MAX}`)
+    else if (JSON.stringify(value).length > SKILL_METADATA_CHARS_MAX)
+      context.addIssue(`must have at most ${SKILL_METADATA_CHARS_MAX} characters as JSON`)
+  })
 export type SkillMetadata = z.infer<typeof SkillMetadata>
 
 /** A skill as lists show it, and as it crosses the mesh. */

@@ -61,28 +61,36 @@ export function changeFrontMatter(yaml: string, changes: readonly FieldChange[])
   const before = readDocument(yaml)
   const after = readDocument(yaml)
   if ('problem' in before || 'problem' in after) return parseFrontMatter(yaml)
-  try {
+  const touched = new Set(changes.map(([[key]]) => key))
+  const wanted = orUndefined(() => {
     for (const [path, value] of changes) setField(after.document, path, value)
-    const touched = new Set(changes.map(([[key]]) => key))
-    const wanted = fieldsOf(after.document)
-    const inPlace = replaceLines(yaml, { before: before.document, after: after.document, touched })
-    for (const changed of [inPlace, asWhole(after.document)]) {
-      const parsed = changed === undefined ? undefined : parseFrontMatter(changed)
-      if (changed !== undefined && parsed?.ok && isDeepStrictEqual(parsed.fields, wanted))
-        return { ...parsed, yaml: changed }
-    }
-  } catch (error) {
-    // An alias of what was taken out.
-    if (!(error instanceof ReferenceError)) throw error
+    return fieldsOf(after.document)
+  })
+  const ways = [
+    () => replaceLines(yaml, { before: before.document, after: after.document, touched }),
+    () => asWhole(after.document),
+  ]
+  for (const way of wanted === undefined ? [] : ways) {
+    const changed = orUndefined(way)
+    const parsed = changed === undefined ? undefined : parseFrontMatter(changed)
+    if (changed !== undefined && parsed?.ok && isDeepStrictEqual(parsed.fields, wanted))
+      return { ...parsed, yaml: changed }
   }
   return { ok: false, problem: 'The front matter would become too long or too deep, or lose what an alias stands for.' }
 }
 
-/** Front matter of nothing but these fields. */
-export const writeFrontMatter = (fields: Fields): string => stringify(fields, WRITING)
-
 const READING = { schema: 'core', version: '1.2', merge: false, logLevel: 'silent' } as const
 const WRITING = { lineWidth: 0 } as const
+
+/** An alias of what is not there (any more) can neither be read nor written. */
+function orUndefined<T>(work: () => T): T | undefined {
+  try {
+    return work()
+  } catch (error) {
+    if (error instanceof Error && error.message.includes('alias')) return undefined
+    throw error
+  }
+}
 
 type Yaml = ReturnType<typeof parseDocument>
 type Read = { readonly document: Yaml; readonly fields: Fields } | { readonly problem: string }

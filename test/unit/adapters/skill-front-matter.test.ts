@@ -151,6 +151,8 @@ describe('front matter', () => {
   })
 
   it('does not lose an alias of what changes', () => {
+    const aliased = changeFrontMatter('description: &d x\nmetadata:\n    title: *d\n', [[['metadata', 'priority'], 1]])
+    expect(aliased).toMatchObject({ ok: true, fields: { description: 'x', metadata: { title: 'x', priority: 1 } } })
     expect(changeFrontMatter('a: &x long\nb: *x\n', [[['a'], 'short']]).ok).toBe(false)
   })
 })
