@@ -46,6 +46,8 @@ export const ABILITIES = [
   'mcp:write',
   'mcp:execute',
   'mcp:admin',
+  'skill:read',
+  'skill:write',
 ] as const
 export type Ability = (typeof ABILITIES)[number]
 

@@ -44,4 +44,6 @@ export type DomainEvent =
   /** Machines that wait at this gateway to be paired: another one, or one fewer. Told on this node only. */
   | { readonly type: 'pairing.changed' }
   | { readonly type: 'machine.changed'; readonly machineId: MachineId }
+  /** Skills of a machine were added, changed or removed, in these projects or its user's home. Kept nowhere. */
+  | { readonly type: 'skills.changed'; readonly machineId: MachineId; readonly projectIds: readonly ProjectId[] }
   | { readonly type: 'members.changed' }

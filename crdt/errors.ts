@@ -53,6 +53,8 @@ export const DOMAIN_ERRORS = {
   command_failed: { message: 'The command could not be run.', retry: 'never' },
   execution_not_found: { message: 'No execution has this id.', retry: 'never' },
   chunk_not_found: { message: 'No chunk of this project has this id.', retry: 'never' },
+  skill_not_found: { message: 'No skill of this machine has this path.', retry: 'never' },
+  skill_conflict: { message: 'The file of this skill cannot be changed as it is.', retry: 'never' },
   model_missing: {
     message:
       'This node has no model to ask. Set context.model in its config.json (api, url, model, keyFile), or install the agent CLI claude and sign in.',

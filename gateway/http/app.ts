@@ -18,6 +18,9 @@ const TIMEOUT_CHECK_MS = 10_000
 /** Idle connections included; a connection costs some 10 kB. */
 export const CONNECTIONS_MAX = 4096
 
+/** The path of a skill, each character of it encoded. */
+const PARAM_CHARS_MAX = 4096
+
 type OnBadUrl = (error: FastifyError, request: FastifyRequest, reply: FastifyReply) => FastifyReply
 
 /** A Fastify instance that reads JSON only and bounds every body, header, connection and wait. */
@@ -36,6 +39,7 @@ export function createApp(config: GatewayConfig, onBadUrl: OnBadUrl): FastifyIns
     genReqId: requestId,
     trustProxy: isBehindProxy(config) ? [...(config.trustedProxies ?? [])] : false,
     rewriteUrl: withoutDoubleSlashes,
+    routerOptions: { maxParamLength: PARAM_CHARS_MAX },
     frameworkErrors: (error: FastifyError, request: FastifyRequest, reply: FastifyReply) => {
       void onBadUrl(error, request, reply)
     },

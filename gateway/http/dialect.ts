@@ -46,6 +46,11 @@ type Described = {
   readonly method: Method
   /** With `:name` for parameters. */
   readonly path: string
+  /**
+   * A parameter of the path that may hold slashes, for callers that do not encode them. What has more parts than the
+   * path is taken to be the parameter's.
+   */
+  readonly slashes?: string
   /** The rate limit that counts it; `api` unless said otherwise. */
   readonly group?: RateGroup
   readonly status?: 200 | 201

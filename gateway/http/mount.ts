@@ -20,13 +20,24 @@ export function mountDialect<D>(app: FastifyInstance, dialect: Dialect<D>, deps:
         refuse(reply, refusalOf(error, request, log), { speak: dialect.failure, clock }),
       )
       for (const route of dialect.routes) {
+        const config = { gate: { policy: route.policy, group: route.group ?? 'api', speak: dialect.failure } }
+        const answer = async (request: FastifyRequest, reply: FastifyReply, params: unknown): Promise<FastifyReply> =>
+          send(reply, await answerOf(dialect, route, { deps, request, reply, params, clock }))
         scope.route({
           method: route.method,
           url: route.path,
-          config: { gate: { policy: route.policy, group: route.group ?? 'api', speak: dialect.failure } },
+          config,
+          handler: (request, reply) => answer(request, reply, request.params),
+        })
+        const loose = looseUrl(route)
+        if (loose === undefined) continue
+        scope.route({
+          method: route.method,
+          url: loose.url,
+          config,
           handler: async (request, reply) => {
-            const answer = await answerOf(dialect, route, { deps, request, reply, clock })
-            return send(reply, answer)
+            const params = loose.paramsOf(request.params)
+            return params === undefined ? reply.callNotFound() : await answer(request, reply, params)
           },
         })
       }
@@ -35,13 +46,36 @@ export function mountDialect<D>(app: FastifyInstance, dialect: Dialect<D>, deps:
   )
 }
 
+type Loose = { readonly url: string; readonly paramsOf: (params: unknown) => object | undefined }
+
+/** Catches what a parameter with slashes in it makes of the path; what follows the parameter has to follow there, too. */
+function looseUrl({ path, slashes }: { path: string; slashes?: string }): Loose | undefined {
+  if (slashes === undefined) return undefined
+  const [before = '', after = ''] = path.split(`:${slashes}`)
+  return {
+    url: `${before}*`,
+    paramsOf(params) {
+      const { '*': rest = '', ...others } = params as Record<string, string>
+      return rest.endsWith(after) ? { ...others, [slashes]: rest.slice(0, rest.length - after.length) } : undefined
+    },
+  }
+}
+
+type Asked<D> = {
+  readonly deps: D
+  readonly request: FastifyRequest
+  readonly reply: FastifyReply
+  readonly params: unknown
+  readonly clock: Clock
+}
+
 async function answerOf<D>(
   dialect: Dialect<D>,
   route: Route<D>,
-  { deps, request, reply, clock }: { deps: D; request: FastifyRequest; reply: FastifyReply; clock: Clock },
+  { deps, request, reply, params, clock }: Asked<D>,
 ): Promise<Envelope> {
   const done = await route.handle(deps, {
-    params: request.params,
+    params,
     query: request.query,
     body: request.body,
     actor: request.actor,

@@ -123,6 +123,16 @@ export const Config = z.strictObject({
       max: z.int().min(0).max(200).default(20).describe('MCP servers that may run on this machine at once.'),
     })
     .prefault({}),
+  skills: z
+    .strictObject({
+      remote: z
+        .enum(['write', 'read', 'off'])
+        .default('write')
+        .describe(
+          'What other members may do with the skills on this machine. A skill can run commands: without sessions.remote they only read.',
+        ),
+    })
+    .prefault({}),
   lease: z
     .strictObject({
       ttlMs: z.int().min(1000).max(600_000).default(60_000).describe('Length of a renewed lease.'),

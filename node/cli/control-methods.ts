@@ -8,6 +8,7 @@ import { MACHINE_METHODS } from './control-machines.ts'
 import { MCP_METHODS } from './control-mcp.ts'
 import { method, type ControlMethod } from './control-method.ts'
 import { PAIRING_METHODS } from './control-pairing.ts'
+import { SKILL_METHODS } from './control-skills.ts'
 import { USER_METHODS } from './control-users.ts'
 import { WORK_METHODS } from './control-work.ts'
 import { goOnWithout, restoredView } from './restored-view.ts'
@@ -88,6 +89,7 @@ export const CONTROL_METHODS = {
   ...CONTEXT_METHODS,
   ...COMMAND_METHODS,
   ...MCP_METHODS,
+  ...SKILL_METHODS,
 } as const satisfies Record<string, ControlMethod>
 
 export type ControlMethodName = keyof typeof CONTROL_METHODS

@@ -15,6 +15,7 @@ import { recoveryCommand } from './commands/recovery.ts'
 import { secretCommand } from './commands/secret.ts'
 import { serviceCommand } from './commands/service.ts'
 import { sessionCommand } from './commands/session.ts'
+import { skillsCommand } from './commands/skills.ts'
 import { storageCommand } from './commands/storage.ts'
 import { upCommand } from './commands/up.ts'
 import { userCommand } from './commands/user.ts'
@@ -47,6 +48,7 @@ for (const command of [
   mcpCommand(),
   pairCommand(),
   pairingCommand(),
+  skillsCommand(),
   peersCommand(),
   votersCommand(),
   recoveryCommand(),

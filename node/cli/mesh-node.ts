@@ -36,6 +36,7 @@ import { openMcp } from './mesh-mcp.ts'
 import { logMembers } from './member-log.ts'
 import { openMeshCore, type Cleanup, type MeshCore, type MeshNodeDeps } from './mesh-core.ts'
 import { openPrograms } from './mesh-programs.ts'
+import { openSkills } from './mesh-skills.ts'
 import { rememberPort } from './remembered.ts'
 import { rookeryVersion } from './version.ts'
 
@@ -145,6 +146,7 @@ async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup
       sessions,
       commands,
       mcp,
+      skills: openSkills(deps, core, { machines, projects, rpc, probe, events }, cleanup),
       peers,
       ...governance,
       events,

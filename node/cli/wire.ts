@@ -6,6 +6,7 @@ export { wireLock, wireSession, wireTask } from '../../gateway/dialects/claudene
 export { wireCommand, wireExecution, wireListed } from '../../gateway/dialects/claudenest/wire-commands.ts'
 export { wireAnswer, wireChunk, wireContext } from '../../gateway/dialects/claudenest/wire-context.ts'
 export { wireResult, wireServer, wireServerTool, wireTool } from '../../gateway/dialects/claudenest/wire-mcp.ts'
+export { wireBulk, wireFullSkill, wireSkill } from '../../gateway/dialects/claudenest/wire-skills.ts'
 export { wireNotice } from '../../gateway/dialects/rookery/notices.ts'
 
 /** A project under the API's field names, less the figures that only a gateway counts. */

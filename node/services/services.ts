@@ -16,6 +16,7 @@ import type { PairingService } from './pairing/pairing.ts'
 import type { ProjectOverview } from './projects/project-overview.ts'
 import type { ProjectService } from './projects/project-service.ts'
 import type { SessionService } from './sessions/session-service.ts'
+import type { SkillService } from './skills/skill-service.ts'
 import type { TaskService } from './tasks/task-service.ts'
 import type { ElectorateService } from './voters/electorate-service.ts'
 
@@ -38,6 +39,8 @@ export type Services = {
   /** What can be run on each machine, and what has been. */
   readonly commands: CommandService
   readonly mcp: McpService
+  /** What agents on a machine can be told to do. */
+  readonly skills: SkillService
   readonly mesh: MeshService
   /** How a machine that nobody knows becomes one of the mesh. */
   readonly pairing: PairingService

@@ -145,3 +145,31 @@ it('hands links that cannot be mailed to whoever runs the node, and to no log', 
   expect((await client.post('/api/auth/magic-link/verify', { token })).body.data.user.email).toBe('ada@example.com')
   expect(node.stderr).not.toContain(token)
 })
+
+it('writes, lists, shows, switches and removes skills as the API answers them, on a named machine', async () => {
+  const on = ['--machine', 'alpha', '--project', project]
+  const file = join(scratch.path, 'skill.md')
+  await writeFile(file, '# Deploy\n')
+  const flags = ['--file', file, '--description', 'Ships it', '--tag', 'ops', '--priority', '3']
+  const added = await run('skills', 'add', 'deploy', ...flags, ...on)
+  const [machine] = await answer('/api/machines')
+  const at = `/api/machines/${machine.id}/skills`
+  const { skill } = await answer(`${at}/${project}/deploy`)
+  expect([added, await run('skills', 'show', 'deploy', ...on)]).toEqual([skill, skill])
+  expect(skill).toMatchObject({
+    path: `${project}/deploy`,
+    description: 'Ships it',
+    priority: 3,
+    metadata: { tags: ['ops'] },
+  })
+  expect(await run('skills', 'list', '--project', project)).toEqual(await answer(`${at}?project_id=${project}`))
+  expect((await run('skills', 'disable', 'deploy', 'none', ...on)).failed).toMatchObject([{ code: 'SKL_001' }])
+  expect(await run('skills', 'list', '--disabled', '--project', project)).toMatchObject([{ enabled: false }])
+  expect((await run('skills', 'enable', 'deploy', ...on)).updated_count).toBe(1)
+  expect((await run('skills', 'remove', 'deploy', ...on)).kept_at).toContain(
+    '/work/.claude/skills/.rookery-removed/deploy.',
+  )
+  const gone = await node.cli('skills', 'show', 'deploy', ...on)
+  expect([gone.code, gone.json.error.code]).toEqual([1, 'skill_not_found'])
+  expect((await node.cli('skills', 'add', '../x', '--file', file)).code).toBe(2)
+})

@@ -50,6 +50,8 @@ export const WIRE_ERRORS = {
   command_failed: wire('CMD_002', 500),
   execution_not_found: wire('CMD_003', 404),
   chunk_not_found: wire('CTX_001', 404),
+  skill_not_found: wire('SKL_001', 404),
+  skill_conflict: wire('SKL_002', 409),
   model_missing: wire('CTX_002', 503),
   model_failed: wire('CTX_003', 502),
   mcp_server_not_found: wire('MCP_001', 404),

@@ -94,6 +94,13 @@ const execution = (changed: Execution, name: string, nowMs: number): Delivery =>
   },
 })
 
+const skills = ({ machineId, projectIds }: Extract<DomainEvent, { type: 'skills.changed' }>): Delivery => ({
+  topics: [`machine.${machineId}`, ...projectIds.map((id) => `project.${id}`)],
+  ability: 'skill:read',
+  name: 'skills:changed',
+  data: { machineId, machine_id: machineId, projectIds, project_ids: projectIds },
+})
+
 /** Every domain event in the document's words; a new one does not compile until it has some. */
 export function translate(event: DomainEvent, nowMs: number): Delivery {
   switch (event.type) {
@@ -148,6 +155,8 @@ export function translate(event: DomainEvent, nowMs: number): Delivery {
       return machine(event.machineId)
     case 'pairing.changed':
       return { topics: ['mesh'], ability: 'machine:write', name: 'pairing:changed', data: {} }
+    case 'skills.changed':
+      return skills(event)
     case 'members.changed':
       return { topics: ['mesh'], ability: 'machine:read', name: 'members:changed', data: {} }
     default:

@@ -12,6 +12,7 @@ import { mcpRoutes } from './routes-mcp.ts'
 import { pairingRoutes } from './routes-pairing.ts'
 import { projectRoutes } from './routes-projects.ts'
 import { sessionRoutes } from './routes-sessions.ts'
+import { skillRoutes } from './routes-skills.ts'
 import { taskRoutes } from './routes-tasks.ts'
 import { signInRoutes } from './routes-sign-in.ts'
 import { success } from './envelope.ts'
@@ -29,6 +30,7 @@ export const claudenestRoutes: readonly Route<ClaudenestDeps>[] = [
   ...taskRoutes,
   ...contextRoutes,
   ...lockRoutes,
+  ...skillRoutes,
   ...commandRoutes,
   ...executionRoutes,
   ...mcpRoutes,

@@ -86,6 +86,7 @@ export class ActivityLog {
       case 'mcp.changed':
       case 'machine.changed':
       case 'pairing.changed':
+      case 'skills.changed':
       case 'members.changed':
         return
       default:

@@ -59,7 +59,17 @@ function bodyOf(schema: Json): fc.Arbitrary<unknown> {
 
 /** What is worth sending by that name, again and again, so that calls meet what earlier ones have left. */
 const TELLING: Readonly<Record<string, readonly unknown[]>> = {
-  path: ['src/auth.php', 'src/', 'src/**/*.ts', '../x', '.', '/etc/passwd', '\u0000'],
+  path: [
+    'src/auth.php',
+    'src/',
+    'src/**/*.ts',
+    '../x',
+    '.',
+    '/etc/passwd',
+    '\u0000',
+    'debugging',
+    '.claude/commands/a',
+  ],
   project_path: ['/tmp', '/', '/no/such/folder', 'relative', '\u0000'],
   instance_id: ['instance_1', 'instance_1', 'instance_2'],
   agent: ['shell'],

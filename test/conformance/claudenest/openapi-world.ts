@@ -75,6 +75,7 @@ export async function prepareWorld(lab: GatewayLab): Promise<World> {
     // What chance writes into a command must not run.
     return { machine: method === 'GET' ? machine : away.id, name: server }
   }
+  const newSkill = async () => (await made(`/api/machines/${machine}/skills`, { path: 'known', content: '# x' })).path
 
   return {
     async pathOf(route, params) {
@@ -83,12 +84,9 @@ export async function prepareWorld(lab: GatewayLab): Promise<World> {
       if (/\/locks\/(?:extend|release|force)/.test(path))
         await lab.call('POST', `/api/projects/${project}/locks`, { body: LOCK })
       for (const [name, param] of Object.entries(params)) {
-        const value =
-          param === 'known'
-            ? (namedIn(route)[name] ?? (await thingOf(route)))
-            : param === 'unknown'
-              ? UNKNOWN
-              : param.text
+        const isSkill = name === 'path' && route.path.includes('/skills/')
+        const known = async () => (isSkill ? await newSkill() : (namedIn(route)[name] ?? (await thingOf(route))))
+        const value = param === 'known' ? await known() : param === 'unknown' ? UNKNOWN : param.text
         path = path.replace(`:${name}`, () => segmentOf(value))
       }
       return path

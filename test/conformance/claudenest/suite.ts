@@ -17,6 +17,7 @@ import { pairingRequirements } from './pairing.ts'
 import { projectRequirements } from './projects.ts'
 import { sessionRequirements } from './sessions.ts'
 import { signInRequirements } from './sign-in.ts'
+import { skillRequirements } from './skills.ts'
 import { heard, socketRequirements } from './socket.ts'
 import { taskRequirements } from './tasks.ts'
 
@@ -52,6 +53,9 @@ export function conformanceSuite(asked: Asked): void {
   })
   describe('ClaudeNest 9: file locks', () => {
     lockRequirements()
+  })
+  describe('ClaudeNest 10: skills', () => {
+    skillRequirements()
   })
   describe('ClaudeNest 12: commands', () => {
     commandRequirements()

@@ -8,11 +8,13 @@ import {
   topicOf,
   UnsubscribeData,
 } from '../../../gateway/ws/pusher-frames.ts'
+import { changeFrontMatter, splitMarkdown } from '../../../node/adapters/skills/front-matter.ts'
+import { readMarkdown } from '../../../node/adapters/skills/skill-head.ts'
 import { encodeFrame, encodeJsonFrame, FRAME, parseJsonPayload, readFrames } from '../../../node/cli/attach-frames.ts'
 import { CONTROL_METHODS } from '../../../node/cli/control-methods.ts'
 import { MalformedError } from '../../../protocols/codec.ts'
 import { createFrameReader, encodeHostFrame, lengthPrefixed } from '../../../protocols/session-stream.ts'
-import { jsonOf, never, textOf, type Target } from '../target.ts'
+import { bytesOf, jsonOf, never, textOf, type Target } from '../target.ts'
 
 const channel = 'private-session.00000000-0000-4000-8000-000000000001'
 const DATA = [SubscribeData, UnsubscribeData, InputData, ResizeData]
@@ -24,6 +26,18 @@ function takeWebSocketFrame(bytes: Uint8Array): unknown {
   clientEventOf(frame.event)
   for (const data of DATA) data.safeParse(frame.data)
   return frame
+}
+
+/** What a repository brings: read, described and changed. Only what is all well counts as accepted. */
+function takeSkill(bytes: Uint8Array): unknown {
+  const text = textOf(bytes)
+  const { head } = readMarkdown(text, { place: { folder: 'x', kind: 'skill', depth: 1 }, name: 'x' })
+  const yaml = splitMarkdown(text)?.yaml ?? ''
+  changeFrontMatter(yaml, [
+    [['name'], 'x'],
+    [['metadata', 'priority'], 1],
+  ])
+  return head.problem === null || undefined
 }
 
 function takeCommand(bytes: Uint8Array): unknown {
@@ -45,6 +59,20 @@ async function takeAttachment(bytes: Uint8Array): Promise<unknown> {
 
 /** From programs and pages on the same machine, which is no boundary. */
 export const localTargets: readonly Target[] = [
+  {
+    name: 'skill in a repository',
+    reach: 'a local user',
+    sites: ['node/adapters/skills/skill-reading.ts decode('],
+    form: 'bytes',
+    samples: [
+      bytesOf(
+        '---\nname: debugging # it\ndescription: >\n  Finds\n  bugs\nmetadata: {tags: [a, b], version: "1"}\n---\n\n# A\n',
+      ),
+      bytesOf('---\r\ndescription: &d x\nmetadata:\n    title: *d\n---\r\nBody'),
+    ],
+    take: takeSkill,
+    isRefusal: never,
+  },
   {
     name: 'frame of a web socket',
     reach: 'a browser',

@@ -32,6 +32,4 @@ export const DOCUMENTED_ERRORS: Readonly<Record<string, number>> = {
 }
 
 /** Codes that no answer of the suite carries yet, with the reason; one that is answered after all turns the suite red. */
-export const UNANSWERED: Readonly<Record<string, string>> = {
-  SKL_001: 'skills are not built yet',
-}
+export const UNANSWERED: Readonly<Record<string, string>> = {}
