@@ -110,7 +110,7 @@ async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup
   const may = (peer: PeerId, capability: Capability): boolean => hasCapability(membership.current(), peer, capability)
   const events = createEventHub(means.log)
   const rpc = openRpc(core, audit, may)
-  const probe = createMachineProbe(process.env)
+  const probe = createMachineProbe(process.env, config.sessions.agents)
   const { accounts, machines, mesh } = await openDirectory(deps, core, { rpc, probe, events, cleanup })
   const wake = await createWakeService({ ...means, self, documents, machines, rpc, lan: createLan() })
   cleanup.push(() => wake.stop())

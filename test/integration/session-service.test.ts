@@ -72,6 +72,7 @@ test.each([
     exitCode: null,
     createdBy: near.actor.id,
     problem: null,
+    usage: null,
   })
   for (const { sessions } of world.nodes) expect(await sessions.get(session.id)).toEqual({ ok: true, value: session })
 
@@ -375,7 +376,7 @@ test('[A-X1] an agent gets its prompt as one literal argument', async () => {
   const [near, far] = world.nodes
   const prompt = '--help; $(touch /tmp/no) `id` "quoted" > x'
   const session = value(
-    await near.sessions.create(near.actor, far.machineId, { mode: 'oneshot', initialPrompt: prompt }),
+    await near.sessions.create(near.actor, far.machineId, { mode: 'interactive', initialPrompt: prompt }),
   )
   await eventually(async () => value(await near.sessions.get(session.id)).endedAt !== null)
   expect(value(await near.sessions.get(session.id))).toMatchObject({
@@ -384,7 +385,9 @@ test('[A-X1] an agent gets its prompt as one literal argument', async () => {
     exitCode: 0,
   })
   const logged = value(await near.sessions.logs(near.actor, session.id, { limit: 100 }))
-  expect(logged.map((entry) => entry.data).join('')).toBe(`<-p>\n<--output-format>\n<text>\n<-->\n<${prompt}>\n`)
+  expect(logged.map((entry) => entry.data).join('')).toBe(
+    `<--session-id>\r\n<${session.id}>\r\n<-->\r\n<${prompt}>\r\n`,
+  )
   rmSync(bin, { recursive: true })
 })
 

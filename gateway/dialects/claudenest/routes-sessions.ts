@@ -3,7 +3,14 @@ import { domainError } from '../../../crdt/errors.ts'
 import { MachineId, SessionId } from '../../../crdt/ids.ts'
 import { err, ok } from '../../../crdt/result.ts'
 import type { Session } from '../../../crdt/session.ts'
-import { hasEnded, PTY_COLS, PTY_ROWS, SESSION_MODES, SESSION_STATUSES } from '../../../crdt/session.ts'
+import {
+  hasEnded,
+  PROMPT_CHARS_MAX,
+  PTY_COLS,
+  PTY_ROWS,
+  SESSION_MODES,
+  SESSION_STATUSES,
+} from '../../../crdt/session.ts'
 import { none } from '../../http/dialect.ts'
 import type { Wire } from '../../http/dialect.ts'
 import { ACROSS_MESH, pageFields, pageOf } from './inputs.ts'
@@ -17,7 +24,6 @@ const ptySize = z.strictObject({
 
 /** One request's worth of typing or pasting; the body limit of 1 MB would allow no more than four of them. */
 const INPUT_CHARS_MAX = 256 * 1024
-const PROMPT_CHARS_MAX = 100_000
 const LOGS_MAX = 10_000
 
 const ofMachine = {

@@ -5,7 +5,7 @@ import { DocId, machineDoc, PeerId, SessionId } from '../../../crdt/ids.ts'
 import { machineIdOf } from '../../../crdt/machine-id.ts'
 import { readMachineFacts, SessionRecord } from '../../../crdt/machine-document.ts'
 import { err, ok, type Result } from '../../../crdt/result.ts'
-import { PTY_COLS, PTY_ROWS, SESSION_MODES, type Session } from '../../../crdt/session.ts'
+import { PROMPT_CHARS_MAX, PTY_COLS, PTY_ROWS, SESSION_MODES, type Session } from '../../../crdt/session.ts'
 import { uuidFromRandom } from '../../../crdt/uuid.ts'
 import { INPUT_BYTES_MAX, Size } from '../../../protocols/session-stream.ts'
 import type { HostedSession } from '../../ports/session-host.ts'
@@ -18,8 +18,6 @@ import { sessionOf, type SessionIndex } from './session-index.ts'
 export const SESSIONS_MAX_DEFAULT = 10
 /** Text of log entries in one answer: an answer between nodes is at most 1 MB. */
 const LOGS_BYTES_MAX = 512 * 1024
-/** One argument of a program is at most 128 kB on Linux. */
-const PROMPT_CHARS_MAX = 32 * 1024
 const PATH_CHARS_MAX = 4096
 
 export const CreateSession = z.strictObject({
@@ -132,11 +130,12 @@ function createStarter(deps: SessionServiceDeps, index: SessionIndex) {
     return running + starting >= (facts?.maxSessions ?? SESSIONS_MAX_DEFAULT)
   }
   const start = async (actor: Actor, input: CreateSession): Promise<Result<{ session: Session } & Changed>> => {
-    const prepared = await prepare(deps, input)
+    const id = SessionId.parse(uuidFromRandom(random.bytes(16)))
+    const prepared = await prepare(deps, id, input)
     if (!prepared.ok) return prepared
     const started = await hosts.start({
       ...prepared.value,
-      id: SessionId.parse(uuidFromRandom(random.bytes(16))),
+      id,
       mode: input.mode,
       size: input.ptySize ?? { cols: PTY_COLS.default, rows: PTY_ROWS.default },
       createdAt: new Date(clock.wallMs()).toISOString(),
@@ -164,7 +163,7 @@ function createStarter(deps: SessionServiceDeps, index: SessionIndex) {
   }
 }
 
-async function prepare({ probe }: SessionServiceDeps, input: CreateSession) {
+async function prepare({ probe, agents }: SessionServiceDeps, id: SessionId, input: CreateSession) {
   const { shell, home } = probe.account()
   const projectPath = input.projectPath ?? home
   if (!projectPath.startsWith('/') || projectPath.includes('\0'))
@@ -174,7 +173,8 @@ async function prepare({ probe }: SessionServiceDeps, input: CreateSession) {
   if (!folder.isDirectory) return err(invalidField('project_path', `${projectPath} is not a directory.`))
   const { mode, agent, initialPrompt } = input
   if (initialPrompt?.includes('\0')) return err(invalidField('initial_prompt', 'Must not contain NUL.'))
-  const command = commandOf({ mode, agent, prompt: initialPrompt, installed: await probe.agents(), shell })
+  const installed = await probe.agents()
+  const command = commandOf({ id, mode, agent, prompt: initialPrompt, installed, configured: agents, shell })
   return command.ok ? ok({ projectPath, ...command.value }) : command
 }
 
