@@ -57,6 +57,9 @@ export const MACHINE_METHODS = {
   'session.kill': method(z.strictObject({ id: z.string() }), ({ services, self }, { id }) =>
     services.sessions.remove(localActor(self), id),
   ),
+  'session.erase': method(z.strictObject({ id: z.string() }), ({ services, self }, { id }) =>
+    services.sessions.erase(localActor(self), id),
+  ),
 } as const satisfies Record<string, ControlMethod>
 
 /** A machine by its id, its node's peer id or an unambiguous name; this one when nothing is said. */

@@ -20,7 +20,7 @@ import { wireLog, wireSession } from '../wire.ts'
 
 export function sessionCommand(): Command {
   const session = group('session', 'terminals and agents on any machine of the mesh')
-  for (const sub of [start(), list(), attach(), logs(), kill()]) session.addCommand(sub)
+  for (const sub of [start(), list(), attach(), logs(), kill(), remove()]) session.addCommand(sub)
   return session
 }
 
@@ -124,6 +124,15 @@ function kill(): Command {
     .action(async (id: string, options: CommonOptions) => {
       await ask<null>(options, 'session.kill', { id })
       print(options, null, () => [`Session ${id} is ended.`])
+    })
+}
+
+function remove(): Command {
+  return command('rm', 'delete the record and the logs of a session that has ended')
+    .argument('<id>')
+    .action(async (id: string, options: CommonOptions) => {
+      await ask<null>(options, 'session.erase', { id })
+      print(options, null, () => [`Nothing is kept of session ${id} any more.`])
     })
 }
 

@@ -18,6 +18,7 @@ import type { MembershipSource } from '../accounts/sealed-accounts.ts'
 export type SessionAction =
   | 'session.create'
   | 'session.remove'
+  | 'session.erase'
   | 'session.logs'
   | 'session.input'
   | 'session.resize'

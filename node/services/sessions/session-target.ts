@@ -61,6 +61,7 @@ export type SessionTarget = {
 const ABILITY: Readonly<Record<SessionAction, Ability>> = {
   'session.create': 'session:write',
   'session.remove': 'session:write',
+  'session.erase': 'session:write',
   'session.input': 'session:write',
   'session.resize': 'session:write',
   'session.logs': 'session:read',
@@ -99,7 +100,9 @@ export function serveSessions(deps: SessionServiceDeps, index: SessionIndex): Se
     })
   const create = createStarter(deps, index)
   serve('session.create', CreateSession, create)
-  serve('session.remove', z.strictObject({ id: SessionId }), (_, { id }) => remove(deps, index, id))
+  const change = { hosts, index, target }
+  serve('session.remove', z.strictObject({ id: SessionId }), (_, { id }) => remove(change, id))
+  serve('session.erase', z.strictObject({ id: SessionId }), (_, { id }) => erase(change, id))
   serve('session.resize', z.strictObject({ id: SessionId, size: Size }), async (_, { id, size }) => {
     const live = target.live(id)
     if (!live.ok) return live
@@ -178,12 +181,20 @@ async function prepare({ probe, agents }: SessionServiceDeps, id: SessionId, inp
   return command.ok ? ok({ projectPath, ...command.value }) : command
 }
 
-/** Ends a live session; of one that has ended it deletes the record and the logs. */
-async function remove(deps: SessionServiceDeps, index: SessionIndex, id: SessionId): Promise<Result<Changed>> {
-  const hosted = deps.hosts.get(id)
-  if (!hosted) return err(domainError('session_not_found'))
-  if (hosted.state.status === 'running') await deps.hosts.kill(id)
-  else await deps.hosts.remove(id)
+type Change = Pick<SessionServiceDeps, 'hosts'> & { readonly index: SessionIndex; readonly target: SessionTarget }
+
+async function remove({ hosts, index, target }: Change, id: SessionId): Promise<Result<Changed>> {
+  const live = target.live(id)
+  if (!live.ok) return live
+  await hosts.kill(id)
+  return await published(index)
+}
+
+async function erase({ hosts, index, target }: Change, id: SessionId): Promise<Result<Changed>> {
+  const live = target.live(id)
+  if (live.ok) return err(domainError('session_running'))
+  if (live.error.code !== 'session_ended') return live
+  await hosts.remove(id)
   return await published(index)
 }
 

@@ -62,17 +62,35 @@ export function sessionRequirements(): void {
   const remove = 'DELETE /api/sessions/:id'
   example(remove, one)
   refuses(remove, 'SES_001', unknown)
-  refuses(remove, 'SES_002', ended, 'ending a session that has ended is answered as done')
+  refuses(remove, 'SES_002', over)
   meets(remove, 'ends the session', async () => {
     const { id } = await newSession()
     await end({ id })
     expect((await data('GET', `/api/sessions/${id}`)).status).toBe('terminated')
   })
+  eraseRequirements()
   const attach = 'POST /api/sessions/:id/attach'
   example(attach, some)
   refuses(attach, 'SES_001', unknown)
   refuses(attach, 'SES_002', over)
   terminalRequirements()
+}
+
+function eraseRequirements(): void {
+  const erase = 'DELETE /api/sessions/:id/logs'
+  example(erase, ended)
+  refuses(erase, 'SES_001', unknown)
+  meets(erase, 'leaves nothing of a session that has ended', async () => {
+    const { id } = (await ended()).params
+    expect(await data('DELETE', `/api/sessions/${id}/logs`)).toBe(null)
+    expect(await refusal('GET', `/api/sessions/${id}`)).toEqual([404, 'SES_001'])
+    expect(await refusal('GET', `/api/sessions/${id}/logs`)).toEqual([404, 'SES_001'])
+  })
+  meets(erase, 'leaves a session that runs alone', async () => {
+    const { id } = (await some()).params
+    expect(await refusal('DELETE', `/api/sessions/${id}/logs`)).toEqual([409, 'SES_005'])
+    expect((await data('GET', `/api/sessions/${id}`)).ended_at).toBe(null)
+  })
 }
 
 function listRequirements(): void {

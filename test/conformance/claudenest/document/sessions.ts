@@ -77,3 +77,10 @@ export const sessionRows: readonly RestRow[] = [
     says: ['resizes the terminal', 'refuses sizes that make no sense'],
   }),
 ]
+
+/** The document has no way to delete what was printed and typed, which a person may want gone. */
+export const eraseSessionRow: RestRow = rest('5.5', 'DELETE /api/sessions/:id/logs', {
+  reply: z.null(),
+  errors: ['SES_001'],
+  says: ['leaves nothing of a session that has ended', 'leaves a session that runs alone'],
+})

@@ -9,7 +9,7 @@ import { pairingRows } from './pairing.ts'
 import { projectRows } from './projects.ts'
 import { rest, shape, text, time } from './row.ts'
 import type { RestRow } from './row.ts'
-import { sessionRows } from './sessions.ts'
+import { eraseSessionRow, sessionRows } from './sessions.ts'
 import { skillRows } from './skills.ts'
 import { claimNextRow, taskRows } from './tasks.ts'
 
@@ -35,4 +35,10 @@ export const DOCUMENTED: readonly RestRow[] = [
 ]
 
 /** Routes beyond the document, each with a reason to be there. */
-export const BEYOND: readonly RestRow[] = [...signInRows, claimNextRow, approveRow, ...executionRows]
+export const BEYOND: readonly RestRow[] = [
+  ...signInRows,
+  claimNextRow,
+  eraseSessionRow,
+  approveRow,
+  ...executionRows,
+]
