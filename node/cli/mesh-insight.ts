@@ -1,6 +1,7 @@
+import { createGptTokenCounter } from '../adapters/gpt-tokens.ts'
 import { createActivityService } from '../services/activity/activity-service.ts'
 import { createBroadcastService } from '../services/activity/broadcast-service.ts'
-import { estimateBriefTokens } from '../services/projects/brief-tokens.ts'
+import { createBriefTokens } from '../services/projects/brief-tokens.ts'
 import { createProjectOverview } from '../services/projects/project-overview.ts'
 import type { Projects } from '../services/projects/project-service.ts'
 import type { Rpc } from '../services/rpc/rpc.ts'
@@ -25,12 +26,13 @@ export async function openInsight(
   const { means, self, membership, presence, nameOf } = core
   const activity = createActivityService({ ...means, ...deps })
   cleanup.push(() => activity.stop())
-  const context = await openContext(node, core, deps)
+  const tokens = createGptTokenCounter()
+  const context = await openContext(node, core, { ...deps, tokens })
   cleanup.push(() => context.stop())
   return {
     activity,
     context,
-    overview: createProjectOverview({ ...deps, activity, tokensOf: estimateBriefTokens }),
+    overview: createProjectOverview({ ...deps, activity, tokensOf: createBriefTokens(tokens) }),
     broadcasts: createBroadcastService({
       ...means,
       ...deps,
