@@ -16,7 +16,7 @@ import type { Config } from './config.ts'
 import type { Means, MeshCore, MeshNodeDeps } from './mesh-core.ts'
 import { contextDir } from './mesh-files.ts'
 
-type Surroundings = Pick<ContextDeps, 'projects' | 'events' | 'tokens'> & {
+type Surroundings = Pick<ContextDeps, 'projects' | 'tasks' | 'completions' | 'events' | 'tokens'> & {
   readonly probe: Pick<MachineProbe, 'agents'>
 }
 

@@ -3,6 +3,7 @@ import { createActivityService } from '../services/activity/activity-service.ts'
 import { createBroadcastService } from '../services/activity/broadcast-service.ts'
 import { createBriefTokens } from '../services/projects/brief-tokens.ts'
 import { createProjectOverview } from '../services/projects/project-overview.ts'
+import type { PendingCompletions } from '../services/context/pending-completions.ts'
 import type { Projects } from '../services/projects/project-service.ts'
 import type { Rpc } from '../services/rpc/rpc.ts'
 import type { Services } from '../services/services.ts'
@@ -14,6 +15,7 @@ type Around = Pick<Services, 'tasks' | 'locks' | 'sessions' | 'events'> & {
   readonly projects: Projects
   readonly rpc: Rpc
   readonly probe: MachineProbe
+  readonly completions: PendingCompletions
 }
 
 /** What people want to know, and say, of a project. */
@@ -40,6 +42,7 @@ export async function openInsight(
       members: () => membership.current().members.keys(),
       presence,
       nameOf,
+      keep: context.keepBroadcast,
     }),
   }
 }
