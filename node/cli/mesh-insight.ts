@@ -31,6 +31,7 @@ export async function openInsight(
   const tokens = createGptTokenCounter()
   const context = await openContext(node, core, { ...deps, tokens })
   cleanup.push(() => context.stop())
+  core.problems.push(() => context.problem())
   return {
     activity,
     context,

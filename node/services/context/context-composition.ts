@@ -38,6 +38,8 @@ const SUMMARY_IMPORTANCE = 0.8
 
 export type RunningContextService = ContextService & {
   readonly keepBroadcast: ContextNotes['broadcast']
+  /** What keeps search by meaning from working as it is configured, in words. */
+  problem(): string | undefined
   /** Resolves when everything known now can be found. */
   settled(): Promise<void>
   stop(): Promise<void>
@@ -83,6 +85,10 @@ export function createContextService(deps: ContextDeps): RunningContextService {
     ...createReading(context),
     ...createWriting(context),
     keepBroadcast: (broadcast, by) => notes.broadcast(broadcast, by),
+    problem() {
+      const problem = known.meaning?.problem() ?? undefined
+      return problem && `The context is searched by words only: ${problem}`
+    },
     settled: () => keeper.settled(),
     async stop() {
       unsubscribe()
