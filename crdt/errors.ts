@@ -39,6 +39,7 @@ export const DOMAIN_ERRORS = {
   machine_refused: { message: "The machine's own policy refuses this.", retry: 'never' },
   session_not_found: { message: 'No session has this id.', retry: 'never' },
   session_ended: { message: 'The session has ended.', retry: 'never' },
+  session_running: { message: 'The session still runs: end it first.', retry: 'never' },
   session_limit: { message: 'The machine runs as many sessions as it allows.', retry: 'backoff' },
   session_failed: { message: 'The session could not be started.', retry: 'never' },
   project_not_found: { message: 'No project has this id.', retry: 'never' },

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { MachineId, PeerId, SessionId } from './ids.ts'
 import type { MachineFacts } from './machine.ts'
 import { McpState } from './mcp.ts'
-import { PTY_COLS, PTY_ROWS, SESSION_MODES, SESSION_STATUSES, hasEnded, type Session } from './session.ts'
+import { PTY_COLS, PTY_ROWS, SESSION_MODES, SESSION_STATUSES, SessionUsage, hasEnded, type Session } from './session.ts'
 
 /**
  * Layout of `machine/<peer>`, written only by that machine: four flat maps.
@@ -65,6 +65,8 @@ const SessionState = z.object({
   endedAt: z.iso.datetime().nullable(),
   exitCode: z.int().nullable(),
   problem: z.string().max(2048).nullable(),
+  /** Machines of earlier releases do not say. */
+  usage: SessionUsage.nullable().default(null),
 })
 
 /** A session as it crosses the mesh in answers. */

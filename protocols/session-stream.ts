@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { Actor } from '../crdt/actor.ts'
 import { DOMAIN_ERRORS, type DomainErrorCode } from '../crdt/errors.ts'
 import { SessionId } from '../crdt/ids.ts'
-import { PTY_COLS, PTY_ROWS } from '../crdt/session.ts'
+import { PTY_COLS, PTY_ROWS, SessionUsage } from '../crdt/session.ts'
 import { MalformedError, decodeCanonical, encodeCanonical } from './codec.ts'
 
 /** The protocol on which one member watches a terminal of another; carries the frames below after one exchange. */
@@ -40,6 +40,10 @@ export const ProgramState = z.strictObject({
   /** Somebody asked for the end. */
   killed: z.boolean(),
   problem: z.string().max(2048).nullable(),
+  // Hosts of earlier releases, which may still run, do not say.
+  /** The agent has answered, and does nothing before it is written to. */
+  waiting: z.boolean().default(false),
+  usage: SessionUsage.nullable().default(null),
 })
 export type ProgramState = z.infer<typeof ProgramState>
 

@@ -3,7 +3,6 @@ import type { Actor } from '../../crdt/actor.ts'
 import { domainError } from '../../crdt/errors.ts'
 import { err, ok } from '../../crdt/result.ts'
 import type { Result } from '../../crdt/result.ts'
-import { hasEnded } from '../../crdt/session.ts'
 import type { SessionService, SessionViewer } from '../../node/services/sessions/session-service.ts'
 import { InputData, ResizeData } from './pusher-frames.ts'
 import type { ClientEvent } from './pusher-frames.ts'
@@ -33,9 +32,8 @@ export async function actOnSession(
   return size.success ? ok(await viewer.resize(size.data)) : err(domainError('invalid_input'))
 }
 
-/** Ending twice must not remove the record of a session that is over. */
+/** Whoever ends what has just ended by itself has what they wanted. */
 async function terminate(sessions: SessionService, actor: Actor, id: string): Promise<Result<unknown>> {
-  const session = await sessions.get(id)
-  if (!session.ok || hasEnded(session.value.status)) return session
-  return await sessions.remove(actor, id)
+  const removed = await sessions.remove(actor, id)
+  return !removed.ok && removed.error.code === 'session_ended' ? ok(null) : removed
 }

@@ -6,13 +6,7 @@ import type { RepositoryIdentity } from '../../crdt/project.ts'
 import { foldsCase } from './case-folding.ts'
 import { findProgram, isProgram } from './find-program.ts'
 import { childEnvironment } from '../hosts/child-environment.ts'
-import {
-  AGENT_CLIS,
-  type AgentCli,
-  type FolderFacts,
-  type HostFacts,
-  type MachineProbe,
-} from '../ports/machine-probe.ts'
+import { AGENT_CLIS, type FolderFacts, type HostFacts, type MachineProbe } from '../ports/machine-probe.ts'
 
 /** A program that does not tell its version by then is asked no more. */
 const VERSION_MS = 3000
@@ -20,8 +14,14 @@ const VERSION_MS = 3000
 const GIT_MS = 10_000
 const OUTPUT_BYTES_MAX = 256 * 1024
 
-/** Facts about this host, found with the given environment (`PATH`, `HOME`, `SHELL`). */
-export function createMachineProbe(environment: NodeJS.ProcessEnv = process.env): MachineProbe {
+/**
+ * Facts about this host, found with the given environment (`PATH`, `HOME`, `SHELL`). Further agent CLIs are given by name,
+ * with the absolute path of their program where it is not to be looked for.
+ */
+export function createMachineProbe(
+  environment: NodeJS.ProcessEnv = process.env,
+  configured: Readonly<Record<string, { readonly file?: string | undefined }>> = {},
+): MachineProbe {
   const find = (name: string): string | undefined => findProgram(environment, name)
   let claude: { readonly path: string; readonly version: Promise<string | null> } | undefined
 
@@ -29,11 +29,11 @@ export function createMachineProbe(environment: NodeJS.ProcessEnv = process.env)
     if (claude?.path !== path) claude = { path, version: versionOf(path, environment) }
     return await claude.version
   }
-  const agents = async (): Promise<Partial<Record<AgentCli, string>>> => {
-    const found: Partial<Record<AgentCli, string>> = {}
-    for (const name of AGENT_CLIS) {
-      const path = find(name)
-      if (path !== undefined) found[name] = path
+  const agents = async (): Promise<Record<string, string>> => {
+    const found: Record<string, string> = {}
+    for (const name of new Set([...AGENT_CLIS, ...Object.keys(configured)])) {
+      const file = configured[name]?.file ?? find(name)
+      if (isProgram(file)) found[name] = file
     }
     return found
   }
@@ -46,8 +46,8 @@ export function createMachineProbe(environment: NodeJS.ProcessEnv = process.env)
         platform: platform(),
         arch: arch(),
         nodeVersion: process.versions.node,
-        claudePath: found.claude ?? null,
-        claudeVersion: found.claude === undefined ? null : await claudeVersion(found.claude),
+        claudePath: found['claude'] ?? null,
+        claudeVersion: found['claude'] === undefined ? null : await claudeVersion(found['claude']),
         agents: found,
       }
     },

@@ -295,6 +295,8 @@ function neverStarted({ session }: HostSpec): ProgramState {
     signal: null,
     killed: false,
     problem: null,
+    waiting: false,
+    usage: null,
   }
 }
 

@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { isLoopbackHost } from '../adapters/loopback.ts'
 import { LOG_LEVELS } from '../adapters/pino-log.ts'
 import { Mail, OAuth, PublicUrl } from './sign-in-config.ts'
+import { AgentCommand } from '../services/sessions/agent-commands.ts'
 
 /** Texts and keys go there: in the clear to this host only. */
 const ModelUrl = z
@@ -97,6 +98,11 @@ export const Config = z.strictObject({
         .max(366 * 24 * 3_600_000)
         .default(72 * 3_600_000)
         .describe('The staleness limit: run nothing for other members after so long without an admin or most voters.'),
+      agents: z
+        .record(z.string().regex(/^[a-z][a-z0-9_-]{0,63}$/, 'must be a name in small letters'), AgentCommand)
+        .refine((agents) => !Object.hasOwn(agents, 'shell'), 'the name shell is taken')
+        .default({})
+        .describe('How agent CLIs are run, by name: file, and the arguments of each mode.'),
     })
     .prefault({}),
   commands: z

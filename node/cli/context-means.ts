@@ -1,7 +1,6 @@
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createAgentTextModel } from '../adapters/agent-text-model.ts'
-import { createGptTokenCounter } from '../adapters/gpt-tokens.ts'
 import { createHttpEmbedder } from '../adapters/http-embedder.ts'
 import { createHttpTextModel } from '../adapters/http-text-model.ts'
 import { MEMORY, openChunkIndex } from '../adapters/sqlite-chunk-index.ts'
@@ -17,7 +16,9 @@ import type { Config } from './config.ts'
 import type { Means, MeshCore, MeshNodeDeps } from './mesh-core.ts'
 import { contextDir } from './mesh-files.ts'
 
-type Surroundings = Pick<ContextDeps, 'projects' | 'events'> & { readonly probe: Pick<MachineProbe, 'agents'> }
+type Surroundings = Pick<ContextDeps, 'projects' | 'tasks' | 'completions' | 'events' | 'tokens'> & {
+  readonly probe: Pick<MachineProbe, 'agents'>
+}
 
 /** The context service with this node's index, in the folder of its mesh, and the models that are configured. */
 export async function openContext(
@@ -29,7 +30,7 @@ export async function openContext(
   return createContextService({ ...means, ...outside, ...around, self, documents })
 }
 
-type Outside = Pick<ContextDeps, 'index' | 'tokens' | 'meaning' | 'model'>
+type Outside = Pick<ContextDeps, 'index' | 'meaning' | 'model'>
 
 async function openMeans(
   folder: string,
@@ -41,7 +42,6 @@ async function openMeans(
   const configured = settings.model && createHttpTextModel(settings.model)
   return {
     index: openIndex(join(folder, 'chunks.db'), log),
-    tokens: createGptTokenCounter(),
     meaning: embedder && { embedder, openVectors: () => openVectors(folder, embedder.model, crypto) },
     async model() {
       if (configured || !settings.agentCli) return configured

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { domainError } from '../../crdt/errors.ts'
 import { err, ok, type Result } from '../../crdt/result.ts'
-import { PTY_COLS, PTY_ROWS, SESSION_MODES } from '../../crdt/session.ts'
+import { PTY_COLS, PTY_ROWS, SESSION_LOG_TYPES, SESSION_MODES } from '../../crdt/session.ts'
 import type { Services } from '../services/services.ts'
 import { localActor, method, PAGE, type ControlMethod } from './control-method.ts'
 
@@ -45,8 +45,20 @@ export const MACHINE_METHODS = {
     return ok(pages.flatMap((page) => (page.ok ? page.value.items : [])))
   }),
   'session.get': method(z.strictObject({ id: z.string() }), ({ services }, { id }) => services.sessions.get(id)),
+  'session.logs': method(
+    z.strictObject({
+      id: z.string(),
+      limit: z.int().min(1).max(10_000).default(1000),
+      type: z.enum(SESSION_LOG_TYPES).optional(),
+    }),
+    ({ services, self }, { id, limit, type }) =>
+      services.sessions.logs(localActor(self), id, { limit, ...(type && { type }) }),
+  ),
   'session.kill': method(z.strictObject({ id: z.string() }), ({ services, self }, { id }) =>
     services.sessions.remove(localActor(self), id),
+  ),
+  'session.erase': method(z.strictObject({ id: z.string() }), ({ services, self }, { id }) =>
+    services.sessions.erase(localActor(self), id),
   ),
 } as const satisfies Record<string, ControlMethod>
 

@@ -85,6 +85,8 @@ export type MeshCore = {
   readonly nameOf: (peer: PeerId) => string
   /** Whoever knows the machines says so here. */
   readonly names: { ask: (peer: PeerId) => string | undefined }
+  /** What parts that are opened later find wrong with themselves, in words; undefined: nothing. */
+  readonly problems: (() => string | undefined)[]
   readonly hosts: SessionHosts
   /** Of commands: they end with the node. */
   readonly commandHosts: SessionHosts
@@ -145,7 +147,7 @@ export async function openMeshCore(deps: MeshNodeDeps, meshName: string, cleanup
   const rest = { means, mesh, self, boot, store, membership, documents, network, leases, voter, presence, ...hosting }
   const members = (): Iterable<PeerId> => membership.current().members.keys()
   const restored = createRestoredService({ ...means, mesh, self, network, documents, presence, members })
-  const core = { ...rest, restored, complaints, names, nameOf }
+  const core = { ...rest, restored, complaints, names, nameOf, problems: [] }
   return { ...core, ...(await openSync(deps, core, cleanup)) }
 }
 

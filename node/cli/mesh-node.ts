@@ -11,6 +11,7 @@ import type { Metrics } from '../ports/metrics.ts'
 import { createAccountService, type Accounts } from '../services/accounts/account-service.ts'
 import { createEventHub, type EventHub } from '../services/event-hub.ts'
 import { serveJoins } from '../services/membership/join-service.ts'
+import { openPendingCompletions, type PendingCompletions } from '../services/context/pending-completions.ts'
 import { createLockService } from '../services/locks/lock-composition.ts'
 import { createMachineService, type Machines } from '../services/machines/machine-service.ts'
 import { createWakeService } from '../services/machines/wake-service.ts'
@@ -113,7 +114,7 @@ async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup
   const may = (peer: PeerId, capability: Capability): boolean => hasCapability(membership.current(), peer, capability)
   const events = createEventHub(means.log)
   const rpc = openRpc(core, audit, may)
-  const probe = createMachineProbe(process.env)
+  const probe = createMachineProbe(process.env, config.sessions.agents)
   const directory = await openDirectory(deps, core, { rpc, probe, events, cleanup })
   const { accounts, machines } = directory
   const wake = await createWakeService({ ...means, self, documents, machines, rpc, lan: createLan() })
@@ -129,13 +130,17 @@ async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup
     cleanup,
   )
   // After the sessions: whether an agent of the last run is still there decides about what it held.
-  const work = await openWork({ core, rpc, projects, events, ttlMs: config.lease.ttlMs, metrics }, cleanup)
+  const { completions, ...work } = await openWork(
+    { core, rpc, projects, events, ttlMs: config.lease.ttlMs, metrics },
+    cleanup,
+  )
   followMembership(core, { events, tasks: work.tasks })
   serveJoins({ ...means, network, membership, addressOf: (peer) => hostOf(network.connectionOf(peer)?.address) })
   const governance = await openGovernance(core, machines, cleanup)
   const peers = peersServiceOf(core)
   const mcp = await openMcp(deps, core, { rpc, machines, events, projects, probe }, cleanup)
-  const insight = await openInsight(deps, core, { projects, ...work, sessions, events, rpc, probe }, cleanup)
+  const around = { projects, ...work, completions, sessions, events, rpc, probe }
+  const insight = await openInsight(deps, core, around, cleanup)
   return {
     services: {
       ...directory,
@@ -277,7 +282,10 @@ async function openDirectory(
   return { accounts, machines, mesh, pairing: openPairing(deps, core, { machines, mesh, rpc, events }, cleanup) }
 }
 
-type Work = Pick<Services, 'locks'> & { readonly tasks: ReturnType<typeof createTaskService> }
+type Work = Pick<Services, 'locks'> & {
+  readonly tasks: ReturnType<typeof createTaskService>
+  readonly completions: PendingCompletions
+}
 
 type WorkDeps = Pick<Services, 'projects' | 'events'> & {
   readonly core: MeshCore
@@ -291,14 +299,15 @@ async function openWork({ core, rpc, projects, events, ttlMs, metrics }: WorkDep
   const hasEnded = (instance: string): boolean =>
     hasSessionEnded(core.hosts, instance) || hasSessionEnded(core.commandHosts, instance)
   const shared = { ...means, self, documents, leases, presence, events, rpc, projects, nameOf, ttlMs, hasEnded }
-  const tasks = createTaskService(shared)
+  const completions = await openPendingCompletions({ ...means, store })
+  const tasks = createTaskService({ ...shared, completions })
   cleanup.push(() => tasks.stop())
   const isMember = (peer: PeerId): boolean => membership.current().members.has(peer)
   const locks = createLockService({ ...shared, store, boot, isMember, metrics })
   cleanup.push(() => locks.stop())
   await tasks.start()
   await locks.start()
-  return { tasks, locks }
+  return { tasks, locks, completions }
 }
 
 function peersServiceOf({ means, self, membership, presence, network, nameOf }: MeshCore): PeersService {

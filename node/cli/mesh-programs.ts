@@ -34,6 +34,7 @@ export async function openPrograms(
   const shared = { ...core, ...means, ...around, audit, hasCapability: may }
   const sessions = await createSessionService({
     ...shared,
+    agents: config.sessions.agents,
     refusal: ({ from }) =>
       from === self ? undefined : config.sessions.remote ? contacts.refusal(from) : NO_REMOTE_SESSIONS,
   })

@@ -42,6 +42,7 @@ export function meshServiceOf(
         refusal(network),
         core.contacts.problem(),
         ...budgetProblems(documents.info()),
+        ...core.problems.map((ask) => ask()),
       ].filter((problem) => problem !== undefined),
   })
 }

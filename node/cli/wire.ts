@@ -2,8 +2,8 @@ import type { ErrorDetails } from '../../crdt/errors.ts'
 import type { Project } from '../../crdt/project.ts'
 
 /** What `--json` prints of tasks, locks and sessions is what the API answers: one shape to write scripts against. */
-export { wireLock, wireSession, wireTask } from '../../gateway/dialects/claudenest/wire.ts'
 export { wireCommand, wireExecution, wireListed } from '../../gateway/dialects/claudenest/wire-commands.ts'
+export { wireLock, wireLog, wireSession, wireTask } from '../../gateway/dialects/claudenest/wire.ts'
 export { wireAnswer, wireChunk, wireContext } from '../../gateway/dialects/claudenest/wire-context.ts'
 export { wireResult, wireServer, wireServerTool, wireTool } from '../../gateway/dialects/claudenest/wire-mcp.ts'
 export { wireBulk, wireFullSkill, wireSkill } from '../../gateway/dialects/claudenest/wire-skills.ts'

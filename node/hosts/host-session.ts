@@ -7,6 +7,8 @@ import {
   type ProgramState,
 } from '../../protocols/session-stream.ts'
 import type { PtySize, SessionLogType } from '../../crdt/session.ts'
+import type { SessionProgram } from '../ports/session-host.ts'
+import type { AgentState, AgentWatch } from './agents/agent-watch.ts'
 import { Broadcast, type Exit, type Viewer } from './broadcast.ts'
 import { endProcesses } from './end-processes.ts'
 import { createFrameSocket, type FrameSocket } from './frame-socket.ts'
@@ -27,6 +29,7 @@ const FAREWELL_MS = 1000
 type Deps = {
   readonly timing: HostTiming
   readonly log: SessionLog
+  readonly agent: AgentWatch
   readonly state: ProgramState
   /** Told of every change of the state; makes it durable where that is due. */
   readonly onState: (state: ProgramState) => void
@@ -43,6 +46,7 @@ export class HostSession {
   readonly #watchers = new Set<(frame: HostFrame) => void>()
   readonly #slowCheck: NodeJS.Timeout
   #program: Program | undefined
+  #acceptsInput = false
   #state: ProgramState
   #killing: Promise<void> | undefined
   /** Asked to go: no new connections. */
@@ -64,19 +68,29 @@ export class HostSession {
     }, SLOW_CHECK_MS)
   }
 
-  run(program: Program, typed: string | null): void {
+  run(program: Program, { typed, acceptsInput }: SessionProgram): void {
     this.#program = program
-    if (typed !== null) this.#input(new TextEncoder().encode(typed))
+    this.#acceptsInput = acceptsInput
+    if (typed !== null) this.#write(this.#deps.agent.composeText(typed), new TextEncoder().encode(typed))
+    if (!acceptsInput) program.endInput()
   }
 
   output(bytes: Uint8Array, type: SessionLogType): void {
     this.#ring.append(bytes)
-    this.#deps.log.append(type, bytes)
+    const lines = type === 'output' ? this.#deps.agent.output(bytes) : undefined
+    if (lines) for (const line of lines) this.#deps.log.line(line)
+    else this.#deps.log.append(type, bytes)
     this.#schedulePump(bytes.byteLength)
   }
 
+  /** What is known of the agent has changed. */
+  agentChanged({ usage, waiting }: AgentState): void {
+    if (this.#state.status === 'running') this.#setState({ ...this.#state, usage, waiting })
+  }
+
   /** The program has ended and all its output was given. */
-  ended(exit: Exit, atMs: number): void {
+  async ended(exit: Exit, atMs: number): Promise<void> {
+    for (const line of await this.#deps.agent.finish()) this.#deps.log.line(line)
     this.#deps.log.flush()
     this.#broadcast.finish(exit, performance.now())
     this.#setState({ ...this.#state, status: 'exited', endedAtMs: atMs, ...exit })
@@ -156,8 +170,15 @@ export class HostSession {
   }
 
   #input(bytes: Uint8Array): boolean {
+    // As with a closed file: it goes nowhere.
+    if (!this.#acceptsInput) return true
+    const composed = this.#deps.agent.compose(bytes)
+    return composed !== undefined && this.#write(composed, bytes)
+  }
+
+  #write(bytes: Uint8Array, typed: Uint8Array): boolean {
     const taken = this.#program?.write(bytes) ?? false
-    if (taken) this.#deps.log.append('input', bytes)
+    if (taken) this.#deps.log.append('input', typed)
     return taken
   }
 

@@ -21,6 +21,8 @@ export type Program = {
   readonly pid: number
   /** False: the program does not read, and too much waits already. */
   write(bytes: Uint8Array): boolean
+  /** A program on pipes reads the end of its input after what was written. */
+  endInput(): void
   resize(size: PtySize): void
   setPaused(paused: boolean): void
 }
@@ -68,19 +70,20 @@ function startOnPty({ spec, environment, events }: Start): Program {
   return {
     pid,
     write: input,
+    endInput: () => undefined,
     resize: (size) => open && binding.resize(fd, size.cols, size.rows),
     setPaused: (paused) => drain.setPaused(paused),
   }
 }
 
 async function startOnPipes({ spec, environment, events }: Start): Promise<Program> {
-  const { file, argv, acceptsInput } = spec.program
+  const { file, argv, acceptsInput, typed } = spec.program
   const child = spawn(file, argv, {
     cwd: spec.projectPath,
     env: environment,
     detached: true,
     shell: false,
-    stdio: [acceptsInput ? 'pipe' : 'ignore', 'pipe', 'pipe'],
+    stdio: [acceptsInput || typed !== null ? 'pipe' : 'ignore', 'pipe', 'pipe'],
   })
   await new Promise<void>((resolve, reject) => child.once('spawn', resolve).once('error', reject))
   const { pid, stdout, stderr } = child
@@ -101,13 +104,14 @@ async function startOnPipes({ spec, environment, events }: Start): Promise<Progr
   return {
     pid,
     write: (bytes) => writeToPipe(child, bytes),
+    endInput: () => child.stdin?.end(),
     resize: () => undefined,
     setPaused: (paused) => drain.setPaused(paused),
   }
 }
 
 function writeToPipe({ stdin }: ChildProcess, bytes: Uint8Array): boolean {
-  if (!stdin || stdin.destroyed) return true // it takes no input; what is typed goes nowhere, as with a closed file
+  if (!stdin || stdin.destroyed || stdin.writableEnded) return true // it takes no input; what is typed goes nowhere, as with a closed file
   if (stdin.listenerCount('error') === 0) stdin.on('error', () => undefined) // EPIPE: the program closed its input
   if (stdin.writableLength + bytes.byteLength > INPUT_QUEUE_BYTES_MAX) return false
   stdin.write(bytes)

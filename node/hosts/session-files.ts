@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { PeerId, SessionId } from '../../crdt/ids.ts'
 import { SESSION_MODES } from '../../crdt/session.ts'
 import { ProgramState, Size } from '../../protocols/session-stream.ts'
+import { RECORD_FORMATS } from '../ports/session-host.ts'
 
 /** A viewer that acknowledges nothing for so long while output waits is cut off. */
 export const SLOW_VIEWER_MS = 10_000
@@ -37,8 +38,12 @@ export const HostSpec = z.strictObject({
       acceptsInput: z.boolean(),
       typed: z
         .string()
-        .max(128 * 1024)
+        .max(256 * 1024)
         .nullable(),
+      // Sessions that an earlier release has started do not say.
+      takes: z.enum(['bytes', 'messages']).default('bytes'),
+      output: z.enum(RECORD_FORMATS).nullable().default(null),
+      hasTranscript: z.boolean().default(false),
     }),
     size: Size,
     createdAt: z.iso.datetime(),

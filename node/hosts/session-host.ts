@@ -1,6 +1,7 @@
 import { accessSync, chmodSync, constants, rmSync, statSync, writeSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import type { ProgramState } from '../../protocols/session-stream.ts'
+import { createAgentWatch } from './agents/agent-watch.ts'
 import { childEnvironment } from './child-environment.ts'
 import { HostSession } from './host-session.ts'
 import { startOf } from './process-table.ts'
@@ -39,13 +40,19 @@ type Serve = {
 async function serve({ directory, spec, inheritedUmask, save }: Serve): Promise<void> {
   assertStartable(spec)
   const server = createServer()
-  let saved = freshState(spec)
+  const agent = createAgentWatch({
+    spec: spec.session,
+    home: process.env['HOME'],
+    onChange: (state) => session.agentChanged(state),
+  })
+  let saved: ProgramState = { ...freshState(spec), ...agent.state }
   const session = new HostSession({
     timing: spec.timing,
+    agent,
     log: createSessionLog(directory, (error) => process.stderr.write(`the log cannot be written: ${String(error)}\n`)),
     state: saved,
     onState(state) {
-      // A new size alone is not worth a synced write: the terminal knows it, and nobody needs it afterwards.
+      // A new size or usage alone is not worth a synced write: the node is told, and the end is written whole.
       if (state.status !== saved.status || state.problem !== saved.problem) save({ state })
       saved = state
     },
@@ -63,7 +70,8 @@ async function serve({ directory, spec, inheritedUmask, save }: Serve): Promise<
     environment: { ...childEnvironment(process.env), ROOKERY_INSTANCE: spec.session.id },
     events: {
       onOutput: (bytes, type) => session.output(bytes, type),
-      onEnd: (exit) => session.ended(exit, Date.now()),
+      // A rejection is a bug and ends the host.
+      onEnd: (exit) => void session.ended(exit, Date.now()),
     },
   }).catch((error: unknown) => {
     server.close()
@@ -73,7 +81,7 @@ async function serve({ directory, spec, inheritedUmask, save }: Serve): Promise<
   process.umask(0o077)
   // An end within this turn is not possible: it is told by a later event.
   save({ program: { pid: program.pid, start: startOf(program.pid) ?? '' }, state: saved })
-  session.run(program, spec.session.program.typed)
+  session.run(program, spec.session.program)
   for (const signal of ['SIGHUP', 'SIGINT', 'SIGPIPE'] as const) process.on(signal, () => undefined)
   process.on('SIGTERM', () => void session.kill())
 }
@@ -107,6 +115,8 @@ const freshState = ({ session }: HostSpec): ProgramState => ({
   signal: null,
   killed: false,
   problem: null,
+  waiting: false,
+  usage: null,
 })
 
 /** The node waits for one line, then closes its end; it may also be gone already. */

@@ -5,11 +5,14 @@ import { join } from 'node:path'
 import { TextDecoder } from 'node:util'
 import { z } from 'zod'
 import type { SessionLogEntry, SessionLogType } from '../../crdt/session.ts'
+import type { AgentLine } from './agents/record-stream.ts'
 
 /** The current file is moved aside when it is this large, over the one before: 16 MB per session at most. */
 const LOG_FILE_BYTES_MAX = 8 * 1024 * 1024
 /** Text of one entry; what comes together is written together. */
 const ENTRY_CHARS_MAX = 8 * 1024
+/** Text of one entry that is a whole line: escaped it still fits an answer. */
+const LINE_CHARS_MAX = 64 * 1024
 const GATHER_MS = 100
 /** A program that floods the terminal must not flood the disk: this much at once, then so much per second. */
 const BURST_BYTES = 4 * 1024 * 1024
@@ -29,6 +32,8 @@ const Line = z.object({
 
 export type SessionLog = {
   append(type: SessionLogType, bytes: Uint8Array): void
+  /** One entry for a line of output; several for a long one, all but the last with `continues`. */
+  line(line: AgentLine): void
   /** Puts what is gathered into the file. */
   flush(): void
   close(): void
@@ -46,29 +51,47 @@ export function createSessionLog(directory: string, onFailure: (error: unknown) 
   let omittedBytes = 0
   let timer: NodeJS.Timeout | undefined
 
+  const write = (type: SessionLogType, data: string, about: Readonly<Record<string, unknown>> = {}): void => {
+    const metadata = omittedBytes > 0 ? { ...about, omittedBytes } : about
+    omittedBytes = 0
+    const entry = { type, data, createdAt: new Date().toISOString(), metadata }
+    file.write(`${JSON.stringify({ id: randomUUID(), ...entry })}\n`)
+  }
   const flush = (): void => {
     clearTimeout(timer)
     timer = undefined
     if (!gathered) return
     const { type, text } = gathered
     gathered = undefined
-    for (let at = 0; at < text.length; at += ENTRY_CHARS_MAX) {
-      const metadata = omittedBytes > 0 ? { omittedBytes } : {}
-      omittedBytes = 0
-      const entry = { type, data: text.slice(at, at + ENTRY_CHARS_MAX), createdAt: new Date().toISOString(), metadata }
-      file.write(`${JSON.stringify({ id: randomUUID(), ...entry })}\n`)
-    }
+    for (let at = 0; at < text.length; at += ENTRY_CHARS_MAX) write(type, text.slice(at, at + ENTRY_CHARS_MAX))
+  }
+  const isTooMuch = (bytes: Uint8Array): boolean => {
+    if (budget.take(bytes.byteLength)) return false
+    omittedBytes += bytes.byteLength
+    return true
+  }
+  const textOf = (type: SessionLogType, bytes: Uint8Array): string => {
+    const decoder = decoders.get(type) ?? new TextDecoder()
+    decoders.set(type, decoder)
+    return decoder.decode(bytes, { stream: true })
   }
   return {
-    append(type, bytes) {
-      if (type !== 'input' && !budget.take(bytes.byteLength)) {
-        omittedBytes += bytes.byteLength
-        return
+    line({ bytes, isLast, kind }) {
+      if (isTooMuch(bytes)) return
+      flush()
+      const text = `${textOf('output', bytes)}${isLast ? '\n' : ''}`
+      for (let at = 0; at < text.length; at += LINE_CHARS_MAX) {
+        const continues = !isLast || at + LINE_CHARS_MAX < text.length
+        write('output', text.slice(at, at + LINE_CHARS_MAX), {
+          ...(kind !== null && { record: kind }),
+          ...(continues && { continues }),
+        })
       }
+    },
+    append(type, bytes) {
+      if (type !== 'input' && isTooMuch(bytes)) return
       if (gathered?.type !== type) flush()
-      const decoder = decoders.get(type) ?? new TextDecoder()
-      decoders.set(type, decoder)
-      gathered = { type, text: (gathered?.text ?? '') + decoder.decode(bytes, { stream: true }) }
+      gathered = { type, text: (gathered?.text ?? '') + textOf(type, bytes) }
       if (gathered.text.length >= ENTRY_CHARS_MAX) flush()
       else timer ??= setTimeout(flush, GATHER_MS)
     },

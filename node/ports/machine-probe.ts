@@ -24,8 +24,8 @@ export type AgentCli = (typeof AGENT_CLIS)[number]
 /** What this host is, and what lies on it. */
 export interface MachineProbe {
   facts(): Promise<HostFacts>
-  /** Absolute paths of the agent CLIs found now. */
-  agents(): Promise<Readonly<Partial<Record<AgentCli, string>>>>
+  /** Absolute paths of the agent CLIs found now, by name: those we know, and those that are configured. */
+  agents(): Promise<Readonly<Record<string, string>>>
   /** The person's login shell and home directory, absolute. */
   account(): { readonly shell: string; readonly home: string }
   /** Never executes anything that the folder or its repository brings along. */

@@ -5,16 +5,26 @@ import type { ProgramState } from '../../protocols/session-stream.ts'
 import type { Cancel } from './clock.ts'
 import type { Channel } from './peer-network.ts'
 
+/** Agents whose records of what they do (and use) can be read. */
+export const RECORD_FORMATS = ['claude', 'codex', 'opencode', 'gemini'] as const
+export type RecordFormat = (typeof RECORD_FORMATS)[number]
+
 /** What runs: an absolute path and its arguments; no shell ever reads them. */
 export type SessionProgram = {
   readonly file: string
   readonly argv: readonly string[]
   /** `pty`: a terminal; `pipes`: standard input, output and error as they are. */
   readonly io: 'pty' | 'pipes'
-  /** Without it, a program on pipes reads an empty standard input. */
+  /** Without it, a program on pipes reads what is `typed`, and then the end of its input. */
   readonly acceptsInput: boolean
   /** Written as input right after the start. */
   readonly typed: string | null
+  /** `messages`: each line that is typed is given to the agent as a JSON message of its own (claude). */
+  readonly takes: 'bytes' | 'messages'
+  /** Each line of standard output is a JSON record of this agent. */
+  readonly output: RecordFormat | null
+  /** The agent (claude) keeps a transcript under the session's id, from which usage is read. */
+  readonly hasTranscript: boolean
 }
 
 /** Everything about a session that is settled when it starts. Durable beside its host, so it survives the node. */

@@ -12,7 +12,7 @@ import {
   type Api,
   type RunningNode,
 } from '../support/nodes.ts'
-import { residentMb } from '../support/processes.ts'
+import { heldMb, INSPECTED } from '../support/inspector.ts'
 import type { Attack } from './attacks.ts'
 import { joinAsHostile, type HostileMember } from './member.ts'
 
@@ -31,8 +31,8 @@ export type Siege = {
   content(): Promise<string>
   /** What alpha says is wrong with a member. */
   problemOf(peer: PeerId): Promise<string | null>
-  /** Of the node that uses more. */
-  residentMb(): number
+  /** What the node that holds more holds after a garbage collection: objects and buffers. */
+  heldMb(): Promise<number>
   dispose(): Promise<void>
 }
 
@@ -41,8 +41,8 @@ const PAUSE_MS = 20
 
 export async function createSiege(hostileCount: number): Promise<Siege> {
   const scratch = await createScratch()
-  const alpha = await scratch.start('alpha')
-  const beta = await joinMesh(scratch, alpha, 'beta')
+  const alpha = await scratch.start('alpha', { env: INSPECTED })
+  const beta = await joinMesh(scratch, alpha, 'beta', { env: INSPECTED })
   await Promise.all([seesOnline(alpha, [alpha.peerId, beta.peerId]), seesOnline(beta, [alpha.peerId, beta.peerId])])
   const decoy = await joinMesh(scratch, alpha, 'gamma')
   const onAlpha = api(alpha, await registerOwner(alpha))
@@ -69,7 +69,7 @@ export async function createSiege(hostileCount: number): Promise<Siege> {
       const { json } = await alpha.cli('status')
       return json.members.find((member: { peer_id: string }) => member.peer_id === peer)?.problem ?? null
     },
-    residentMb: () => Math.max(...[alpha, beta].map((node) => residentMb(node.process.pid ?? 0))),
+    heldMb: async () => Math.max(...(await Promise.all([heldMb(alpha), heldMb(beta)]))),
     async dispose() {
       for (const member of hostile) await member.stop()
       await scratch.dispose()

@@ -95,6 +95,18 @@ it('is summarised where there is a model, and a node without one says what to do
   expect(await context(b).summarise(actor(b), project)).toMatchObject({ error: { code: 'model_missing' } })
 })
 
+it('says in the status what keeps an embedder from finding by meaning', async () => {
+  const problems = async (node: RunningNode) => (await node.mesh().services.mesh.status()).problems
+  expect([await problems(a), await problems(b)]).toEqual([[], []])
+  server.fault = () => ({ status: 401, body: '{}' })
+  await add(a, 'Logs are kept for a week')
+  await expect
+    .poll(() => problems(a), soon)
+    .toEqual([expect.stringMatching(/^The context is searched by words only: .*401/)])
+  expect(await problems(b)).toEqual([])
+  server.fault = undefined
+})
+
 it('[A-T4] leaves the key of a model nowhere', async () => {
   const files = await readdir(scratch, { recursive: true, withFileTypes: true })
   for (const file of files) {

@@ -11,6 +11,7 @@ import type { SessionHosts } from '../../node/ports/session-host.ts'
 import {
   consume,
   createSessionLab,
+  programWith,
   scriptSpec,
   sessionId,
   testEnvironment,
@@ -233,8 +234,7 @@ test('a program sees the allowed environment and nothing else', async () => {
     LD_LIBRARY_PATH: '/nowhere',
     GIT_DIR: '/nowhere',
   })
-  const program = { file: '/usr/bin/env', argv: [], io: 'pty', acceptsInput: true, typed: null } as const
-  await start(hosts, scriptSpec(1, '', { program }))
+  await start(hosts, scriptSpec(1, '', { program: programWith({ file: '/usr/bin/env', argv: [] }) }))
   await ended(hosts, 1)
   const entries = await hosts.logs(sessionId(1), { limit: 10, bytesMax: 10_000 })
   const text = entries.map((entry) => entry.data).join('')
@@ -272,8 +272,8 @@ test('a program on pipes gets arguments as they are, and its errors are told apa
   lab = createSessionLab()
   const hosts = lab.open()
   const argv = ['-c', 'echo "$1"; echo oops >&2; cat', 'name', '$(id); `id` & "quoted" \n --help']
-  const program = { file: '/bin/sh', argv, io: 'pipes', acceptsInput: false, typed: null } as const
-  await start(hosts, scriptSpec(1, '', { mode: 'oneshot', program }))
+  const shell = programWith({ file: '/bin/sh', argv, io: 'pipes', acceptsInput: false })
+  await start(hosts, scriptSpec(1, '', { mode: 'oneshot', program: shell }))
   await ended(hosts, 1)
   const entries = await hosts.logs(sessionId(1), { limit: 10, bytesMax: 10_000 })
   const byType = (type: string): string => entries.flatMap((e) => (e.type === type ? [e.data] : [])).join('')
@@ -287,8 +287,8 @@ test('a program on pipes gets arguments as they are, and its errors are told apa
 test('a program on pipes that accepts input reads it', async () => {
   lab = createSessionLab()
   const hosts = lab.open()
-  const program = { file: '/bin/cat', argv: [], io: 'pipes', acceptsInput: true, typed: 'first\n' } as const
-  await start(hosts, scriptSpec(1, '', { mode: 'headless', program }))
+  const cat = programWith({ file: '/bin/cat', argv: [], io: 'pipes', typed: 'first\n' })
+  await start(hosts, scriptSpec(1, '', { mode: 'headless', program: cat }))
   await hosts.input(sessionId(1), Buffer.from('second\n'))
   const seen = await consume(await watch(hosts, sessionId(1)), has('second'))
   expect(seen.text.toString()).toBe('first\nsecond\n')
@@ -313,8 +313,7 @@ test('a start that cannot work says why and leaves nothing', async () => {
   lab = createSessionLab()
   const hosts = lab.open()
   const missing = await hosts.start(scriptSpec(1, '', { projectPath: '/nowhere/at/all' }))
-  const program = { file: '/etc/passwd', argv: [], io: 'pty', acceptsInput: true, typed: null } as const
-  const notAProgram = await hosts.start(scriptSpec(2, '', { program }))
+  const notAProgram = await hosts.start(scriptSpec(2, '', { program: programWith({ file: '/etc/passwd', argv: [] }) }))
   expect(
     [missing, notAProgram].map((result) => (result.ok ? result : [result.error.code, result.error.message])),
   ).toEqual([

@@ -72,6 +72,7 @@ test.each([
     exitCode: null,
     createdBy: near.actor.id,
     problem: null,
+    usage: null,
   })
   for (const { sessions } of world.nodes) expect(await sessions.get(session.id)).toEqual({ ok: true, value: session })
 
@@ -108,7 +109,8 @@ test.each([
     await near.sessions.attach(near.actor, session.id, { signal: never() }),
   ])
     expect(codeOf(result)).toBe('session_ended')
-  expect(await near.sessions.remove(near.actor, session.id)).toEqual({ ok: true, value: null })
+  expect(codeOf(await near.sessions.remove(near.actor, session.id))).toBe('session_ended')
+  expect(await near.sessions.erase(near.actor, session.id)).toEqual({ ok: true, value: null })
   for (const { sessions } of world.nodes) expect(codeOf(await sessions.get(session.id))).toBe('session_not_found')
   for (const one of world.nodes)
     expect(eventsOf(one, session.id)).toEqual([
@@ -121,23 +123,23 @@ test.each([
 test.each([
   ['here', 0],
   ['there', 1],
-] as const)(
-  'removing a live session %s ends it and keeps its record; removing it again deletes it',
-  async (_, target) => {
-    world = await createSessionMesh()
-    const [near] = world.nodes
-    const session = await shellOn(near, world.nodes[target], 'sleep 4711 &')
-    expect(await near.sessions.remove(near.actor, session.id)).toEqual({ ok: true, value: null })
-    expect(value(await near.sessions.get(session.id))).toMatchObject({ status: 'terminated' })
-    expect(codeOf(await near.sessions.logs(near.actor, session.id, { limit: 10 }))).toBe('ok')
-    expect(await near.sessions.remove(near.actor, session.id)).toEqual({ ok: true, value: null })
-    expect(codeOf(await near.sessions.logs(near.actor, session.id, { limit: 10 }))).toBe('session_not_found')
-    expect(eventsOf(near, session.id)).toEqual([
-      ['session.created', 'running'],
-      ['session.ended', 'terminated'],
-    ])
-  },
-)
+] as const)('removing a live session %s ends it and keeps its record, which can then be erased', async (_, target) => {
+  world = await createSessionMesh()
+  const [near] = world.nodes
+  const session = await shellOn(near, world.nodes[target], 'sleep 4711 &')
+  expect(codeOf(await near.sessions.erase(near.actor, session.id))).toBe('session_running')
+  expect(await near.sessions.remove(near.actor, session.id)).toEqual({ ok: true, value: null })
+  expect(value(await near.sessions.get(session.id))).toMatchObject({ status: 'terminated' })
+  expect(codeOf(await near.sessions.logs(near.actor, session.id, { limit: 10 }))).toBe('ok')
+  expect(codeOf(await near.sessions.remove(near.actor, session.id))).toBe('session_ended')
+  expect(await near.sessions.erase(near.actor, session.id)).toEqual({ ok: true, value: null })
+  expect(codeOf(await near.sessions.erase(near.actor, session.id))).toBe('session_not_found')
+  expect(codeOf(await near.sessions.logs(near.actor, session.id, { limit: 10 }))).toBe('session_not_found')
+  expect(eventsOf(near, session.id)).toEqual([
+    ['session.created', 'running'],
+    ['session.ended', 'terminated'],
+  ])
+})
 
 test('a machine that is out of reach is told at once, and its sessions stay readable', async () => {
   world = await createSessionMesh()
@@ -375,7 +377,7 @@ test('[A-X1] an agent gets its prompt as one literal argument', async () => {
   const [near, far] = world.nodes
   const prompt = '--help; $(touch /tmp/no) `id` "quoted" > x'
   const session = value(
-    await near.sessions.create(near.actor, far.machineId, { mode: 'oneshot', initialPrompt: prompt }),
+    await near.sessions.create(near.actor, far.machineId, { mode: 'interactive', initialPrompt: prompt }),
   )
   await eventually(async () => value(await near.sessions.get(session.id)).endedAt !== null)
   expect(value(await near.sessions.get(session.id))).toMatchObject({
@@ -384,7 +386,9 @@ test('[A-X1] an agent gets its prompt as one literal argument', async () => {
     exitCode: 0,
   })
   const logged = value(await near.sessions.logs(near.actor, session.id, { limit: 100 }))
-  expect(logged.map((entry) => entry.data).join('')).toBe(`<-p>\n<--output-format>\n<text>\n<-->\n<${prompt}>\n`)
+  expect(logged.map((entry) => entry.data).join('')).toBe(
+    `<--session-id>\r\n<${session.id}>\r\n<-->\r\n<${prompt}>\r\n`,
+  )
   rmSync(bin, { recursive: true })
 })
 

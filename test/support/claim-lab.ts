@@ -14,6 +14,7 @@ import type { VoterLog } from '../../node/services/leases/voter-change.ts'
 import { createLockService, type RunningLockService } from '../../node/services/locks/lock-composition.ts'
 import type { Rpc } from '../../node/services/rpc/rpc.ts'
 import type { Presence } from '../../node/services/sync/presence.ts'
+import { openPendingCompletions } from '../../node/services/context/pending-completions.ts'
 import { createRpc } from '../../node/services/rpc/rpc-service.ts'
 import { createTaskService, type RunningTaskService } from '../../node/services/tasks/task-composition.ts'
 import { encodeCanonical } from '../../protocols/codec.ts'
@@ -261,7 +262,8 @@ export class ClaimLab {
     const deps = { documents, leases, presence, events, clock, log, self: peer, rpc, crypto, nameOf }
     const projects = { get: this.project }
     const hasEnded = (instance: string): boolean => this.ended.has(instance)
-    const tasks = createTaskService({ ...deps, random, projects, hasEnded })
+    const completions = await openPendingCompletions({ store, log })
+    const tasks = createTaskService({ ...deps, random, projects, hasEnded, completions })
     const isMember = (of: PeerId): boolean => membership().members.has(of)
     const locks = createLockService({ ...deps, random, projects, boot, isMember, store, hasEnded })
     await tasks.start()

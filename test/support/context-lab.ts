@@ -5,12 +5,14 @@ import { ChunkInput, type ContextChunk } from '../../crdt/context-chunk.ts'
 import { domainError } from '../../crdt/errors.ts'
 import { ProjectId } from '../../crdt/ids.ts'
 import type { Project } from '../../crdt/project.ts'
+import type { Task } from '../../crdt/task.ts'
 import { err, ok, type Result } from '../../crdt/result.ts'
 import type { ChunkIndex } from '../../node/ports/chunk-index.ts'
 import type { TextModel } from '../../node/ports/text-model.ts'
 import { createContextService, type RunningContextService } from '../../node/services/context/context-composition.ts'
 import type { Meaning } from '../../node/services/context/context-deps.ts'
 import type { ContextAnswer, ContextQuery } from '../../node/services/context/context-service.ts'
+import { openPendingCompletions, type PendingCompletions } from '../../node/services/context/pending-completions.ts'
 import { createEventHub, type EventHub } from '../../node/services/event-hub.ts'
 import { settle } from './clock.ts'
 import { plainProject } from './plain-project.ts'
@@ -23,6 +25,7 @@ export const ALIAS = ProjectId.parse('00000000-0000-4000-8000-0000000000a9')
 export type ContextNode = {
   readonly replica: TestReplica
   readonly context: RunningContextService
+  readonly completions: PendingCompletions
   readonly index: ChunkIndex
   readonly events: EventHub
   readonly actor: Actor
@@ -40,6 +43,8 @@ type Options = {
   readonly meaning?: Meaning
   readonly model?: TextModel
   readonly replica?: TestReplica
+  /** The tasks that there are. */
+  readonly tasks?: (id: string) => Result<Task> | undefined
 }
 
 /** The context service over real documents and a real index, with one project under two ids. */
@@ -57,6 +62,7 @@ export async function createContextNode(
     there.project && (id === CONTEXT_PROJECT || id === ALIAS)
       ? ok({ ...PROJECT, ...there.project })
       : err(domainError('project_not_found'))
+  const completions = await openPendingCompletions(replica)
   const context = createContextService({
     self: peer,
     documents,
@@ -69,6 +75,8 @@ export async function createContextNode(
         return found(id)
       },
     },
+    tasks: { get: async (id) => options.tasks?.(id) ?? err(domainError('task_not_found')) },
+    completions,
     events,
     index,
     tokens: createGptTokenCounter(),
@@ -81,6 +89,7 @@ export async function createContextNode(
   const node: ContextNode = {
     replica,
     context,
+    completions,
     index,
     events,
     actor: { kind: 'user', id: `user ${n}`, tokenId: 't', abilities: ['*'], gateway: peer },

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { SessionId } from '../../crdt/ids.ts'
 import { createSessionHosts } from '../../node/adapters/session-hosts.ts'
 import { HOST_TIMING, type HostTiming } from '../../node/hosts/session-files.ts'
-import type { SessionHosts, SessionSpec } from '../../node/ports/session-host.ts'
+import type { SessionHosts, SessionProgram, SessionSpec } from '../../node/ports/session-host.ts'
 import type { SessionOutput, SessionViewer } from '../../node/services/sessions/session-service.ts'
 import { createViewer } from '../../node/services/sessions/session-viewer.ts'
 import { identity } from './identity.ts'
@@ -20,6 +20,19 @@ export const testEnvironment = {
   LANG: 'C.UTF-8',
 } satisfies Record<string, string>
 
+/** In a terminal and of no known agent, unless it is told otherwise. */
+export const programWith = (
+  change: Pick<SessionProgram, 'file' | 'argv'> & Partial<SessionProgram>,
+): SessionProgram => ({
+  io: 'pty',
+  acceptsInput: true,
+  typed: null,
+  takes: 'bytes',
+  output: null,
+  hasTranscript: false,
+  ...change,
+})
+
 /** A terminal that runs a script with /bin/sh; `change` replaces parts. */
 export function scriptSpec(n: number, script: string, change: Partial<SessionSpec> = {}): SessionSpec {
   return {
@@ -27,7 +40,7 @@ export function scriptSpec(n: number, script: string, change: Partial<SessionSpe
     mode: 'interactive',
     agent: 'shell',
     projectPath: tmpdir(),
-    program: { file: '/bin/sh', argv: ['-c', script], io: 'pty', acceptsInput: true, typed: null },
+    program: programWith({ file: '/bin/sh', argv: ['-c', script] }),
     size: { cols: 120, rows: 40 },
     createdAt: '2027-01-15T08:00:00.000Z',
     createdBy: 'user-1',

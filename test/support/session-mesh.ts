@@ -9,6 +9,7 @@ import type { AuditEntry } from '../../node/ports/audit.ts'
 import type { PeerNetwork } from '../../node/ports/peer-network.ts'
 import type { SessionHosts } from '../../node/ports/session-host.ts'
 import { createRpc } from '../../node/services/rpc/rpc-service.ts'
+import type { AgentCommands } from '../../node/services/sessions/agent-commands.ts'
 import { createSessionService, type Sessions } from '../../node/services/sessions/session-composition.ts'
 import { unknownFacts } from '../../node/services/machines/machine-facts.ts'
 import { createMemoryNetwork, type MemoryNetwork } from './memory-network.ts'
@@ -39,7 +40,12 @@ export type SessionMesh = {
 
 /** Two nodes with real terminals and rpc on a network in memory. Node 1 runs sessions for node 0. */
 export async function createSessionMesh(
-  options: { environment?: Record<string, string>; maxSessions?: number; capabilities?: typeof ALL_CAPABILITIES } = {},
+  options: {
+    environment?: Record<string, string>
+    maxSessions?: number
+    capabilities?: typeof ALL_CAPABILITIES
+    agents?: AgentCommands
+  } = {},
 ): Promise<SessionMesh> {
   const mesh = new SimMesh()
   const network = createMemoryNetwork()
@@ -82,7 +88,8 @@ export async function createSessionMesh(
       rpc,
       network: port,
       hosts,
-      probe: createMachineProbe({ ...testEnvironment, ...options.environment }),
+      probe: createMachineProbe({ ...testEnvironment, ...options.environment }, options.agents),
+      agents: options.agents ?? {},
       hasCapability,
       refusal: () => policy.refuses,
       audit: { record: async (entry) => void audited.push(entry) },

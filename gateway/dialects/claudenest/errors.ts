@@ -38,6 +38,7 @@ export const WIRE_ERRORS = {
   session_ended: wire('SES_002', 400),
   session_limit: wire('SES_003', 409),
   session_failed: wire('SES_004', 500),
+  session_running: wire('SES_005', 409),
   project_not_found: wire('PRJ_001', 404),
   project_exists: wire('PRJ_002', 409),
   task_not_found: wire('TSK_001', 404),

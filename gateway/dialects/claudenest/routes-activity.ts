@@ -70,10 +70,10 @@ export const activityRoutes = [
       target: instanceId.default(TARGET_ALL),
     }),
     aliases: { message: 'content' },
-    reply: WireBroadcast.extend({ reached: names, missed: names }),
+    reply: WireBroadcast.extend({ reached: names, missed: names, context_chunk_id: z.string().nullable() }),
     run: ({ services }, { actor, params, body }) => services.broadcasts.send(actor, params.id, body),
-    toWire: ({ broadcast, reached, missed }) => ({
-      data: { ...wireBroadcast(broadcast), reached: [...reached], missed: [...missed] },
+    toWire: ({ broadcast, reached, missed, chunkId }) => ({
+      data: { ...wireBroadcast(broadcast), reached: [...reached], missed: [...missed], context_chunk_id: chunkId },
     }),
   }),
 ]

@@ -3,7 +3,14 @@ import { domainError } from '../../../crdt/errors.ts'
 import { MachineId, SessionId } from '../../../crdt/ids.ts'
 import { err, ok } from '../../../crdt/result.ts'
 import type { Session } from '../../../crdt/session.ts'
-import { hasEnded, PTY_COLS, PTY_ROWS, SESSION_MODES, SESSION_STATUSES } from '../../../crdt/session.ts'
+import {
+  hasEnded,
+  PROMPT_CHARS_MAX,
+  PTY_COLS,
+  PTY_ROWS,
+  SESSION_MODES,
+  SESSION_STATUSES,
+} from '../../../crdt/session.ts'
 import { none } from '../../http/dialect.ts'
 import type { Wire } from '../../http/dialect.ts'
 import { ACROSS_MESH, pageFields, pageOf } from './inputs.ts'
@@ -17,7 +24,6 @@ const ptySize = z.strictObject({
 
 /** One request's worth of typing or pasting; the body limit of 1 MB would allow no more than four of them. */
 const INPUT_CHARS_MAX = 256 * 1024
-const PROMPT_CHARS_MAX = 100_000
 const LOGS_MAX = 10_000
 
 const ofMachine = {
@@ -99,11 +105,23 @@ export const sessionRoutes = [
     method: 'DELETE',
     path: '/api/sessions/:id',
     policy: { ability: 'session:write' },
-    errors: ACROSS_MESH,
+    errors: ['session_ended', ...ACROSS_MESH],
     ...byId,
     body: none.body,
     reply: z.null(),
     run: ({ services }, { actor, params }) => services.sessions.remove(actor, params.id),
+    toWire: () => ({ data: null }),
+  }),
+  route({
+    doc: '5.5 Delete the logs and the record of a session that has ended',
+    method: 'DELETE',
+    path: '/api/sessions/:id/logs',
+    policy: { ability: 'session:write' },
+    errors: ['session_running', ...ACROSS_MESH],
+    ...byId,
+    body: none.body,
+    reply: z.null(),
+    run: ({ services }, { actor, params }) => services.sessions.erase(actor, params.id),
     toWire: () => ({ data: null }),
   }),
   route({

@@ -111,7 +111,7 @@ export const WireSession = z.strictObject({
   project_path: text,
   status: z.enum(SESSION_STATUSES),
   pty_size: z.strictObject({ cols: count, rows: count }),
-  /** Null where the agent reports no usage: never invented. */
+  /** What the agent itself says; null while it has said nothing. */
   total_tokens: count.nullable(),
   total_cost: z.number().nullable(),
   created_at: text,
@@ -133,8 +133,8 @@ export function wireSession(session: Session, nowMs: number): z.infer<typeof Wir
     project_path: session.projectPath,
     status: session.status,
     pty_size: { cols: session.ptySize.cols, rows: session.ptySize.rows },
-    total_tokens: null,
-    total_cost: null,
+    total_tokens: session.usage && session.usage.inputTokens + session.usage.outputTokens,
+    total_cost: session.usage?.costUsd ?? null,
     created_at: session.createdAt,
     started_at: session.startedAt,
     ended_at: session.endedAt,

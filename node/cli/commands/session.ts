@@ -1,18 +1,26 @@
 import { resolve } from 'node:path'
 import type { Duplex } from 'node:stream'
-import type { Command } from 'commander'
+import { Option, type Command } from 'commander'
 import type { DomainError } from '../../../crdt/errors.ts'
 import type { Machine } from '../../../crdt/machine.ts'
-import { PTY_COLS, PTY_ROWS, SESSION_MODES, type Session } from '../../../crdt/session.ts'
+import {
+  PROMPT_CHARS_MAX,
+  PTY_COLS,
+  PTY_ROWS,
+  SESSION_LOG_TYPES,
+  SESSION_MODES,
+  type Session,
+  type SessionLogEntry,
+} from '../../../crdt/session.ts'
 import { ask, command, group, controlSocket, print, table, type CommonOptions } from '../command.ts'
 import { attachToNode, NodeNotRunningError } from '../control-client.ts'
 import { encodeFrame, encodeJsonFrame, FRAME, parseJsonPayload, readFrames } from '../attach-frames.ts'
 import { CommandFailure, EXIT, failureOf } from '../exit.ts'
-import { wireSession } from '../wire.ts'
+import { wireLog, wireSession } from '../wire.ts'
 
 export function sessionCommand(): Command {
   const session = group('session', 'terminals and agents on any machine of the mesh')
-  for (const sub of [start(), list(), attach(), kill()]) session.addCommand(sub)
+  for (const sub of [start(), list(), attach(), logs(), kill(), remove()]) session.addCommand(sub)
   return session
 }
 
@@ -24,10 +32,11 @@ function start(): Command {
     .option('--agent <name>', "shell, or an agent CLI; default: the machine's own agent CLI")
     .option('--mode <mode>', SESSION_MODES.join(', '), 'interactive')
     .option('--path <directory>', 'working directory; default: the current one here, the home directory elsewhere')
-    .option('--prompt <text>', 'first prompt of the agent')
+    .option('--prompt <text>', 'first prompt of the agent; - reads it from standard input')
     .option('--attach', 'attach to it at once')
     .action(async (options: CommonOptions & StartOptions) => {
-      const { machine, agent, mode, path, prompt } = options
+      const { machine, agent, mode, path } = options
+      const prompt = await promptOf(options)
       const session = await ask<Session>(options, 'session.start', {
         mode,
         ...terminalSize(),
@@ -60,11 +69,13 @@ function list(): Command {
         sessions.map((s) => wireSession(s, now)),
         () =>
           table([
-            ['STATUS', 'MACHINE', 'AGENT', 'PATH', 'STARTED', 'ID'],
+            ['STATUS', 'MACHINE', 'AGENT', 'MODE', 'TOKENS', 'PATH', 'STARTED', 'ID'],
             ...sessions.map((s) => [
               s.status,
               names.get(s.machineId) ?? s.machineId,
               s.agent,
+              s.mode,
+              s.usage ? String(s.usage.inputTokens + s.usage.outputTokens) : '-',
               s.projectPath,
               s.startedAt ?? '-',
               s.id,
@@ -80,6 +91,33 @@ function attach(): Command {
     .action(async (id: string, options: CommonOptions) => attachTerminal(options, id))
 }
 
+type LogsOptions = { type?: string; limit: string }
+
+function logs(): Command {
+  return command('logs', 'what a session has printed and was told, newest entries last; also of one that has ended')
+    .argument('<id>')
+    .addOption(new Option('--type <type>', 'only these entries').choices(SESSION_LOG_TYPES))
+    .option('--limit <n>', 'at most so many of the newest entries', '1000')
+    .action(async (id: string, options: CommonOptions & LogsOptions) => {
+      const { type, limit } = options
+      const entries = await ask<SessionLogEntry[]>(options, 'session.logs', {
+        id,
+        limit: Number(limit),
+        ...(type === undefined ? {} : { type }),
+      })
+      print(options, entries.map(wireLog), () =>
+        entries.length === 0
+          ? []
+          : [
+              entries
+                .map(({ data }) => data)
+                .join('')
+                .replace(/\n$/, ''),
+            ],
+      )
+    })
+}
+
 function kill(): Command {
   return command('kill', 'end a session with everything it started')
     .argument('<id>')
@@ -87,6 +125,27 @@ function kill(): Command {
       await ask<null>(options, 'session.kill', { id })
       print(options, null, () => [`Session ${id} is ended.`])
     })
+}
+
+function remove(): Command {
+  return command('rm', 'delete the record and the logs of a session that has ended')
+    .argument('<id>')
+    .action(async (id: string, options: CommonOptions) => {
+      await ask<null>(options, 'session.erase', { id })
+      print(options, null, () => [`Nothing is kept of session ${id} any more.`])
+    })
+}
+
+/** Arguments can be read by every user of the machine; what is piped in cannot. */
+async function promptOf({ prompt }: StartOptions): Promise<string | undefined> {
+  if (prompt !== '-') return prompt
+  let text = ''
+  for await (const chunk of process.stdin.setEncoding('utf8')) {
+    text += chunk
+    if (text.length > PROMPT_CHARS_MAX)
+      throw new CommandFailure(`A prompt has at most ${PROMPT_CHARS_MAX} characters.`, EXIT.usage)
+  }
+  return text.replace(/\r?\n$/, '')
 }
 
 /** Ctrl-], as in telnet: the one key an attached session cannot receive. */

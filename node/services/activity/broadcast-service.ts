@@ -6,9 +6,10 @@ import { uuidFromRandom } from '../../../crdt/uuid.ts'
 import { createRateLimiter } from '../rate-limit.ts'
 import type { Actor } from '../../../crdt/actor.ts'
 import type { Broadcast } from '../../../crdt/activity.ts'
-import type { PeerId } from '../../../crdt/ids.ts'
+import type { ChunkId, PeerId } from '../../../crdt/ids.ts'
 import type { Result } from '../../../crdt/result.ts'
 import type { Clock } from '../../ports/clock.ts'
+import type { Log } from '../../ports/log.ts'
 import type { Random } from '../../ports/random.ts'
 import type { EventHub } from '../event-hub.ts'
 import type { ProjectService } from '../projects/project-service.ts'
@@ -22,12 +23,17 @@ export type SentBroadcast = {
   readonly broadcast: Broadcast
   /** Names of the machines that have told those who follow the project there. */
   readonly reached: readonly string[]
-  /** Of those that are members and did not answer, or do not know the project yet. They are not told later. */
+  /** Of those that are members and did not answer, or do not know the project yet. They find it in the context. */
   readonly missed: readonly string[]
+  /** The chunk of the context that it is kept as; null where it could not be kept. */
+  readonly chunkId: ChunkId | null
 }
 
 export type BroadcastService = {
-  /** Tells everybody who follows the project now, on whichever gateway. Needs `project:write`. */
+  /**
+   * Tells everybody who follows the project now, on whichever gateway, and keeps it in the context for a day for those
+   * who do not. Needs `project:write`.
+   */
   send(
     actor: Actor,
     projectId: string,
@@ -41,10 +47,13 @@ export type BroadcastServiceDeps = {
   readonly presence: Pick<Presence, 'state'>
   readonly nameOf: (peer: PeerId) => string
   readonly self: PeerId
+  /** Puts it into the project's context. */
+  readonly keep: (broadcast: Broadcast, by: string) => Promise<Result<{ readonly id: ChunkId }>>
   readonly rpc: Rpc
   readonly events: EventHub
   readonly clock: Clock
   readonly random: Random
+  readonly log: Log
 }
 
 const METHOD = 'project.broadcast'
@@ -78,11 +87,15 @@ export function createBroadcastService(deps: BroadcastServiceDeps): BroadcastSer
       // Here first: what this node refuses is refused.
       const here = await tell(deps, actor, { peer: deps.self, broadcast })
       if (!here.ok) return here
+      // Who is told already is told all the same.
+      const kept = await deps.keep(broadcast, actor.id)
+      if (!kept.ok) deps.log.warn({ code: kept.error.code }, 'a broadcast could not be kept in the context')
       const others = [...deps.members()].filter((peer) => peer !== deps.self)
       const answers = await Promise.all(others.map((peer) => tell(deps, actor, { peer, broadcast })))
       const names = (isReached: boolean): string[] =>
         others.filter((_, i) => answers[i]?.ok === isReached).map((peer) => deps.nameOf(peer))
-      return ok({ broadcast, reached: [deps.nameOf(deps.self), ...names(true)], missed: names(false) })
+      const reached = [deps.nameOf(deps.self), ...names(true)]
+      return ok({ broadcast, reached, missed: names(false), chunkId: kept.ok ? kept.value.id : null })
     },
   }
 }

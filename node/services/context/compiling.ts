@@ -18,6 +18,8 @@ const HEADINGS: Readonly<Record<ChunkType, string>> = {
   broadcast: 'Broadcast',
 }
 
+export const joinSections = (sections: readonly string[]): string => sections.join(SEPARATOR)
+
 /** A chunk as Markdown. */
 export function sectionOf({ type, files, content }: ContextChunk): string {
   const about = files.length === 0 ? '' : ` (${files.join(', ')})`
@@ -54,10 +56,11 @@ export async function compile(
     const size = await tokens.count(section)
     if (size <= room()) add(section, size)
   }
-  return { compiled: parts.join(SEPARATOR), usage: { total, max, percent: Math.round((1000 * total) / max) / 10 } }
+  return { compiled: joinSections(parts), usage: { total, max, percent: Math.round((1000 * total) / max) / 10 } }
 }
 
-function briefOf(project: Project): string[] {
+/** The texts of a project's brief that say something, as Markdown. */
+export function briefOf(project: Project): string[] {
   const fields: readonly (readonly [string, string])[] = [
     ['Project Summary', project.summary],
     ['Architecture', project.architecture],

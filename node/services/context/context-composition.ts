@@ -2,12 +2,10 @@ import { can, type Actor } from '../../../crdt/actor.ts'
 import {
   CHUNK_BYTES_MAX,
   CHUNK_CHARS_MAX,
-  CHUNK_FILES_MAX,
   ChunkInput,
   ChunkRecord,
   type ContextChunk,
 } from '../../../crdt/context-chunk.ts'
-import type { DomainEvent } from '../../../crdt/domain-event.ts'
 import { domainError } from '../../../crdt/errors.ts'
 import { ChunkId, type ProjectId } from '../../../crdt/ids.ts'
 import type { Project } from '../../../crdt/project.ts'
@@ -17,6 +15,7 @@ import type { ChunkFilter, ChunkScope } from '../../ports/chunk-index.ts'
 import { every } from '../../ports/clock.ts'
 import { compile } from './compiling.ts'
 import type { ContextDeps } from './context-deps.ts'
+import { createContextNotes, type ContextNotes } from './context-notes.ts'
 import { searchContext } from './context-search.ts'
 import type { ContextService, ContextSummary, ProjectContext } from './context-service.ts'
 import { createIndexKeeper, type IndexKeeper } from './index-keeper.ts'
@@ -34,10 +33,13 @@ const PURGE_MS = 60_000
 const PURGE_BATCH = 500
 /** Each costs money, or the account of whoever owns the machine. */
 const SUMMARIES_AT_ONCE_MAX = 2
-/** A summary stands for what it was made of; a completed task is worth knowing of. */
-const IMPORTANCE = { summary: 0.8, taskCompletion: 0.6 }
+/** It stands for what it was made of. */
+const SUMMARY_IMPORTANCE = 0.8
 
 export type RunningContextService = ContextService & {
+  readonly keepBroadcast: ContextNotes['broadcast']
+  /** What keeps search by meaning from working as it is configured, in words. */
+  problem(): string | undefined
   /** Resolves when everything known now can be found. */
   settled(): Promise<void>
   stop(): Promise<void>
@@ -66,14 +68,27 @@ export function createContextService(deps: ContextDeps): RunningContextService {
     summaries: new Map(),
     ending: new AbortController(),
   }
+  const notes = createContextNotes({
+    ...deps,
+    add: (chunk) => add(context, undefined, chunk),
+    count: (project, filter) => keeper.use((index) => index.count(scopeOf(context, project, filter))),
+    dropOldest: (project, filter) => dropOldest(context, scopeOf(context, project, filter)),
+    settled: () => keeper.settled(),
+  })
   const stopPurging = every(deps.clock, PURGE_MS, () => own(context, purge(context), 'expired chunks were not purged'))
   const unsubscribe = deps.events.subscribe((event) => {
     if (event.type === 'task.completed' && event.node === deps.self)
-      own(context, noteCompletion(context, event), 'a completed task was not added to the context')
+      own(context, notes.completion(event.projectId, event.task), 'a completed task was not added to the context')
   })
+  own(context, notes.resume(), 'completed tasks of the last run were not added to the context')
   return {
     ...createReading(context),
     ...createWriting(context),
+    keepBroadcast: (broadcast, by) => notes.broadcast(broadcast, by),
+    problem() {
+      const problem = known.meaning?.problem() ?? undefined
+      return problem && `The context is searched by words only: ${problem}`
+    },
     settled: () => keeper.settled(),
     async stop() {
       unsubscribe()
@@ -210,6 +225,16 @@ async function add(
   })
 }
 
+async function dropOldest(context: Context, scope: ChunkScope): Promise<void> {
+  const { keeper, segments } = context
+  const stored = keeper.use((index) => {
+    const { items } = index.list(scope, { page: Math.max(1, index.count(scope)), perPage: 1 })
+    return items[0] && index.locate(scope, items[0].id)
+  })
+  const removed = stored && (await segments.remove(undefined, stored, nowOf(context)))
+  if (removed?.ok) await keeper.read(removed.value)
+}
+
 async function summariseNewest(context: Context, actor: Actor, project: Project): Promise<Result<ContextSummary>> {
   const { keeper, tokens, ending } = context
   const model = await context.model()
@@ -221,29 +246,9 @@ async function summariseNewest(context: Context, actor: Actor, project: Project)
   if (!made.ok) return made
   const { text, chunks, tokens: tokensUsed, isEstimate } = made.value
   const content = text.slice(0, CHUNK_CHARS_MAX)
-  const input = ChunkInput.parse({ content, type: 'summary', importance_score: IMPORTANCE.summary })
+  const input = ChunkInput.parse({ content, type: 'summary', importance_score: SUMMARY_IMPORTANCE })
   const added = await add(context, actor, { project, input, by: actor.id })
   return added.ok ? ok({ summary: text, chunksProcessed: chunks, tokensUsed, isEstimate, chunk: added.value }) : added
-}
-
-/** On the node that held the claim, so once in the mesh. */
-async function noteCompletion(
-  context: Context,
-  { projectId, task, summary }: Extract<DomainEvent, { type: 'task.completed' }>,
-): Promise<void> {
-  const project = await context.projects.get(projectId)
-  if (!project.ok || !task.completion) return
-  const { instanceId, filesModified } = task.completion
-  const input = ChunkInput.parse({
-    content: `${task.title}\n\n${summary}`.trim().slice(0, CHUNK_CHARS_MAX),
-    type: 'task_completion',
-    instance_id: instanceId,
-    task_id: task.id,
-    files: filesModified.slice(0, CHUNK_FILES_MAX),
-    importance_score: IMPORTANCE.taskCompletion,
-  })
-  const added = await add(context, undefined, { project: project.value, input, by: instanceId })
-  if (!added.ok) context.log.warn({ task: task.id, code: added.error.code }, 'a completed task is not in the context')
 }
 
 /** What has expired, and what others have removed, goes out of our segments; what has expired elsewhere out of the index. */

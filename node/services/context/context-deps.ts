@@ -9,12 +9,16 @@ import type { TokenCounter } from '../../ports/token-counter.ts'
 import type { VectorIndex } from '../../ports/vector-index.ts'
 import type { EventHub } from '../event-hub.ts'
 import type { Documents } from '../feeds/documents.ts'
+import type { TaskService } from '../tasks/task-service.ts'
+import type { PendingCompletions } from './pending-completions.ts'
 import type { Projects } from '../projects/project-service.ts'
 
 export type ContextDeps = {
   readonly self: PeerId
   readonly documents: Documents
   readonly projects: Pick<Projects, 'get' | 'resolve' | 'update'>
+  readonly tasks: Pick<TaskService, 'get'>
+  readonly completions: PendingCompletions
   readonly events: EventHub
   readonly index: ChunkIndex
   readonly tokens: TokenCounter

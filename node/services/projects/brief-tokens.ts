@@ -1,11 +1,14 @@
 import type { Project } from '../../../crdt/project.ts'
+import type { TokenCounter } from '../../ports/token-counter.ts'
+import { briefOf, joinSections } from '../context/compiling.ts'
 
-/** English text and code come to about this much per token, whichever model counts. */
-const CHARS_PER_TOKEN = 4
-
-/** About how many tokens the texts take that agents are given of a project. */
-export async function estimateBriefTokens(project: Project): Promise<number> {
-  const { summary, architecture, conventions, currentFocus, recentChanges } = project
-  const chars = [summary, architecture, conventions, currentFocus, recentChanges].join('').length
-  return Math.ceil(chars / CHARS_PER_TOKEN)
+/**
+ * How many tokens the brief of a project takes, as agents are given it; an estimate, since each model counts in its own
+ * way. Nothing is counted, and no table of tokens loaded, for a project without a brief.
+ */
+export function createBriefTokens(tokens: TokenCounter): (project: Project) => Promise<number> {
+  return async (project) => {
+    const sections = briefOf(project)
+    return sections.length === 0 ? 0 : await tokens.count(joinSections(sections))
+  }
 }

@@ -1,87 +1,106 @@
 import { invalidField } from '../../../crdt/errors.ts'
+import type { SessionId } from '../../../crdt/ids.ts'
 import { err, ok, type Result } from '../../../crdt/result.ts'
 import type { SessionMode } from '../../../crdt/session.ts'
-import { AGENT_CLIS, type AgentCli } from '../../ports/machine-probe.ts'
 import type { SessionProgram } from '../../ports/session-host.ts'
+import { agentCommand, agentNames, type AgentCommand, type AgentCommands } from './agent-commands.ts'
 
 export type CommandRequest = {
+  readonly id: SessionId
   readonly mode: SessionMode
   /** Undefined: the first agent CLI that is installed. */
   readonly agent: string | undefined
   readonly prompt: string | undefined
-  readonly installed: Readonly<Partial<Record<AgentCli, string>>>
+  /** Absolute paths by name. */
+  readonly installed: Readonly<Record<string, string>>
+  readonly configured: AgentCommands
   readonly shell: string
 }
 
+type Command = { readonly agent: string; readonly program: SessionProgram }
+
 /**
- * Which program a session runs. A prompt is one argument (after `--`, or glued to its option, so that it can never be
- * taken for an option) or typed text; no shell ever interprets it but one in a terminal that the caller may type into.
- * @errors invalid_input (also when the agent is unknown or not installed here)
+ * Which program a session runs. A prompt is standard input where the agent reads one, else one argument (after `--`, or
+ * glued to its option, so that it can never be taken for an option), or typed text; no shell ever interprets it but one in
+ * a terminal that the caller may type into.
+ * @errors invalid_input (also when the agent is unknown, not installed here, or has no such mode)
  */
-export function commandOf(request: CommandRequest): Result<{ agent: string; program: SessionProgram }> {
+export function commandOf(request: CommandRequest): Result<Command> {
   if (request.agent === 'shell') return shellCommand(request)
-  const agent = AGENT_CLIS.find((cli) =>
-    request.agent === undefined ? request.installed[cli] !== undefined : cli === request.agent,
+  const { mode, installed, configured } = request
+  const agent = agentNames(configured).find((name) =>
+    request.agent === undefined ? Object.hasOwn(installed, name) : name === request.agent,
   )
-  const file = agent && request.installed[agent]
-  if (!agent || !file) return err(notInstalled(request))
-  const { mode, prompt } = request
-  if (mode === 'interactive')
-    return ok({
-      agent,
-      program: { file, argv: INTERACTIVE[agent](prompt), io: 'pty', acceptsInput: true, typed: null },
-    })
-  if (mode === 'headless' && agent === 'claude') return ok({ agent, program: claudeHeadless(file, prompt) })
-  if (prompt === undefined) return err(invalidField('initial_prompt', `A ${mode} session needs a prompt.`))
-  const argv = mode === 'oneshot' || agent === 'claude' ? ONESHOT[agent](prompt) : HEADLESS[agent](prompt)
-  return ok({ agent, program: { file, argv, io: 'pipes', acceptsInput: false, typed: null } })
+  const file = agent !== undefined && Object.hasOwn(installed, agent) ? installed[agent] : undefined
+  const command = agent === undefined ? undefined : agentCommand(agent, configured)
+  if (agent === undefined || file === undefined || !command) return err(notInstalled(request))
+  const template = command[mode]
+  if (!template)
+    return err(invalidField('mode', `${agent} has no ${mode} mode here: set sessions.agents.${agent}.${mode}.`))
+  const run = { file, template, records: command.records ?? null }
+  return mode === 'interactive' ? ok({ agent, program: inTerminal(run, request) }) : alone(agent, run, request)
 }
 
-type Argv = readonly string[]
-
-const INTERACTIVE: Readonly<Record<AgentCli, (prompt: string | undefined) => Argv>> = {
-  claude: (prompt) => (prompt === undefined ? [] : ['--', prompt]),
-  codex: (prompt) => (prompt === undefined ? ['--no-daemon'] : ['--no-daemon', '--', prompt]),
-  opencode: (prompt) => (prompt === undefined ? [] : [`--prompt=${prompt}`]),
-  gemini: (prompt) => (prompt === undefined ? [] : [`--prompt-interactive=${prompt}`]),
+type Run = {
+  readonly file: string
+  readonly template: readonly string[]
+  readonly records: AgentCommand['records'] | null
 }
 
-/** Text out, one turn. */
-const ONESHOT: Readonly<Record<AgentCli, (prompt: string) => Argv>> = {
-  claude: (prompt) => ['-p', '--output-format', 'text', '--', prompt],
-  codex: (prompt) => ['exec', '--skip-git-repo-check', '--', prompt],
-  opencode: (prompt) => ['run', '--', prompt],
-  gemini: (prompt) => [`--prompt=${prompt}`],
-}
-
-/** JSON out, one turn. `claude` is not here: it takes further turns (see below). */
-const HEADLESS: Readonly<Record<Exclude<AgentCli, 'claude'>, (prompt: string) => Argv>> = {
-  codex: (prompt) => ['exec', '--json', '--skip-git-repo-check', '--', prompt],
-  opencode: (prompt) => ['run', '--format', 'json', '--', prompt],
-  gemini: (prompt) => ['--output-format', 'json', `--prompt=${prompt}`],
-}
-
-/** Stays and takes one JSON message per line; the prompt is the first of them. */
-function claudeHeadless(file: string, prompt: string | undefined): SessionProgram {
-  const message = { type: 'user', message: { role: 'user', content: [{ type: 'text', text: prompt }] } }
+function inTerminal({ file, template, records }: Run, request: CommandRequest): SessionProgram {
+  const hasTranscript = records === 'claude' && template.some((argument) => argument.includes('{session}'))
   return {
     file,
-    argv: ['-p', '--input-format', 'stream-json', '--output-format', 'stream-json', '--verbose'],
-    io: 'pipes',
+    argv: argumentsOf(template, request),
+    io: 'pty',
     acceptsInput: true,
-    typed: prompt === undefined ? null : `${JSON.stringify(message)}\n`,
+    typed: null,
+    takes: 'bytes',
+    output: null,
+    hasTranscript,
   }
 }
 
-function shellCommand({ mode, prompt, shell }: CommandRequest): Result<{ agent: string; program: SessionProgram }> {
+function alone(agent: string, { file, template, records }: Run, request: CommandRequest): Result<Command> {
+  const takesMessages = records === 'claude' && STREAM_INPUT.test(template.join(' '))
+  if (request.prompt === undefined && !takesMessages)
+    return err(invalidField('initial_prompt', `A ${request.mode} session of ${agent} needs a prompt.`))
+  const isArgument = template.some((argument) => argument.includes('{prompt}'))
+  const program: SessionProgram = {
+    file,
+    argv: argumentsOf(template, request),
+    io: 'pipes',
+    acceptsInput: takesMessages,
+    typed: isArgument ? null : (request.prompt ?? null),
+    takes: takesMessages ? 'messages' : 'bytes',
+    output: records ?? null,
+    hasTranscript: false,
+  }
+  return ok({ agent, program })
+}
+
+/** Claude Code then stays and reads one message a line. */
+const STREAM_INPUT = /--input-format[ =]stream-json\b/
+
+function argumentsOf(template: readonly string[], { id, prompt }: CommandRequest): string[] {
+  return template.flatMap((argument, at) => {
+    const isForPrompt = argument.includes('{prompt}') || (argument === '--' && template[at + 1]?.includes('{prompt}'))
+    if (isForPrompt && prompt === undefined) return []
+    // The prompt last, and as it is: what it contains stands for nothing.
+    return [argument.replaceAll('{session}', id).replaceAll('{prompt}', () => prompt ?? '')]
+  })
+}
+
+function shellCommand({ mode, prompt, shell }: CommandRequest): Result<Command> {
   if (mode !== 'interactive')
     return err(invalidField('mode', 'A shell is interactive. Name an agent CLI for a headless or oneshot session.'))
   const typed = prompt === undefined ? null : `${prompt}\r`
-  return ok({ agent: 'shell', program: { file: shell, argv: ['-l'], io: 'pty', acceptsInput: true, typed } })
+  const bare = { takes: 'bytes', output: null, hasTranscript: false } as const
+  return ok({ agent: 'shell', program: { file: shell, argv: ['-l'], io: 'pty', acceptsInput: true, typed, ...bare } })
 }
 
-function notInstalled({ agent, installed }: CommandRequest) {
-  const found = AGENT_CLIS.filter((cli) => installed[cli] !== undefined)
+function notInstalled({ agent, installed, configured }: CommandRequest) {
+  const found = agentNames(configured).filter((name) => Object.hasOwn(installed, name))
   const asked = agent === undefined ? 'No agent CLI is installed' : `The agent CLI "${agent}" is not installed`
   const instead = found.length > 0 ? `Installed: ${found.join(', ')}, shell.` : 'There is only: shell.'
   return invalidField('agent', `${asked} on this machine. ${instead}`)

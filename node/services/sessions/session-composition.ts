@@ -57,6 +57,7 @@ export async function createSessionService(deps: SessionServiceDeps): Promise<Se
     create: (actor, machineId, input) => create(context, actor, { machineId, input }),
     get: async (id) => found(directory, id),
     remove: (actor, id) => remove(context, actor, id),
+    erase: (actor, id) => erase(context, actor, id),
     logs: (actor, id, filter) => logs(context, actor, { id, ...filter }),
     input: (actor, id, data) => input(context, actor, { id, data }),
     resize: (actor, id, size) => resize(context, actor, { id, size }),
@@ -95,7 +96,15 @@ async function create(
 async function remove(context: Context, actor: Actor, id: string): Promise<Result<null>> {
   const session = authorised(context, actor, id)
   if (!session.ok) return session
+  if (hasEnded(session.value.status)) return err(domainError('session_ended'))
   return await change(context, session.value, { actor, method: 'session.remove', input: {}, timeoutMs: REMOVE_MS })
+}
+
+async function erase(context: Context, actor: Actor, id: string): Promise<Result<null>> {
+  const session = authorised(context, actor, id)
+  if (!session.ok) return session
+  if (!hasEnded(session.value.status)) return err(domainError('session_running'))
+  return await change(context, session.value, { actor, method: 'session.erase', input: {}, timeoutMs: REMOVE_MS })
 }
 
 async function resize(

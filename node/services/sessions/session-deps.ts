@@ -12,11 +12,13 @@ import type { Documents } from '../feeds/documents.ts'
 import type { EventHub } from '../event-hub.ts'
 import type { MachineService } from '../machines/machine-service.ts'
 import type { Rpc } from '../rpc/rpc.ts'
+import type { AgentCommands } from './agent-commands.ts'
 import type { MembershipSource } from '../accounts/sealed-accounts.ts'
 
 export type SessionAction =
   | 'session.create'
   | 'session.remove'
+  | 'session.erase'
   | 'session.logs'
   | 'session.input'
   | 'session.resize'
@@ -29,6 +31,8 @@ export type SessionServiceDeps = {
   readonly rpc: Rpc
   readonly network: PeerNetwork
   readonly hosts: SessionHosts
+  /** How this machine runs its agents, where it is not as usual. */
+  readonly agents: AgentCommands
   readonly probe: Pick<MachineProbe, 'agents' | 'account' | 'inspectFolder'>
   readonly hasCapability: (peer: PeerId, capability: Capability) => boolean
   /** This machine's own policy, which has the last word: why it refuses, or undefined. */

@@ -12,6 +12,8 @@ import { written } from '../written.ts'
 
 /** Somebody drags a window's corner: its size is published at most so often. */
 const RESIZE_EVERY_MS = 1000
+/** An agent at work uses more with every step: what is only that waits this long, since each write stays in the feed. */
+const USAGE_EVERY_MS = 60_000
 /** A full disk: the index is brought up to date again after so long. */
 const RETRY_MS = 5000
 
@@ -31,14 +33,12 @@ export function createSessionIndex(deps: Deps): SessionIndex {
   const { documents, hosts, clock, log, self } = deps
   const owner = { peer: self, machineId: machineIdOf(self) }
   const doc = machineDoc(self)
-  let later: Cancel | undefined
   let publishedAtMs = -Infinity
   let latest: Published = Promise.resolve(ok(null))
 
   const publishedSessions = (): Session[] => documents.readOpen(doc, (state) => readSessions(state, owner))
   const publish = async (): Published => {
-    later?.()
-    later = undefined
+    later.clear()
     const { changed, gone } = differences(publishedSessions(), hosts.list(), owner)
     if (changed.length === 0 && gone.length === 0) return await latest
     publishedAtMs = clock.monoMs()
@@ -53,7 +53,7 @@ export function createSessionIndex(deps: Deps): SessionIndex {
       }),
     )
     if (result.ok) return ok(result.value.position)
-    publishAfter(RETRY_MS)
+    later.set(RETRY_MS)
     return err(result.error)
   }
   const publishAndPrune = async (): Promise<void> => {
@@ -65,28 +65,52 @@ export function createSessionIndex(deps: Deps): SessionIndex {
   const publishInBackground = (): void => {
     publishAndPrune().catch((error: unknown) => log.error({ err: error }, 'the index of sessions could not be written'))
   }
-  const publishAfter = (delayMs: number): void => {
-    later ??= clock.after(delayMs, () => {
-      later = undefined
-      publishInBackground()
-    })
-  }
+  const later = createAlarm(clock, publishInBackground)
   const stop = hosts.onChange((hosted) => {
     const now = sessionOf(hosted, owner)
     const before = publishedSessions().find(({ id }) => id === now.id)
     // One that is not published yet is being started, and published by whoever starts it.
     if (!before) return
-    const waitMs = before.status === now.status ? publishedAtMs + RESIZE_EVERY_MS - clock.monoMs() : 0
-    if (waitMs > 0) publishAfter(waitMs)
+    const waitMs = publishedAtMs + intervalMs(before, now) - clock.monoMs()
+    if (waitMs > 0) later.set(waitMs)
     else publishInBackground()
   })
   return {
     publish,
     close() {
       stop()
-      later?.()
+      later.clear()
     },
   }
+}
+
+/** Goes off once, at the earliest of the times that were set. */
+function createAlarm(clock: Deps['clock'], goOff: () => void): { set(delayMs: number): void; clear(): void } {
+  let next: { readonly atMs: number; readonly cancel: Cancel } | undefined
+  const clear = (): void => {
+    next?.cancel()
+    next = undefined
+  }
+  return {
+    clear,
+    set(delayMs) {
+      const atMs = clock.monoMs() + delayMs
+      if (next && next.atMs <= atMs) return
+      clear()
+      const cancel = clock.after(delayMs, () => {
+        next = undefined
+        goOff()
+      })
+      next = { atMs, cancel }
+    },
+  }
+}
+
+/** How long a change waits after the one before. */
+function intervalMs(before: Session, now: Session): number {
+  if (before.status !== now.status) return -Infinity
+  const isUsageAlone = JSON.stringify(before.ptySize) === JSON.stringify(now.ptySize) && before.problem === now.problem
+  return isUsageAlone ? USAGE_EVERY_MS : RESIZE_EVERY_MS
 }
 
 /** What every surface reads of a session that a host of this machine keeps. */
@@ -110,13 +134,14 @@ export function sessionOf(
     endedAt: iso(state.endedAtMs),
     exitCode: state.exitCode,
     problem,
+    usage: state.usage,
   }
 }
 
 /** A person leaves a shell with whatever the last command said; of an agent that works alone it means a failure. */
 function outcomeOf(mode: Session['mode'], state: ProgramState): { status: SessionStatus; problem: string | null } {
   const { problem } = state
-  if (state.status === 'running') return { status: 'running', problem }
+  if (state.status === 'running') return { status: state.waiting ? 'waiting_input' : 'running', problem }
   if (state.status === 'failed') return { status: 'error', problem: problem ?? 'The session could not be kept.' }
   if (state.killed) return { status: 'terminated', problem }
   if (state.signal !== null) return { status: 'error', problem: problem ?? `The program was ended by ${state.signal}.` }

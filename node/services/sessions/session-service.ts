@@ -37,8 +37,10 @@ export type SessionService = {
   list(machineId: string, filter: { status?: SessionStatus }, page: PageRequest): Promise<Result<Page<Session>>>
   create(actor: Actor, machineId: string, input: SessionInput): Promise<Result<Session>>
   get(id: string): Promise<Result<Session>>
-  /** Ends the whole process group. Of an ended session it removes the record and the logs. */
+  /** Ends everything that the session started; its record and logs stay. @errors session_ended */
   remove(actor: Actor, id: string): Promise<Result<null>>
+  /** Deletes the record and the logs of a session that has ended. @errors session_running */
+  erase(actor: Actor, id: string): Promise<Result<null>>
   /** The newest `limit` entries, oldest first. */
   logs(
     actor: Actor,

@@ -5,7 +5,7 @@ import { DocId, machineDoc, PeerId, SessionId } from '../../../crdt/ids.ts'
 import { machineIdOf } from '../../../crdt/machine-id.ts'
 import { readMachineFacts, SessionRecord } from '../../../crdt/machine-document.ts'
 import { err, ok, type Result } from '../../../crdt/result.ts'
-import { PTY_COLS, PTY_ROWS, SESSION_MODES, type Session } from '../../../crdt/session.ts'
+import { PROMPT_CHARS_MAX, PTY_COLS, PTY_ROWS, SESSION_MODES, type Session } from '../../../crdt/session.ts'
 import { uuidFromRandom } from '../../../crdt/uuid.ts'
 import { INPUT_BYTES_MAX, Size } from '../../../protocols/session-stream.ts'
 import type { HostedSession } from '../../ports/session-host.ts'
@@ -18,8 +18,6 @@ import { sessionOf, type SessionIndex } from './session-index.ts'
 export const SESSIONS_MAX_DEFAULT = 10
 /** Text of log entries in one answer: an answer between nodes is at most 1 MB. */
 const LOGS_BYTES_MAX = 512 * 1024
-/** One argument of a program is at most 128 kB on Linux. */
-const PROMPT_CHARS_MAX = 32 * 1024
 const PATH_CHARS_MAX = 4096
 
 export const CreateSession = z.strictObject({
@@ -63,6 +61,7 @@ export type SessionTarget = {
 const ABILITY: Readonly<Record<SessionAction, Ability>> = {
   'session.create': 'session:write',
   'session.remove': 'session:write',
+  'session.erase': 'session:write',
   'session.input': 'session:write',
   'session.resize': 'session:write',
   'session.logs': 'session:read',
@@ -101,7 +100,9 @@ export function serveSessions(deps: SessionServiceDeps, index: SessionIndex): Se
     })
   const create = createStarter(deps, index)
   serve('session.create', CreateSession, create)
-  serve('session.remove', z.strictObject({ id: SessionId }), (_, { id }) => remove(deps, index, id))
+  const change = { hosts, index, target }
+  serve('session.remove', z.strictObject({ id: SessionId }), (_, { id }) => remove(change, id))
+  serve('session.erase', z.strictObject({ id: SessionId }), (_, { id }) => erase(change, id))
   serve('session.resize', z.strictObject({ id: SessionId, size: Size }), async (_, { id, size }) => {
     const live = target.live(id)
     if (!live.ok) return live
@@ -132,11 +133,12 @@ function createStarter(deps: SessionServiceDeps, index: SessionIndex) {
     return running + starting >= (facts?.maxSessions ?? SESSIONS_MAX_DEFAULT)
   }
   const start = async (actor: Actor, input: CreateSession): Promise<Result<{ session: Session } & Changed>> => {
-    const prepared = await prepare(deps, input)
+    const id = SessionId.parse(uuidFromRandom(random.bytes(16)))
+    const prepared = await prepare(deps, id, input)
     if (!prepared.ok) return prepared
     const started = await hosts.start({
       ...prepared.value,
-      id: SessionId.parse(uuidFromRandom(random.bytes(16))),
+      id,
       mode: input.mode,
       size: input.ptySize ?? { cols: PTY_COLS.default, rows: PTY_ROWS.default },
       createdAt: new Date(clock.wallMs()).toISOString(),
@@ -164,7 +166,7 @@ function createStarter(deps: SessionServiceDeps, index: SessionIndex) {
   }
 }
 
-async function prepare({ probe }: SessionServiceDeps, input: CreateSession) {
+async function prepare({ probe, agents }: SessionServiceDeps, id: SessionId, input: CreateSession) {
   const { shell, home } = probe.account()
   const projectPath = input.projectPath ?? home
   if (!projectPath.startsWith('/') || projectPath.includes('\0'))
@@ -174,16 +176,25 @@ async function prepare({ probe }: SessionServiceDeps, input: CreateSession) {
   if (!folder.isDirectory) return err(invalidField('project_path', `${projectPath} is not a directory.`))
   const { mode, agent, initialPrompt } = input
   if (initialPrompt?.includes('\0')) return err(invalidField('initial_prompt', 'Must not contain NUL.'))
-  const command = commandOf({ mode, agent, prompt: initialPrompt, installed: await probe.agents(), shell })
+  const installed = await probe.agents()
+  const command = commandOf({ id, mode, agent, prompt: initialPrompt, installed, configured: agents, shell })
   return command.ok ? ok({ projectPath, ...command.value }) : command
 }
 
-/** Ends a live session; of one that has ended it deletes the record and the logs. */
-async function remove(deps: SessionServiceDeps, index: SessionIndex, id: SessionId): Promise<Result<Changed>> {
-  const hosted = deps.hosts.get(id)
-  if (!hosted) return err(domainError('session_not_found'))
-  if (hosted.state.status === 'running') await deps.hosts.kill(id)
-  else await deps.hosts.remove(id)
+type Change = Pick<SessionServiceDeps, 'hosts'> & { readonly index: SessionIndex; readonly target: SessionTarget }
+
+async function remove({ hosts, index, target }: Change, id: SessionId): Promise<Result<Changed>> {
+  const live = target.live(id)
+  if (!live.ok) return live
+  await hosts.kill(id)
+  return await published(index)
+}
+
+async function erase({ hosts, index, target }: Change, id: SessionId): Promise<Result<Changed>> {
+  const live = target.live(id)
+  if (live.ok) return err(domainError('session_running'))
+  if (live.error.code !== 'session_ended') return live
+  await hosts.remove(id)
   return await published(index)
 }
 

@@ -12,6 +12,7 @@ import type { Task } from '../../../crdt/task.ts'
 import type { Crypto } from '../../../protocols/crypto.ts'
 import type { Random } from '../../ports/random.ts'
 import type { Documents, FeedPosition } from '../feeds/documents.ts'
+import type { PendingCompletions } from '../context/pending-completions.ts'
 import type { LeaseService } from '../leases/lease-service.ts'
 import type { ProjectService } from '../projects/project-service.ts'
 import type { Rpc } from '../rpc/rpc.ts'
@@ -25,6 +26,8 @@ export type TaskServiceDeps = Omit<TaskBoardsDeps, 'certifies' | 'leases'> & {
   projects: Pick<ProjectService, 'get'>
   /** What people call a member; the peer id where it has no name. */
   nameOf: (peer: PeerId) => string
+  /** Told before a completion is written, and when it was not written after all. */
+  completions: Pick<PendingCompletions, 'begin' | 'end'>
   /** Whether the agent is known to have ended; most agents cannot be asked. */
   hasEnded: (instance: InstanceId) => boolean
 }

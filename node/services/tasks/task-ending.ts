@@ -115,8 +115,18 @@ async function endForOther(deps: EndingDeps, actor: Actor, ending: Ending): Prom
   return await withTask(deps, ending.id, (found) => endHere(deps, actor, { ending, found }))
 }
 
+async function endHere(
+  deps: EndingDeps,
+  actor: Actor,
+  what: { ending: Ending; found: Located },
+): Promise<Result<Ended>> {
+  const ended = await endInTurn(deps, actor, what)
+  if (!ended.ok && what.ending.kind === 'complete') await deps.completions.end(what.found.id)
+  return ended
+}
+
 /** In turn with other claims and endings of the task. */
-const endHere = (
+const endInTurn = (
   deps: EndingDeps,
   actor: Actor,
   { ending, found: { board, id } }: { ending: Ending; found: Located },
@@ -129,6 +139,8 @@ const endHere = (
     const leaseId = standing.record.lease
     const isOvertaken = (): boolean =>
       !deps.leases.isValid(leaseId) || board.standing(id)?.record.lease !== leaseId || board.get(id) === undefined
+    const { instance } = standing.record
+    if (ending.kind === 'complete') await deps.completions.begin({ task: id, project: board.projectId, instance })
     const written = await writeTask(deps, board, actor, (state) => {
       if (isOvertaken()) return false
       record(deps, state, { ending, id, standing })

@@ -140,6 +140,21 @@ function broadcastRequirements(): void {
     const [newest] = await data('GET', `/api/projects/${id}/activity?limit=1`)
     expect(newest).toMatchObject({ type: 'broadcast', details: body })
   })
+  meets(broadcast, 'is found in the context by who was not there, for a day', async () => {
+    const id = await newProject()
+    const body = { content: 'The pipeline is frozen', target: 'instance_1' }
+    const told = await data('POST', `/api/projects/${id}/broadcast`, { body })
+    const [chunk, ...others] = await data('GET', `/api/projects/${id}/context/chunks?type=broadcast`)
+    expect(others).toEqual([])
+    expect(chunk).toMatchObject({
+      id: told.context_chunk_id,
+      type: 'broadcast',
+      content: `To instance_1: ${body.content}`,
+    })
+    const keptMs = Date.parse(chunk.expires_at) - Date.parse(told.created_at)
+    expect(Math.round(keptMs / 60_000)).toBe(24 * 60)
+    expect((await data('GET', `/api/projects/${id}/context`)).compiled_context).toContain(body.content)
+  })
   meets(broadcast, 'takes message for content', async () => {
     const body = { message: 'Hello' }
     const told = await data('POST', `/api/projects/${await newProject()}/broadcast`, { body })

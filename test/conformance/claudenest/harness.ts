@@ -276,7 +276,14 @@ const removeFolders = async (): Promise<void> => {
 async function installAgent(): Promise<void> {
   const bin = await folder()
   const summary = '{"is_error":false,"result":"AI-generated summary","usage":{"input_tokens":1480,"output_tokens":20}}'
-  const script = `case "$*" in *"--output-format json"*) cat > /dev/null; echo '${summary}';; *) exec cat;; esac`
+  const used = '{"inputTokens":14000,"outputTokens":1000}'
+  const result = `{"type":"result","total_cost_usd":0.45,"modelUsage":{"m":${used}}}`
+  const script = `case "$*" in
+*"--output-format json"*) cat > /dev/null; echo '${summary}';;
+*"--input-format stream-json"*) while read -r line; do echo "$line"; echo '${result}'; done;;
+*"--output-format stream-json"*) cat; echo; echo '${result}';;
+*) exec cat;;
+esac`
   await writeFile(join(bin, 'claude'), `#!/bin/sh\n${script}\n`, { mode: 0o700 })
   process.env['PATH'] = `${bin}:${process.env['PATH']}`
 }

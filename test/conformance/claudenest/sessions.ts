@@ -62,17 +62,35 @@ export function sessionRequirements(): void {
   const remove = 'DELETE /api/sessions/:id'
   example(remove, one)
   refuses(remove, 'SES_001', unknown)
-  refuses(remove, 'SES_002', ended, 'ending a session that has ended is answered as done')
+  refuses(remove, 'SES_002', over)
   meets(remove, 'ends the session', async () => {
     const { id } = await newSession()
     await end({ id })
     expect((await data('GET', `/api/sessions/${id}`)).status).toBe('terminated')
   })
+  eraseRequirements()
   const attach = 'POST /api/sessions/:id/attach'
   example(attach, some)
   refuses(attach, 'SES_001', unknown)
   refuses(attach, 'SES_002', over)
   terminalRequirements()
+}
+
+function eraseRequirements(): void {
+  const erase = 'DELETE /api/sessions/:id/logs'
+  example(erase, ended)
+  refuses(erase, 'SES_001', unknown)
+  meets(erase, 'leaves nothing of a session that has ended', async () => {
+    const { id } = (await ended()).params
+    expect(await data('DELETE', `/api/sessions/${id}/logs`)).toBe(null)
+    expect(await refusal('GET', `/api/sessions/${id}`)).toEqual([404, 'SES_001'])
+    expect(await refusal('GET', `/api/sessions/${id}/logs`)).toEqual([404, 'SES_001'])
+  })
+  meets(erase, 'leaves a session that runs alone', async () => {
+    const { id } = (await some()).params
+    expect(await refusal('DELETE', `/api/sessions/${id}/logs`)).toEqual([409, 'SES_005'])
+    expect((await data('GET', `/api/sessions/${id}`)).ended_at).toBe(null)
+  })
 }
 
 function listRequirements(): void {
@@ -108,6 +126,7 @@ function createRequirements(): void {
     const { machine } = await data('POST', '/api/machines', { body: { name: 'away' } })
     return { params: { machine: machine.id } }
   })
+  modeRequirements(create)
   meets(create, 'takes the size of the terminal', async () => {
     const { session } = await newSession({ pty_size: { cols: 100, rows: 30 } })
     expect(session.pty_size).toEqual({ cols: 100, rows: 30 })
@@ -122,6 +141,44 @@ function createRequirements(): void {
     ]) {
       expect(await refusal('POST', sessionsOf(self()), { body: { pty_size } })).toEqual([422, 'VAL_001'])
     }
+  })
+}
+
+/** Asks until the session is as it should be. */
+async function until(id: string, isSo: (session: Json) => boolean): Promise<Json> {
+  const session = await data('GET', `/api/sessions/${id}`)
+  return isSo(session) ? session : await until(id, isSo)
+}
+
+function modeRequirements(create: string): void {
+  const agent = { agent: 'claude', initial_prompt: 'Refactor the auth module' }
+  const ended = (session: Json): boolean => session.ended_at !== null
+  meets(create, 'runs an agent oneshot: it ends when it has answered', async () => {
+    const { id } = await newSession({ ...agent, mode: 'oneshot' })
+    expect(await until(id, ended)).toMatchObject({ mode: 'oneshot', status: 'completed', exit_code: 0 })
+    const output = await data('GET', `/api/sessions/${id}/logs?type=output`)
+    expect(output.map((entry: Json) => [entry.data.startsWith(agent.initial_prompt), entry.metadata])).toEqual([
+      [true, {}],
+      [false, { record: 'result' }],
+    ])
+  })
+  meets(create, 'runs an agent headless: it waits for the next input', async () => {
+    const { id } = await newSession({ ...agent, mode: 'headless' })
+    const isWaiting = ({ status }: Json): boolean => status === 'waiting_input'
+    await until(id, isWaiting)
+    await type(id, 'and the tests\n')
+    await shown({ id }, 'and the tests')
+    await until(id, isWaiting)
+    await end({ id })
+  })
+  meets(create, 'tells the tokens and the cost that the agent says it has used', async () => {
+    const { id } = await newSession({ ...agent, mode: 'oneshot' })
+    const { total_tokens: tokens, total_cost: cost } = await until(id, ended)
+    const { total_tokens: shellTokens, total_cost: shellCost } = await data(
+      'GET',
+      `/api/sessions/${(await some()).params.id}`,
+    )
+    expect([tokens, cost, shellTokens, shellCost]).toEqual([15000, 0.45, null, null])
   })
 }
 

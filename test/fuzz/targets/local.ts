@@ -12,6 +12,10 @@ import { changeFrontMatter, splitMarkdown } from '../../../node/adapters/skills/
 import { readMarkdown } from '../../../node/adapters/skills/skill-head.ts'
 import { encodeFrame, encodeJsonFrame, FRAME, parseJsonPayload, readFrames } from '../../../node/cli/attach-frames.ts'
 import { CONTROL_METHODS } from '../../../node/cli/control-methods.ts'
+import { answerIn } from '../../../node/hosts/agents/claude-transcript.ts'
+import { createMessageComposer } from '../../../node/hosts/agents/message-composer.ts'
+import { createRecordStream } from '../../../node/hosts/agents/record-stream.ts'
+import { RECORD_FORMATS } from '../../../node/ports/session-host.ts'
 import { MalformedError } from '../../../protocols/codec.ts'
 import { createFrameReader, encodeHostFrame, lengthPrefixed } from '../../../protocols/session-stream.ts'
 import { bytesOf, jsonOf, never, textOf, type Target } from '../target.ts'
@@ -55,6 +59,25 @@ async function takeAttachment(bytes: Uint8Array): Promise<unknown> {
     frames++
   }
   return frames > 0 ? frames : undefined
+}
+
+const claudeResult = {
+  type: 'result',
+  total_cost_usd: 0.5,
+  modelUsage: { m: { inputTokens: 1, outputTokens: 2, cacheReadInputTokens: 3, cacheCreationInputTokens: 4 } },
+}
+const claudeAnswer = { type: 'assistant', message: { id: 'a', usage: { input_tokens: 1, output_tokens: 2 } } }
+
+function takeAgentOutput(bytes: Uint8Array): unknown {
+  const readings = RECORD_FORMATS.map((format) => {
+    const stream = createRecordStream(format)
+    stream.take(bytes.subarray(0, 7))
+    stream.take(bytes.subarray(7))
+    stream.rest()
+    return stream.reading().usage
+  })
+  createMessageComposer().take(bytes)
+  return answerIn(bytes) ?? readings.find((usage) => usage !== null)
 }
 
 /** From programs and pages on the same machine, which is no boundary. */
@@ -134,5 +157,27 @@ export const localTargets: readonly Target[] = [
       return [...read(bytes.subarray(0, 3)), ...read(bytes.subarray(3))].length || undefined
     },
     isRefusal: (error) => error instanceof MalformedError,
+  },
+  {
+    name: 'records of an agent',
+    reach: 'a local user',
+    sites: [
+      'node/hosts/agents/record-stream.ts JSON.parse(',
+      'node/hosts/agents/message-composer.ts JSON.parse(',
+      'node/hosts/agents/claude-transcript.ts JSON.parse(',
+    ],
+    form: 'json',
+    samples: [
+      jsonOf(claudeResult),
+      jsonOf(claudeAnswer),
+      jsonOf({ type: 'turn.completed', usage: { input_tokens: 1, output_tokens: 2 } }),
+      jsonOf({
+        type: 'step_finish',
+        part: { cost: 0.5, tokens: { input: 1, output: 2, cache: { read: 3, write: 4 } } },
+      }),
+      jsonOf({ type: 'result', stats: { total_tokens: 4, input_tokens: 1, output_tokens: 2 } }),
+    ],
+    take: takeAgentOutput,
+    isRefusal: never,
   },
 ]

@@ -137,6 +137,7 @@ async function openWork(
     projects: { get: async (id) => ok(plainProject(id as ProjectId)) },
     nameOf: (peer) => peer,
     hasEnded: () => false,
+    completions: { begin: async () => undefined, end: async () => undefined },
   })
   await tasks.start()
   const live = createLiveLocks({

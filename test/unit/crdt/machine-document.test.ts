@@ -29,6 +29,7 @@ const session = (n: number, change: Partial<Session> = {}): Session => ({
   endedAt: null,
   exitCode: null,
   problem: null,
+  usage: null,
   ...change,
 })
 const facts = {

@@ -11,6 +11,7 @@ const DOCUMENTED = {
   machine_awake: { code: 'MCH_004', status: 400 },
   session_not_found: { code: 'SES_001', status: 404 },
   session_ended: { code: 'SES_002', status: 400 },
+  session_running: { code: 'SES_005', status: 409 },
   project_not_found: { code: 'PRJ_001', status: 404 },
   project_exists: { code: 'PRJ_002', status: 409 },
   task_not_found: { code: 'TSK_001', status: 404 },

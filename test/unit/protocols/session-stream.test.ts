@@ -39,6 +39,8 @@ const state = {
   signal: 'SIGKILL',
   killed: true,
   problem: null,
+  waiting: false,
+  usage: { inputTokens: 5, outputTokens: 2, costUsd: 0.25 },
 } as const
 const hostFrames: HostFrame[] = [
   { type: 'output', seq: 2 ** 40, bytes: bytes(0, 255) },

@@ -93,6 +93,10 @@ export const projectRows: readonly RestRow[] = [
     body: { type: 'announcement', content: 'Restarting server in 5 minutes', target: 'all' },
     reply: shape({}),
     errors: ['PRJ_001'],
-    says: ['reaches who follows the project, on every gateway', 'takes message for content'],
+    says: [
+      'reaches who follows the project, on every gateway',
+      'takes message for content',
+      'is found in the context by who was not there, for a day',
+    ],
   }),
 ]

@@ -33,7 +33,13 @@ export const sessionRows: readonly RestRow[] = [
     status: 201,
     reply: flatAndNested('session', Session).and(shape({ websocket_token: token('ws_') })),
     errors: ['MCH_001', 'MCH_002'],
-    says: ['takes the size of the terminal', 'refuses sizes outside 20..500 by 10..200'],
+    says: [
+      'takes the size of the terminal',
+      'refuses sizes outside 20..500 by 10..200',
+      'runs an agent oneshot: it ends when it has answered',
+      'runs an agent headless: it waits for the next input',
+      'tells the tokens and the cost that the agent says it has used',
+    ],
   }),
   rest('5.3', 'GET /api/sessions/:id', { reply: flatAndNested('session', Session), errors: ['SES_001'] }),
   rest('5.4', 'DELETE /api/sessions/:id', {
@@ -71,3 +77,10 @@ export const sessionRows: readonly RestRow[] = [
     says: ['resizes the terminal', 'refuses sizes that make no sense'],
   }),
 ]
+
+/** The document has no way to delete what was printed and typed, which a person may want gone. */
+export const eraseSessionRow: RestRow = rest('5.5', 'DELETE /api/sessions/:id/logs', {
+  reply: z.null(),
+  errors: ['SES_001'],
+  says: ['leaves nothing of a session that has ended', 'leaves a session that runs alone'],
+})

@@ -9,7 +9,7 @@ import { morePairingRows, pairingRows } from './pairing.ts'
 import { projectRows } from './projects.ts'
 import { rest, shape, text, time } from './row.ts'
 import type { RestRow } from './row.ts'
-import { sessionRows } from './sessions.ts'
+import { eraseSessionRow, sessionRows } from './sessions.ts'
 import { skillRows } from './skills.ts'
 import { claimNextRow, taskRows } from './tasks.ts'
 
@@ -39,6 +39,7 @@ export const BEYOND: readonly RestRow[] = [
   ...signInRows,
   ...morePairingRows,
   claimNextRow,
+  eraseSessionRow,
   approveRow,
   ...executionRows,
 ]

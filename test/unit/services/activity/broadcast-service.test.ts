@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest'
 import { domainError } from '../../../../crdt/errors.ts'
-import { ProjectId } from '../../../../crdt/ids.ts'
+import type { Broadcast } from '../../../../crdt/activity.ts'
+import { ChunkId, ProjectId } from '../../../../crdt/ids.ts'
 import type { Project } from '../../../../crdt/project.ts'
 import { err, ok } from '../../../../crdt/result.ts'
 import { createBroadcastService } from '../../../../node/services/activity/broadcast-service.ts'
@@ -9,8 +10,15 @@ import { localActor, SimMesh, type SimNode } from '../../../support/services-mes
 const projectId = ProjectId.parse('00000000-0000-4000-8000-000000000001')
 const message = { type: 'announcement', content: 'Restarting', target: 'all' }
 
+const chunk = { id: ChunkId.parse('00000000-0000-4000-8000-0000000000c1') }
+const kept: Broadcast[] = []
+async function keep(broadcast: Broadcast) {
+  kept.push(broadcast)
+  return broadcast.content === 'unkept' ? err(domainError('storage_failed')) : ok(chunk)
+}
+
 function serviceOf(node: SimNode, { knowsProject = true } = {}) {
-  const { mesh, peer: self, presence, rpc, events, random } = node
+  const { mesh, peer: self, presence, rpc, events, random, log } = node
   return createBroadcastService({
     projects: {
       get: async () => (knowsProject ? ok({ id: projectId } as Project) : err(domainError('project_not_found'))),
@@ -23,6 +31,8 @@ function serviceOf(node: SimNode, { knowsProject = true } = {}) {
     rpc,
     events,
     random,
+    keep,
+    log,
   })
 }
 
@@ -38,7 +48,11 @@ it('tells every node, and names those it could not tell', async () => {
   const [service] = [serviceOf(one), serviceOf(two), serviceOf(three, { knowsProject: false }), serviceOf(four)]
   one.sees(four.peer, 'gone')
   const sent = await service.send(localActor(one), projectId, message)
-  expect(sent).toMatchObject({ ok: true, value: { reached: ['node-1', 'node-2'], missed: ['node-3', 'node-4'] } })
+  expect(sent).toMatchObject({
+    ok: true,
+    value: { reached: ['node-1', 'node-2'], missed: ['node-3', 'node-4'], chunkId: chunk.id },
+  })
+  expect(kept).toEqual([expect.objectContaining({ ...message, projectId })])
   const told = expect.objectContaining({ type: 'project.broadcast', broadcast: expect.objectContaining(message) })
   expect([one.told, two.told, three.told, four.told]).toEqual([[told], [told], [], []])
 })
@@ -54,4 +68,13 @@ it('takes one a second from a member, and none from who may not change the proje
   const codes: string[] = []
   for (let n = 0; n < 61; n++) codes.push(await send(['project:write']))
   expect([new Set(codes.slice(0, 60)), codes[60]]).toEqual([new Set(['ok']), 'rate_limited'])
+})
+
+it('is told although it cannot be kept, and not kept when it is refused', async () => {
+  const [one] = meshOf(1) as [SimNode]
+  const sent = await serviceOf(one).send(localActor(one), projectId, { ...message, content: 'unkept' })
+  expect(sent).toMatchObject({ ok: true, value: { reached: ['node-1'], chunkId: null } })
+  kept.length = 0
+  await serviceOf(one, { knowsProject: false }).send(localActor(one), projectId, message)
+  expect(kept).toEqual([])
 })

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import { addChunk, SEGMENT_BYTES_MAX } from '../../../../crdt/context-document.ts'
 import { ChunkInput, ChunkRecord } from '../../../../crdt/context-chunk.ts'
 import { ChunkId, contextDoc, contextPlace, TaskId, type PeerId } from '../../../../crdt/ids.ts'
+import { ok } from '../../../../crdt/result.ts'
 import type { Task } from '../../../../crdt/task.ts'
 import { MEMORY, openChunkIndex } from '../../../../node/adapters/sqlite-chunk-index.ts'
 import { IndexDamagedError, type ChunkIndex } from '../../../../node/ports/chunk-index.ts'
@@ -244,6 +245,60 @@ describe('completed tasks', () => {
         taskId: '00000000-0000-4000-8000-000000000005',
       },
     ])
+  })
+
+  it('of which the process ended between its two writes are added by the next, once', async () => {
+    const membership = createMembership(2)
+    const a = await createContextNode(1, membership)
+    const noted = task({})
+    const pending = { task: noted.id, project: CONTEXT_PROJECT, instance: 'agent-1' as never }
+    const other = { ...pending, task: TaskId.parse('00000000-0000-4000-8000-000000000006'), instance: 'x' as never }
+    await a.completions.begin(pending)
+    await a.completions.begin(other)
+    await a.context.stop()
+    const tasks = (id: string) => ok(task(id === other.task ? { instanceId: 'somebody else' as never } : {}))
+    for (let process = 0; process < 2; process++) {
+      const next = await createContextNode(1, membership, { replica: a.replica, tasks })
+      await next.pass(10)
+      const { items } = valueOf(await next.context.list(CONTEXT_PROJECT, {}, { page: 1, perPage: 10 }))
+      expect(items.map(({ taskId }) => taskId)).toEqual([noted.id])
+      expect(next.completions.all()).toEqual([])
+      // As if it had ended right after the second write.
+      await next.completions.begin(pending)
+      await next.context.stop()
+    }
+  })
+
+  it('stay to be added while the disk is full', async () => {
+    const [a] = await start(1)
+    await a.completions.begin({ task: task({}).id, project: CONTEXT_PROJECT, instance: 'agent-1' as never })
+    a.replica.store.failWith(new Error('the disk is full'))
+    complete(a, a.replica.peer)
+    await a.pass(10)
+    expect(a.completions.all()).toHaveLength(1)
+    a.replica.store.failWith(undefined)
+  })
+})
+
+describe('broadcasts', () => {
+  it('are kept for a day, the newest hundred', async () => {
+    const [a] = await start(1)
+    const broadcast = (n: number) => ({
+      id: `b${n}`,
+      projectId: CONTEXT_PROJECT,
+      type: 'announcement',
+      content: `news ${n}`,
+      target: 'all',
+      createdAt: '2026-01-01T00:00:00.000Z',
+    })
+    for (let n = 1; n <= 102; n++) {
+      valueOf(await a.context.keepBroadcast(broadcast(n), 'somebody'))
+      await a.pass(1)
+    }
+    const contents = await a.contents()
+    expect([contents.length, contents[0], contents.at(-1)]).toEqual([100, 'news 102', 'news 3'])
+    await a.pass(24 * 3_600_000)
+    expect(await a.contents()).toEqual([])
   })
 })
 

@@ -146,6 +146,7 @@ describe('the machines of the mesh', () => {
       exitCode: null,
       createdBy: 'someone',
       problem: null,
+      usage: null,
     } as const
     await two.documents.write(machineDoc(two.peer), undefined, (state) => writeSession(state, session))
     expect([one.told.length, two.told]).toEqual([2, [event]])
