@@ -38,6 +38,9 @@ type Running = {
 
 type Deps = Pick<CommandServiceDeps, 'hosts' | 'limits' | 'clock' | 'log'> & { readonly book: ExecutionBook }
 
+/** Nothing that it reads or writes is in the words of an agent. */
+const NO_AGENT = { takes: 'bytes', output: null, hasTranscript: false } as const
+
 /** Runs what this machine is asked to, a few at a time, in the order in which it was asked. */
 export class ExecutionQueue {
   readonly #deps: Deps
@@ -135,7 +138,7 @@ export class ExecutionQueue {
       mode: 'oneshot',
       agent: 'command',
       projectPath: execution.folder,
-      program: { file, argv, io: 'pipes', acceptsInput: false, typed: null },
+      program: { file, argv, io: 'pipes', acceptsInput: false, typed: null, ...NO_AGENT },
       size: { cols: PTY_COLS.default, rows: PTY_ROWS.default },
       createdAt: execution.queuedAt,
       createdBy: execution.createdBy,
