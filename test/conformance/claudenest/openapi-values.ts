@@ -115,7 +115,7 @@ function textOf({ format, minLength = 0, maxLength = 60 }: Json): fc.Arbitrary<u
   if (format === 'date-time') return fc.date({ noInvalidDate: true }).map((date) => date.toISOString())
   if (format === 'uuid') return fc.uuid()
   return fc.oneof(
-    fc.string({ minLength, maxLength: Math.min(maxLength, 60), unit: 'grapheme' }),
+    fc.string({ minLength, maxLength: Math.max(minLength, Math.min(maxLength, 60)), unit: 'grapheme' }),
     fc.constantFrom(
       'src/auth.php',
       '../x',
