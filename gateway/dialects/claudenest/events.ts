@@ -149,6 +149,15 @@ export function translate(event: DomainEvent, nowMs: number): Delivery {
     case 'execution.started':
     case 'execution.ended':
       return execution(event.execution, EXECUTION_NAMES[event.type], nowMs)
+    default:
+      return translateMachines(event)
+  }
+}
+
+type MachineEvent = Extract<DomainEvent, { type: `${'mcp' | 'machine' | 'pairing' | 'skills' | 'members'}.changed` }>
+
+function translateMachines(event: MachineEvent): Delivery {
+  switch (event.type) {
     case 'mcp.changed':
       return mcp(event)
     case 'machine.changed':
