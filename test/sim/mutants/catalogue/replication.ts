@@ -137,7 +137,7 @@ const cuts: readonly ReplicationCut[] = [
     why: 'members who built on it are never heard again',
     expects: ['M16'],
     tune: disunited,
-    seeds: 60,
+    seeds: [112],
     quick: true,
   },
   {
