@@ -105,17 +105,18 @@ function logs(): Command {
         limit: Number(limit),
         ...(type === undefined ? {} : { type }),
       })
-      print(options, entries.map(wireLog), () =>
-        entries.length === 0
-          ? []
-          : [
-              entries
-                .map(({ data }) => data)
-                .join('')
-                .replace(/\n$/, ''),
-            ],
-      )
+      print(options, entries.map(wireLog), () => (entries.length === 0 ? [] : [textOf(entries).replace(/\n$/, '')]))
     })
+}
+
+/** As it came; where somebody else has the word, on a line of its own. */
+function textOf(entries: readonly SessionLogEntry[]): string {
+  return entries
+    .map(({ data, type }, at) => {
+      const next = entries[at + 1]
+      return next && next.type !== type && !data.endsWith('\n') ? `${data}\n` : data
+    })
+    .join('')
 }
 
 function kill(): Command {
