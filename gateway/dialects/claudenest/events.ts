@@ -149,8 +149,14 @@ export function translate(event: DomainEvent, nowMs: number): Delivery {
     case 'execution.started':
     case 'execution.ended':
       return execution(event.execution, EXECUTION_NAMES[event.type], nowMs)
-    default:
+    case 'mcp.changed':
+    case 'machine.changed':
+    case 'pairing.changed':
+    case 'skills.changed':
+    case 'members.changed':
       return translateMachines(event)
+    default:
+      return event satisfies never
   }
 }
 
