@@ -115,7 +115,7 @@ export async function startPairing(
     cancel,
     wait: async (waiting) => {
       const sealed = await pollUntilCompleted(link, { path, token, expiresAt }, waiting)
-      const letter = openLetter(nacl.box.open(sealed.box, sealed.nonce, gateway.boxKey, box.secretKey))
+      const letter = readLetter(nacl.box.open(sealed.box, sealed.nonce, gateway.boxKey, box.secretKey))
       const ticket = parseTicket(crypto, letter.ticket, systemClock.wallMs())
       if (!ticket.ok) throw new CommandFailure(ticket.error.message, EXIT.refused, { code: ticket.error.code })
       if (ticket.value.mesh !== gateway.mesh || ticket.value.inviter !== gateway.peer) throw notFromThere()
@@ -175,7 +175,8 @@ function pause(ms: number, signal: AbortSignal): Promise<void> {
   })
 }
 
-function openLetter(bytes: Uint8Array | null): PairingLetter {
+/** What is in the sealed letter. @throws CommandFailure where it is none */
+export function readLetter(bytes: Uint8Array | null): PairingLetter {
   if (bytes === null) throw notFromThere()
   try {
     return Letter.parse(JSON.parse(new TextDecoder().decode(bytes)))

@@ -145,12 +145,13 @@ async function exchange(
   const seconds = Number(answer.headers['retry-after'])
   return {
     status: answer.statusCode ?? 0,
-    body: jsonOf(Buffer.concat(parts).toString('utf8')),
+    body: bodyOf(Buffer.concat(parts).toString('utf8')),
     retryAfterMs: seconds > 0 ? seconds * 1000 : undefined,
   }
 }
 
-function jsonOf(text: string): unknown {
+/** Undefined for what is no JSON. */
+export function bodyOf(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {

@@ -8,6 +8,7 @@ import {
   topicOf,
   UnsubscribeData,
 } from '../../../gateway/ws/pusher-frames.ts'
+import { AGENT_FORMATS } from '../../../node/adapters/mcp-agent-files.ts'
 import { changeFrontMatter, splitMarkdown } from '../../../node/adapters/skills/front-matter.ts'
 import { readMarkdown } from '../../../node/adapters/skills/skill-head.ts'
 import { encodeFrame, encodeJsonFrame, FRAME, parseJsonPayload, readFrames } from '../../../node/cli/attach-frames.ts'
@@ -42,6 +43,19 @@ function takeSkill(bytes: Uint8Array): unknown {
     [['metadata', 'priority'], 1],
   ])
   return head.problem === null || undefined
+}
+
+/** Whatever is thrown means that the file is not of that format. */
+function takeAgentFile(bytes: Uint8Array): unknown {
+  const context = { folder: '/code', home: '/home/x', variables: { KEY: 'k' } }
+  const found = Object.values(AGENT_FORMATS).flatMap((read) => {
+    try {
+      return read(textOf(bytes), context)
+    } catch {
+      return []
+    }
+  })
+  return found.some(({ problem }) => problem === null) || undefined
 }
 
 function takeCommand(bytes: Uint8Array): unknown {
@@ -97,6 +111,20 @@ export const localTargets: readonly Target[] = [
     isRefusal: never,
   },
   {
+    name: 'MCP servers in a file of an agent',
+    reach: 'a local user',
+    sites: ['node/adapters/mcp-agent-files.ts JSON.parse('],
+    form: 'bytes',
+    samples: [
+      jsonOf({ mcpServers: { files: { command: 'npx', args: ['-y', '${KEY:-x}'], env: { A: '${KEY}' } } } }),
+      jsonOf({ projects: { '/code': { mcpServers: {} } }, mcpServers: { far: { type: 'http', url: 'https://x.y' } } }),
+      bytesOf('[mcp_servers.files]\ncommand = "npx"\nargs = ["-y", "x"]\n[mcp_servers.files.env]\nA = "b"\n'),
+      bytesOf('{ // what runs\n "mcp": {"files": {"type": "local", "command": ["npx", "{env:KEY}"],}, }, }'),
+    ],
+    take: takeAgentFile,
+    isRefusal: never,
+  },
+  {
     name: 'frame of a web socket',
     reach: 'a browser',
     sites: ['gateway/ws/pusher-frames.ts JSON.parse('],
@@ -135,6 +163,7 @@ export const localTargets: readonly Target[] = [
     sites: [
       'node/cli/attach-server.ts readFrames(',
       'node/cli/commands/session.ts readFrames(',
+      'node/cli/show-execution.ts readFrames(',
       'node/cli/attach-frames.ts JSON.parse(',
     ],
     form: 'bytes',

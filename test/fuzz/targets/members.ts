@@ -4,6 +4,7 @@ import { SessionId } from '../../../crdt/ids.ts'
 import { encodeIntroduction, readIntroduction } from '../../../node/p2p/introduction.ts'
 import { encodeAddresses, readAddresses } from '../../../node/p2p/reachability.ts'
 import type { Channel } from '../../../node/ports/peer-network.ts'
+import { packed } from '../../../node/services/mcp/mcp-target.ts'
 import { decodeCanonical, encodeCanonical, MalformedError } from '../../../protocols/codec.ts'
 import { parseRecord } from '../../../protocols/membership/records.ts'
 import { decodeHeartbeat, signHeartbeat, verifyHeartbeat } from '../../../protocols/presence.ts'
@@ -21,8 +22,9 @@ import {
 import { decodeSync, encodeSync, vectorParts, VectorsReader } from '../../../protocols/sync.ts'
 import { crypto, identity } from '../../support/identity.ts'
 import { PROJECT } from '../../support/replicas.ts'
+import { z } from 'zod'
 import { ALL, createHistory, firstConfig } from '../../unit/protocols/membership/history.ts'
-import type { Target } from '../target.ts'
+import { jsonOf, never, textOf, type Target } from '../target.ts'
 
 const isMalformed = (error: unknown): boolean => error instanceof MalformedError
 const { peer } = identity(1)
@@ -249,5 +251,14 @@ export const memberTargets: readonly Target[] = [
     ],
     take: decodeHostFrame,
     isRefusal: isMalformed,
+  },
+  {
+    name: 'arguments for a tool of an MCP server',
+    reach: 'a member',
+    sites: ['node/services/mcp/mcp-target.ts JSON.parse('],
+    form: 'json',
+    samples: [jsonOf({ path: '/tmp', deep: [{ a: null }] })],
+    take: (bytes) => packed(z.record(z.string(), z.unknown())).safeParse(textOf(bytes)).success || undefined,
+    isRefusal: never,
   },
 ]

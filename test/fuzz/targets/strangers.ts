@@ -11,11 +11,14 @@ import {
   signJoinRequest,
 } from '../../../protocols/join.ts'
 import { formatTicket, parseTicket, type Ticket } from '../../../protocols/ticket.ts'
+import { CommandFailure } from '../../../node/cli/exit.ts'
+import { readLetter } from '../../../node/cli/pairing-client.ts'
+import { bodyOf } from '../../../node/cli/pairing-link.ts'
 import { FrameParser, FrameTooLargeError, encodeFrame } from '../../../node/p2p/framing.ts'
 import { lanAnswer, lanQuestion, readLanPacket } from '../../../node/p2p/lan-packets.ts'
 import { crypto, identity } from '../../support/identity.ts'
 import { createHistory } from '../../unit/protocols/membership/history.ts'
-import { bytesOf, never, textOf, type Target } from '../target.ts'
+import { bytesOf, jsonOf, never, textOf, type Target } from '../target.ts'
 
 const [inviter, joiner, inviteKey] = [identity(0), identity(1), identity(2)]
 const LAN_TAG = '_rookery-0123456789abcdef._udp.local'
@@ -139,5 +142,14 @@ export const strangerTargets: readonly Target[] = [
     samples: [encodeCanonical({ v: 1, records: [h.genesis.bytes], isLast: true })],
     take: (bytes) => decodeCanonical(JoinLogFrame, bytes, JOIN_LOG_FRAME_BYTES_MAX),
     isRefusal: isMalformed,
+  },
+  {
+    name: 'answer of a gateway to a machine that is paired',
+    reach: 'a stranger',
+    sites: ['node/cli/pairing-link.ts JSON.parse(', 'node/cli/pairing-client.ts JSON.parse('],
+    form: 'json',
+    samples: [jsonOf({ ticket: 'rookery-ticket', name: 'beta' })],
+    take: (bytes) => (bodyOf(textOf(bytes)) === undefined ? undefined : readLetter(bytes)),
+    isRefusal: (error) => error instanceof CommandFailure,
   },
 ]
