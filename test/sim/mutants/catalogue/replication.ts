@@ -89,7 +89,7 @@ const cuts: readonly ReplicationCut[] = [
     why: 'clocks are used up that nobody has',
     expects: ['M11'],
     attack: 'marksAGap',
-    seeds: [1],
+    seeds: [2],
     quick: false,
   },
   {
@@ -161,7 +161,7 @@ const cuts: readonly ReplicationCut[] = [
     why: 'a member without the capability brings revoked tokens back',
     expects: ['M11'],
     attack: 'writesAccounts',
-    seeds: [1],
+    seeds: [2],
     quick: false,
   },
   {
@@ -275,7 +275,7 @@ const cuts: readonly ReplicationCut[] = [
     why: 'a cut takes away what members have built on',
     expects: ['M7', 'M11', 'M16', 'D3'],
     tune: disunited,
-    seeds: [18],
+    seeds: [4],
     quick: false,
   },
   {
@@ -311,7 +311,7 @@ const cuts: readonly ReplicationCut[] = [
     why: 'everybody stays on the branch that came first',
     expects: ['M10', 'M16', 'D3', 'log', 'bug'],
     tune: withTwoHistories,
-    seeds: [3],
+    seeds: [8],
     quick: false,
   },
   {
@@ -347,7 +347,7 @@ const cuts: readonly ReplicationCut[] = [
     why: 'two that stand at one number on two branches take themselves for equal',
     expects: ['M16'],
     tune: (plan) => ({ ...withTwoHistories(plan), attackPauseMs: plan.activeMs / 1.5 }),
-    seeds: [69],
+    seeds: [158],
     quick: false,
   },
   {
