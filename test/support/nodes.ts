@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile, mkdir } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { homedir, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 
@@ -59,6 +59,9 @@ export type NodeOptions = {
 /** The races send more than the documented 1000 requests a minute; the limits have tests of their own. */
 const UNLIMITED = { authentication: 1_000_000, pairing: 1_000_000, api: 1_000_000, websocket: 1_000_000 }
 
+/** Of all nodes: in a home of its own each would compile everything anew, which takes longer than all that it does. */
+const COMPILED = process.env.NODE_COMPILE_CACHE ?? join(homedir(), '.cache/rookery/compiled')
+
 /** A home of its own beside the data directory: what programs keep there is no part of the node's data. */
 async function homeFor(dataDir: string): Promise<string> {
   const home = `${dataDir}.home`
@@ -95,7 +98,8 @@ export class RunningNode {
     const args = ['up', '--json', '--data-dir', options.dataDir, ...named, ...(options.mdns ? [] : ['--no-mdns'])]
     const listen = options.args ?? ['--http', '127.0.0.1:0', '--p2p', '/ip4/127.0.0.1/tcp/0']
     // A shell that reads no start-up files: those of whoever runs the tests are no part of what is tested.
-    const env = { ...process.env, SHELL: '/bin/sh', HOME: await homeFor(options.dataDir), ...options.env }
+    const home = await homeFor(options.dataDir)
+    const env = { ...process.env, SHELL: '/bin/sh', HOME: home, NODE_COMPILE_CACHE: COMPILED, ...options.env }
     const [file, argv] = commandLine([...args, ...listen], options.within)
     const child = spawn(file, argv, { stdio: ['ignore', 'pipe', 'pipe'], env })
     let stderr = ''
