@@ -5,6 +5,7 @@ import type { Log } from '../../node/ports/log.ts'
 import { StorageError, UnreadableError } from '../../node/services/feeds/documents.ts'
 import { addressKey } from './address.ts'
 import type { Dialect, Envelope, Meta, Route } from './dialect.ts'
+import { readToEnd } from './late-body.ts'
 import { httpError } from './refusal.ts'
 import type { Refusal } from './refusal.ts'
 import type { Speak } from './gate.ts'
@@ -16,9 +17,11 @@ export function mountDialect<D>(app: FastifyInstance, dialect: Dialect<D>, deps:
   const { clock, log, prefix } = options
   app.register(
     async (scope) => {
-      scope.setErrorHandler((error: FastifyError, request, reply) =>
-        refuse(reply, refusalOf(error, request, log), { speak: dialect.failure, clock }),
-      )
+      scope.setErrorHandler(async (error: FastifyError, request, reply) => {
+        // The connection is closed after it.
+        if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') await readToEnd(request.raw, clock)
+        return refuse(reply, refusalOf(error, request, log), { speak: dialect.failure, clock })
+      })
       for (const route of dialect.routes) {
         const config = { gate: { policy: route.policy, group: route.group ?? 'api', speak: dialect.failure } }
         const answer = async (request: FastifyRequest, reply: FastifyReply, params: unknown): Promise<FastifyReply> =>

@@ -37,6 +37,19 @@ it('[A-T5] counts logins from every spelling of loopback in one bucket, and says
   expect((await login('192.0.2.7', FIRST_USER.password)).status).toBe(200)
 })
 
+it('answers also who sends a body that is much too large, and reads only then', async () => {
+  const lab = await open()
+  const { hostname, port } = new URL(lab.url)
+  const body = Buffer.alloc(24 * 1024 * 1024, ' ')
+  const socket = connect(Number(port), hostname)
+  const head = `POST /api/auth/login HTTP/1.1\r\nHost: ${hostname}:${port}\r\nContent-Type: application/json\r\n`
+  socket.write(`${head}Content-Length: ${body.length}\r\n\r\n`)
+  await new Promise((resolve) => socket.write(body, resolve))
+  const [answer] = (await once(socket.setEncoding('utf8'), 'data')) as [string]
+  expect(answer).toMatch(/^HTTP\/1.1 413 [^]*REQ_001/)
+  socket.destroy()
+})
+
 it('counts the API per token, and neither health nor metrics', async () => {
   const lab = await open({ rateLimits: { api: 2 } })
   const other = await lab.services.accounts.login({ ...FIRST_USER, remember: false })
