@@ -11,6 +11,7 @@ import {
   type Json,
   type RunningNode,
 } from '../support/nodes.ts'
+import { IS_LONG } from '../support/long.ts'
 
 /** Three nodes are started, killed and started again, with some fifty commands: slow while the machine is busy. */
 const LONG_MS = 300_000
@@ -72,7 +73,7 @@ const problemsOf = async (node: RunningNode): Promise<string[]> => {
   return [...json.problems, ...json.members.flatMap(({ problem }: Json) => problem ?? [])]
 }
 
-it(
+it.runIf(IS_LONG)(
   '[M14] [L2.11] a node that is restored from an old backup takes what it wrote since from the others, goes on without using a place twice, and votes for nobody until it is named again',
   async () => {
     const { nodes, project } = await mesh('alpha', 'beta', 'gamma')
@@ -130,7 +131,6 @@ it(
 )
 
 /** Each holds up the suite for a minute. */
-const IS_LONG = process.env.ROOKERY_LONG === '1'
 
 it.runIf(IS_LONG)(
   '[M14] a backup that is started while the node it is of still runs is refused to write, and says why, until the other has ended',

@@ -1,10 +1,11 @@
 import { expect, it } from 'vitest'
 import { runChaos } from '../chaos/run.ts'
+import { IS_LONG } from '../support/long.ts'
 
 /** A deadline only guards against a hang: after faults, members look for each other with longer and longer pauses. */
 const WITHIN_MS = 600_000
 
-it(
+it.runIf(IS_LONG)(
   '[I1][I2][I6] has one holder at a time on three real nodes that are killed, stalled, filled and cut off',
   async () => {
     const options = { nodes: 3, ops: 250, minutes: 5, seed: 20, keep: false } as const

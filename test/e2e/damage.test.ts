@@ -13,6 +13,7 @@ import {
   type Answer,
   type RunningNode,
 } from '../support/nodes.ts'
+import { IS_LONG } from '../support/long.ts'
 
 let scratch: Awaited<ReturnType<typeof createScratch>>
 beforeEach(async () => {
@@ -59,40 +60,45 @@ async function flipBytes(path: string, at: number, count: number): Promise<void>
   }
 }
 
-it.each(['log', 'table'])('never starts without a task it has acknowledged when its %s is damaged', async (place) => {
-  const { a, b, project, tokenB } = await pair()
-  const onB = api(b, tokenB)
-  const acknowledged = new Set<string>()
-  const description = 'x'.repeat(60)
-  for (let i = 0; i < 600; i += 50) {
-    const batch = Array.from({ length: 50 }, (_, j) => ({ title: `Task ${i + j}`, description }))
-    for (const { status, body } of await Promise.all(batch.map((t) => onB.post(`/api/projects/${project}/tasks`, t)))) {
-      expect(status).toBe(201)
-      acknowledged.add(body.data.id)
+it.each(IS_LONG ? ['log', 'table'] : ['log'])(
+  'never starts without a task it has acknowledged when its %s is damaged',
+  async (place) => {
+    const { a, b, project, tokenB } = await pair()
+    const onB = api(b, tokenB)
+    const acknowledged = new Set<string>()
+    const description = 'x'.repeat(60)
+    for (let i = 0; i < 600; i += 50) {
+      const batch = Array.from({ length: 50 }, (_, j) => ({ title: `Task ${i + j}`, description }))
+      for (const { status, body } of await Promise.all(
+        batch.map((t) => onB.post(`/api/projects/${project}/tasks`, t)),
+      )) {
+        expect(status).toBe(201)
+        acknowledged.add(body.data.id)
+      }
     }
-  }
-  expect((await b.cli('down')).code).toBe(0)
-  await a.stop()
-  // At its next start LevelDB moves what is in the log into a table.
-  if (place === 'table') await (await scratch.start('beta', { dataDir: b.dataDir })).cli('down')
-  const path = await largestStoreFile(b)
-  process.stderr.write(`damaging ${path} of ${(await stat(path)).size} bytes\n`)
-  await flipBytes(path, Math.floor((await stat(path)).size / 2), 16)
-  // Alone: nobody brings back what it has lost.
-  const again = await scratch.start('beta', { dataDir: b.dataDir, args: ['--http', '127.0.0.1:0'] }).catch(String)
-  if (typeof again === 'string') {
-    expect(again).toMatch(/store .* is damaged. Restore a backup into/)
-    expect(again).not.toContain('    at ')
-    return
-  }
-  const answer = await api(again, tokenB).get(`/api/projects/${project}/tasks?per_page=1`)
-  if (answer.status !== 200) {
-    expect([answer.status, again.stderr]).toEqual([500, expect.stringContaining('damaged')])
-    return
-  }
-  const here = await allTasks(api(again, tokenB), project)
-  expect([...acknowledged].filter((id) => !here.has(id))).toEqual([])
-})
+    expect((await b.cli('down')).code).toBe(0)
+    await a.stop()
+    // At its next start LevelDB moves what is in the log into a table.
+    if (place === 'table') await (await scratch.start('beta', { dataDir: b.dataDir })).cli('down')
+    const path = await largestStoreFile(b)
+    process.stderr.write(`damaging ${path} of ${(await stat(path)).size} bytes\n`)
+    await flipBytes(path, Math.floor((await stat(path)).size / 2), 16)
+    // Alone: nobody brings back what it has lost.
+    const again = await scratch.start('beta', { dataDir: b.dataDir, args: ['--http', '127.0.0.1:0'] }).catch(String)
+    if (typeof again === 'string') {
+      expect(again).toMatch(/store .* is damaged. Restore a backup into/)
+      expect(again).not.toContain('    at ')
+      return
+    }
+    const answer = await api(again, tokenB).get(`/api/projects/${project}/tasks?per_page=1`)
+    if (answer.status !== 200) {
+      expect([answer.status, again.stderr]).toEqual([500, expect.stringContaining('damaged')])
+      return
+    }
+    const here = await allTasks(api(again, tokenB), project)
+    expect([...acknowledged].filter((id) => !here.has(id))).toEqual([])
+  },
+)
 
 it('[L1] loses no claim and doubles none when the only voter is killed in the middle of 200 claims', async () => {
   const { a, b, project, tokenA, tokenB } = await pair()

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createScratch, eventually, joinMesh, rookery, seesOnline, type RunningNode } from '../support/nodes.ts'
+import { IS_LONG } from '../support/long.ts'
 
 /** One mesh that falls ill step by step: alpha is the only voter, the clock of beta is a minute and a half ahead. */
 let scratch: Awaited<ReturnType<typeof createScratch>>
@@ -56,7 +57,7 @@ it('says of a node that runs and does not answer that it is blocked', async () =
   }
 })
 
-it('tells a machine that was removed while it was connected', async () => {
+it.runIf(IS_LONG)('tells a machine that was removed while it was connected', async () => {
   const again = await scratch.start('alpha', { dataDir: a.dataDir })
   await seesOnline(again, [b.peerId])
   expect((await again.cli('remove', 'beta')).code).toBe(0)

@@ -2,13 +2,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ATTACKS, CONVICTIONS } from '../hostile/attacks.ts'
 import { createSiege, type Siege } from '../hostile/siege.ts'
 import { eventually } from '../support/nodes.ts'
+import { IS_LONG } from '../support/long.ts'
 
 /** As in the script that measures it (`npm run test:hostile`). */
 const GROWTH_MB_MAX = 32
 const STRIKES = 3
 
 /** Takes a minute of both cores. */
-const IS_LONG = process.env.ROOKERY_LONG === '1'
 
 describe.runIf(IS_LONG)('honest nodes under siege', () => {
   let siege: Siege

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { createScratch, eventually, joinMesh, seesOnline } from '../support/nodes.ts'
+import { IS_LONG } from '../support/long.ts'
 
 let scratch: Awaited<ReturnType<typeof createScratch>>
 beforeEach(async () => {
@@ -20,7 +21,7 @@ it('[M20] tells the others that it leaves before it goes, also without a gateway
   expect(members.map(({ name }: { name: string }) => name)).toEqual(['alpha'])
 })
 
-it('goes by the name it joined with, until told otherwise', async () => {
+it.runIf(IS_LONG)('goes by the name it joined with, until told otherwise', async () => {
   const a = await scratch.start('alpha')
   const b = await joinMesh(scratch, a, 'beta')
   expect((await b.cli('status')).json.name).toBe('beta')

@@ -11,6 +11,7 @@ import {
   type RunningNode,
 } from '../support/nodes.ts'
 import { parseMetrics } from '../support/prometheus-text.ts'
+import { IS_LONG } from '../support/long.ts'
 
 /** Longer than heartbeats and rounds with neighbours take; the long run also sees sweeps of documents, and samples. */
 const IDLE_SECONDS = process.env.ROOKERY_LONG === '1' ? 300 : 35
@@ -64,14 +65,17 @@ it('logs nothing while nothing happens, and nothing of ordinary work', async () 
   expect(said.filter((msg) => !['admitted a node', 'made a new accounts key'].includes(msg))).toEqual([])
 })
 
-it('says once that a member is away, however often it is dialled, and once that it is back', async () => {
-  const [a, b] = nodes as [RunningNode, RunningNode]
-  const about = (node: RunningNode): string[] =>
-    linesOf(node).flatMap(({ msg, member }) => (member === 'beta' ? [msg] : []))
-  await b.stop('SIGKILL')
-  await eventually(() => (about(a).length > 0 ? true : undefined), 120_000)
-  const back = await scratch.start('beta', { ...TALKATIVE, dataDir: b.dataDir })
-  await eventually(() => (about(a).length > 1 ? true : undefined), 120_000)
-  expect(about(a)).toEqual(['a member is not heard any more', 'a member is back'])
-  await seesOnline(back, [a.peerId])
-})
+it.runIf(IS_LONG)(
+  'says once that a member is away, however often it is dialled, and once that it is back',
+  async () => {
+    const [a, b] = nodes as [RunningNode, RunningNode]
+    const about = (node: RunningNode): string[] =>
+      linesOf(node).flatMap(({ msg, member }) => (member === 'beta' ? [msg] : []))
+    await b.stop('SIGKILL')
+    await eventually(() => (about(a).length > 0 ? true : undefined), 120_000)
+    const back = await scratch.start('beta', { ...TALKATIVE, dataDir: b.dataDir })
+    await eventually(() => (about(a).length > 1 ? true : undefined), 120_000)
+    expect(about(a)).toEqual(['a member is not heard any more', 'a member is back'])
+    await seesOnline(back, [a.peerId])
+  },
+)

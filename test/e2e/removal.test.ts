@@ -11,6 +11,7 @@ import {
   type RunningNode,
 } from '../support/nodes.ts'
 import { connectionsBetween } from '../support/processes.ts'
+import { IS_LONG } from '../support/long.ts'
 
 /** Longer than two heartbeats, or a member that is there would seem to be gone. */
 const STALE_AFTER_MS = 15_000
@@ -69,25 +70,28 @@ it('[M7] [A-M2] closes the connections of a removed member on every node, and li
   }
 })
 
-it('[M7] runs nothing for others once the staleness limit has passed without an admin, and does again with one', async () => {
-  const machine = await machineOf('gamma')
-  const start = () => onBeta.post(`/api/machines/${machine}/sessions`, { agent: 'shell', project_path: scratch.path })
-  const first = await start()
-  expect(first.status).toBe(201)
-  await alpha!.stop()
-  const refused = await eventually(async () => {
-    const answer = await start()
-    if (answer.status !== 201) return answer
-    // A machine runs so many at a time and no more.
-    await onBeta.delete(`/api/sessions/${answer.body.data.id}`)
-    return undefined
-  }, 60_000)
-  expect(refused.body.error.message).toMatch(/no admin \(alpha\).*15 s/)
-  const { json } = await gamma!.cli('status')
-  expect(json.problems.join()).toContain('Refused now: beta')
-  alpha = await scratch.start('alpha')
-  await eventually(async () => ((await start()).status === 201 ? true : undefined), 60_000)
-})
+it.runIf(IS_LONG)(
+  '[M7] runs nothing for others once the staleness limit has passed without an admin, and does again with one',
+  async () => {
+    const machine = await machineOf('gamma')
+    const start = () => onBeta.post(`/api/machines/${machine}/sessions`, { agent: 'shell', project_path: scratch.path })
+    const first = await start()
+    expect(first.status).toBe(201)
+    await alpha!.stop()
+    const refused = await eventually(async () => {
+      const answer = await start()
+      if (answer.status !== 201) return answer
+      // A machine runs so many at a time and no more.
+      await onBeta.delete(`/api/sessions/${answer.body.data.id}`)
+      return undefined
+    }, 60_000)
+    expect(refused.body.error.message).toMatch(/no admin \(alpha\).*15 s/)
+    const { json } = await gamma!.cli('status')
+    expect(json.problems.join()).toContain('Refused now: beta')
+    alpha = await scratch.start('alpha')
+    await eventually(async () => ((await start()).status === 201 ? true : undefined), 60_000)
+  },
+)
 
 it('[M7] tells a member that was away of a removal when it is back', async () => {
   await gamma!.stop()

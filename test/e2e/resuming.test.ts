@@ -12,6 +12,7 @@ import {
   type Api,
   type RunningNode,
 } from '../support/nodes.ts'
+import { IS_LONG } from '../support/long.ts'
 
 let scratch: Awaited<ReturnType<typeof createScratch>>
 beforeEach(async () => {
@@ -88,7 +89,7 @@ it('[L2.11] the agents of a node that was killed hold what they held when it is 
   expect(notices.body.data).toEqual([])
 })
 
-it('[L2.11] what a session held is free at once when it ended while its node was down', async () => {
+it.runIf(IS_LONG)('[L2.11] what a session held is free at once when it ended while its node was down', async () => {
   const { holder, onVoter, tokenAtHolder, project } = await pair({})
   const before = api(holder, tokenAtHolder)
   const task = await createTask(onVoter, project, before)
@@ -113,31 +114,34 @@ it('[L2.11] what a session held is free at once when it ended while its node was
   expect((await back.get(`/rookery/projects/${project}/lock-notices`)).body.data).toEqual([])
 })
 
-it('[L2.11] an agent is told what it lost while its node was down for longer than a lease lasts', async () => {
-  // Short enough to wait for, long enough for a busy host to renew in time.
-  const config = { lease: { ttlMs: 12_000, holdMs: 6000 } }
-  const { holder, onVoter, tokenAtHolder, project } = await pair(config)
-  const before = api(holder, tokenAtHolder)
-  const task = await createTask(onVoter, project, before)
-  expect((await claim(before, task, 'beta-1')).status).toBe(200)
-  expect((await lock(before, project, 'beta-1')).status).toBe(201)
-  await holder.stop('SIGKILL')
-  const theirs = await eventually(async () => {
-    const answers = [await claim(onVoter, task, 'alpha-1'), await lock(onVoter, project, 'alpha-1')]
-    return answers.every(({ status }) => status < 300) ? answers : undefined
-  }, 60_000)
-  expect(theirs).toHaveLength(2)
+it.runIf(IS_LONG)(
+  '[L2.11] an agent is told what it lost while its node was down for longer than a lease lasts',
+  async () => {
+    // Short enough to wait for, long enough for a busy host to renew in time.
+    const config = { lease: { ttlMs: 12_000, holdMs: 6000 } }
+    const { holder, onVoter, tokenAtHolder, project } = await pair(config)
+    const before = api(holder, tokenAtHolder)
+    const task = await createTask(onVoter, project, before)
+    expect((await claim(before, task, 'beta-1')).status).toBe(200)
+    expect((await lock(before, project, 'beta-1')).status).toBe(201)
+    await holder.stop('SIGKILL')
+    const theirs = await eventually(async () => {
+      const answers = [await claim(onVoter, task, 'alpha-1'), await lock(onVoter, project, 'alpha-1')]
+      return answers.every(({ status }) => status < 300) ? answers : undefined
+    }, 60_000)
+    expect(theirs).toHaveLength(2)
 
-  const back = api(await again(holder, config), tokenAtHolder)
-  const notice = await eventually(async () => {
-    const { body } = await back.get(`/rookery/projects/${project}/lock-notices`)
-    return body.data?.[0]
-  })
-  expect(notice).toMatchObject({ why: 'owner-restart', paths: ['src/a.ts'], instance_id: 'beta-1' })
-  await eventually(async () => {
-    const { assigned_to } = (await back.get(`/api/tasks/${task}`)).body.data
-    return assigned_to === 'alpha-1' ? true : undefined
-  })
-  expect((await claim(back, task, 'beta-1')).body.error.code).toBe('TSK_002')
-  expect((await lock(back, project, 'beta-1')).body.error.code).toBe('LCK_001')
-})
+    const back = api(await again(holder, config), tokenAtHolder)
+    const notice = await eventually(async () => {
+      const { body } = await back.get(`/rookery/projects/${project}/lock-notices`)
+      return body.data?.[0]
+    })
+    expect(notice).toMatchObject({ why: 'owner-restart', paths: ['src/a.ts'], instance_id: 'beta-1' })
+    await eventually(async () => {
+      const { assigned_to } = (await back.get(`/api/tasks/${task}`)).body.data
+      return assigned_to === 'alpha-1' ? true : undefined
+    })
+    expect((await claim(back, task, 'beta-1')).body.error.code).toBe('TSK_002')
+    expect((await lock(back, project, 'beta-1')).body.error.code).toBe('LCK_001')
+  },
+)

@@ -13,6 +13,7 @@ import {
   seesOnline,
   type RunningNode,
 } from '../support/nodes.ts'
+import { IS_LONG } from '../support/long.ts'
 
 /** Short leases, so that expiry is seen within a test; what is told does not depend on how long. */
 const SHORT_LEASES = { lease: { ttlMs: 4000, holdMs: 1000 } }
@@ -35,7 +36,7 @@ async function pair(): Promise<{ a: RunningNode; b: RunningNode; project: string
   return { a, b, project: added.json.id, tokenA }
 }
 
-it('finds the other node again after both restarted, in any order, with no address given', async () => {
+it.runIf(IS_LONG)('finds the other node again after both restarted, in any order, with no address given', async () => {
   const { a, b } = await pair()
   for (const order of [
     [a, b],
@@ -76,7 +77,7 @@ it('loses no acknowledged write when a node is killed, and the other goes on', a
   })
 })
 
-it('returns a claim whose holder died to the board', async () => {
+it.runIf(IS_LONG)('returns a claim whose holder died to the board', async () => {
   const { a, b, project, tokenA } = await pair()
   const onA = api(a, tokenA)
   const task = (await onA.post(`/api/projects/${project}/tasks`, { title: 'Orphan' })).body.data.id
@@ -132,7 +133,7 @@ it('locks a file without a quorum, says so everywhere, and has it certified when
   expect((await b.cli('lock', 'notices', '--project', project)).json).toEqual([])
 })
 
-it('closes everything a removed member had, and refuses it from then on', async () => {
+it.runIf(IS_LONG)('closes everything a removed member had, and refuses it from then on', async () => {
   const { a, b } = await pair()
   const removed = await a.cli('remove', 'beta')
   expect(removed.code).toBe(0)

@@ -11,6 +11,7 @@ import {
   type Json,
   type RunningNode,
 } from '../support/nodes.ts'
+import { IS_LONG } from '../support/long.ts'
 
 const PROGRAM = resolve(import.meta.dirname, '../../scripts/rookery')
 
@@ -80,36 +81,39 @@ it('[L2.7] lets three vote, claims on while one of them is down, and gives back 
   expect(await claimed(b, mesh, 'with-alpha-alone')).toBe(0)
 })
 
-it('[M21] forces a voter set after the founder is lost, with the words of the recovery key', async () => {
-  const mesh = await three()
-  const [a, b, c] = mesh.nodes as [RunningNode, RunningNode, RunningNode]
-  const { words } = (await a.cli('recovery', 'create')).json
-  await eventually(async () => ((await b.cli('recovery', 'status')).json.keys.length === 1 ? true : undefined))
-  await a.stop('SIGKILL')
-  const force = ['voters', 'set', 'beta', 'gamma', '--force', '--reason', 'alpha fell into the sea']
-  expect((await b.cli('voters', 'set', 'beta', 'gamma')).json.error.code).toBe('forbidden')
-  const recovered = await rookery(['recovery', 'use', '--json', '--data-dir', b.dataDir], { input: words })
-  expect(recovered.code).toBe(0)
-  const asked = await b.cli('voters', 'set', 'beta', 'gamma')
-  expect([asked.code, asked.json.error.code, asked.json.error.details.missing_voters]).toEqual([
-    4,
-    'quorum_unreachable',
-    ['alpha'],
-  ])
-  const unsure = await b.cli(...force)
-  expect([unsure.code, unsure.stderr]).toEqual([2, expect.stringContaining('--yes')])
-  const forced = await b.cli(...force, '--yes')
-  expect([forced.code, votersOf(forced.json), forced.json.is_forced]).toEqual([0, ['beta', 'gamma'], true])
-  expect(forced.stderr).toContain('Two voters')
-  const onC = await knowsVoters(c, ['beta', 'gamma'])
-  expect([onC.is_forced, onC.epoch]).toEqual([true, forced.json.epoch])
-  // What the founder had promised must have run out before anybody else gets a claim.
-  const waits = await eventually(async () => (await b.cli('voters')).json.grants_again_in_ms ?? undefined)
-  expect(waits).toBeGreaterThan(60_000)
-  expect((await b.cli('remove', 'alpha')).code).toBe(0)
-})
+it.runIf(IS_LONG)(
+  '[M21] forces a voter set after the founder is lost, with the words of the recovery key',
+  async () => {
+    const mesh = await three()
+    const [a, b, c] = mesh.nodes as [RunningNode, RunningNode, RunningNode]
+    const { words } = (await a.cli('recovery', 'create')).json
+    await eventually(async () => ((await b.cli('recovery', 'status')).json.keys.length === 1 ? true : undefined))
+    await a.stop('SIGKILL')
+    const force = ['voters', 'set', 'beta', 'gamma', '--force', '--reason', 'alpha fell into the sea']
+    expect((await b.cli('voters', 'set', 'beta', 'gamma')).json.error.code).toBe('forbidden')
+    const recovered = await rookery(['recovery', 'use', '--json', '--data-dir', b.dataDir], { input: words })
+    expect(recovered.code).toBe(0)
+    const asked = await b.cli('voters', 'set', 'beta', 'gamma')
+    expect([asked.code, asked.json.error.code, asked.json.error.details.missing_voters]).toEqual([
+      4,
+      'quorum_unreachable',
+      ['alpha'],
+    ])
+    const unsure = await b.cli(...force)
+    expect([unsure.code, unsure.stderr]).toEqual([2, expect.stringContaining('--yes')])
+    const forced = await b.cli(...force, '--yes')
+    expect([forced.code, votersOf(forced.json), forced.json.is_forced]).toEqual([0, ['beta', 'gamma'], true])
+    expect(forced.stderr).toContain('Two voters')
+    const onC = await knowsVoters(c, ['beta', 'gamma'])
+    expect([onC.is_forced, onC.epoch]).toEqual([true, forced.json.epoch])
+    // What the founder had promised must have run out before anybody else gets a claim.
+    const waits = await eventually(async () => (await b.cli('voters')).json.grants_again_in_ms ?? undefined)
+    expect(waits).toBeGreaterThan(60_000)
+    expect((await b.cli('remove', 'alpha')).code).toBe(0)
+  },
+)
 
-it('[L2.7] says what is wrong with a choice of voters, and changes nothing', async () => {
+it.runIf(IS_LONG)('[L2.7] says what is wrong with a choice of voters, and changes nothing', async () => {
   const { nodes } = await three()
   const [a, b, c] = nodes as [RunningNode, RunningNode, RunningNode]
   const set = async (node: RunningNode, ...args: string[]): Promise<unknown> => {
@@ -153,7 +157,7 @@ it('[L2.7] asks a person before it forces anything, and takes only yes for yes',
   expect((await a.cli('voters')).json).toMatchObject({ is_forced: true })
 })
 
-it('[L2.7] shows which machines say that they are always on, and suggests them', async () => {
+it.runIf(IS_LONG)('[L2.7] shows which machines say that they are always on, and suggests them', async () => {
   const { nodes } = await three({ alwaysOn: true })
   const [, b] = nodes as [RunningNode, RunningNode, RunningNode]
   const view = await eventually(async () => {

@@ -2,8 +2,8 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 /** Folders of `test/`, those whose files wait the most first: what only computes fills in and ends together. */
 const FOLDERS = ['e2e', 'integration', 'conformance', 'sim', 'compat', 'contract', 'unit']
-/** Files that run for a minute and longer, however little text they have. */
-const LONG = /\/e2e\/(chaos|bounds)\.test\.ts$/
+/** Runs for a minute and longer, however little text it has. */
+const LONG = /\/e2e\/bounds\.test\.ts$/
 
 /**
  * On a fresh clone nobody knows how long a file takes, and vitest goes by its size: the longest run of all, which is the
