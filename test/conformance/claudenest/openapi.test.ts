@@ -95,9 +95,10 @@ describe('a request made of the OpenAPI document', () => {
 
 describe('the requests together', () => {
   it('were not all refused at the door', () => {
-    const undone = claudenestRoutes.map(nameOf).filter((name) => !done.has(name))
-    if (isLong) expect(undone.filter((name) => !NEVER_DONE.includes(name))).toEqual([])
-    expect(undone.length).toBeLessThan(claudenestRoutes.length / 3)
+    const doable = claudenestRoutes.map(nameOf).filter((name) => !NEVER_DONE.includes(name))
+    const undone = doable.filter((name) => !done.has(name))
+    if (isLong) expect(undone).toEqual([])
+    expect(undone.length).toBeLessThan(doable.length / 3)
   })
 })
 
