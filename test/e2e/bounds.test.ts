@@ -20,8 +20,9 @@ import {
 } from '../support/nodes.ts'
 import { descriptors, residentMb } from '../support/processes.ts'
 import { Subscriber } from '../support/sockets.ts'
+import { IS_LONG } from '../support/long.ts'
 
-const FLOOD_MS = process.env.ROOKERY_LONG === '1' ? 60_000 : 20_000
+const FLOOD_MS = 60_000
 /** What a flood may make a node hold beyond what it held; up to 5 MB are usual. */
 const HELD_MB_MAX = 32
 /** What it may cost a session host, uncollected garbage included; up to 20 MB are usual. */
@@ -107,7 +108,7 @@ function expectBounded(what: string, grown: Record<string, number>): void {
     expect(mb, `${name} during ${what}`).toBeLessThan(name === 'host' ? RESIDENT_MB_MAX : HELD_MB_MAX)
 }
 
-describe('[A-D1] a terminal that floods, seen across the mesh', () => {
+describe.runIf(IS_LONG)('[A-D1] a terminal that floods, seen across the mesh', () => {
   it('costs bounded memory with no viewer, and tells a later one what it has missed', async () => {
     const session = await startShell()
     const channel = `private-session.${session}`

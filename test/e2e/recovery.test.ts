@@ -12,6 +12,7 @@ import {
   type RunningNode,
 } from '../support/nodes.ts'
 import { filesBelow, secretsIn, storedIn } from '../support/secrets.ts'
+import { IS_LONG } from '../support/long.ts'
 
 const PROGRAM = resolve(import.meta.dirname, '../../scripts/rookery')
 
@@ -44,7 +45,7 @@ it('[M21] makes an admin of another machine when the founder is lost', async () 
   expect(machine.capabilities).toEqual(['admin', 'admit', 'gateway', 'control', 'run', 'vote', 'store'])
 })
 
-it('[M21] ends the words of a key when another is made, and says why words are refused', async () => {
+it.runIf(IS_LONG)('[M21] ends the words of a key when another is made, and says why words are refused', async () => {
   const a = await scratch.start('alpha')
   const first = (await a.cli('recovery', 'create')).json.words
   const again = await rookery(['recovery', 'create', '--data-dir', a.dataDir])

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { createScratch, eventually, type Json } from '../support/nodes.ts'
 import { startUserManager, type UserManager } from '../support/systemd.ts'
+import { IS_LONG } from '../support/long.ts'
 
 const PROGRAM = resolve(import.meta.dirname, '../../scripts/rookery')
 
@@ -29,48 +30,49 @@ beforeEach(async () => {
 
 afterEach(() => scratch.dispose())
 
-it('runs as a real service: terminals outlive a restart, a crash is mended, and nothing is left at the end', async ({
-  skip,
-}) => {
-  const manager =
-    (await startUserManager(scratch.path)) ?? skip('a systemd in a namespace of its own takes root and systemd')
-  const dataDir = join(scratch.path, 'data %n $HOME')
-  const call = caller(manager, dataDir)
-  try {
-    await mkdir(dataDir, { mode: 0o700 })
-    const config = { http: { port: 0 }, p2p: { listen: ['/ip4/127.0.0.1/tcp/0'], mdns: false } }
-    await writeFile(join(dataDir, 'config.json'), JSON.stringify(config), { mode: 0o600 })
+it.runIf(IS_LONG)(
+  'runs as a real service: terminals outlive a restart, a crash is mended, and nothing is left at the end',
+  async ({ skip }) => {
+    const manager =
+      (await startUserManager(scratch.path)) ?? skip('a systemd in a namespace of its own takes root and systemd')
+    const dataDir = join(scratch.path, 'data %n $HOME')
+    const call = caller(manager, dataDir)
+    try {
+      await mkdir(dataDir, { mode: 0o700 })
+      const config = { http: { port: 0 }, p2p: { listen: ['/ip4/127.0.0.1/tcp/0'], mdns: false } }
+      await writeFile(join(dataDir, 'config.json'), JSON.stringify(config), { mode: 0o600 })
 
-    const installed = call('service', 'install')
-    expect([installed.code, installed.json]).toMatchObject([
-      0,
-      { installed: true, hint: expect.stringMatching(/linger/) },
-    ])
-    const first = await eventually(() => pidOf(manager))
-    await eventually(() => (call('status').code === 0 ? true : undefined), 60_000)
-    expect(call('service', 'status').json).toMatchObject({ installed: true, enabled: true, running: true })
+      const installed = call('service', 'install')
+      expect([installed.code, installed.json]).toMatchObject([
+        0,
+        { installed: true, hint: expect.stringMatching(/linger/) },
+      ])
+      const first = await eventually(() => pidOf(manager))
+      await eventually(() => (call('status').code === 0 ? true : undefined), 60_000)
+      expect(call('service', 'status').json).toMatchObject({ installed: true, enabled: true, running: true })
 
-    const session = call('session', 'start', '--agent', 'shell').json.id
-    expect(manager.run('systemctl', '--user', 'restart', 'rookery.service').code).toBe(0)
-    const second = await eventually(() => pidOf(manager, first))
-    await eventually(() => (call('status').code === 0 ? true : undefined), 60_000)
-    expect(call('session', 'list').json.map(({ id, status }: Json) => [id, status])).toEqual([[session, 'running']])
+      const session = call('session', 'start', '--agent', 'shell').json.id
+      expect(manager.run('systemctl', '--user', 'restart', 'rookery.service').code).toBe(0)
+      const second = await eventually(() => pidOf(manager, first))
+      await eventually(() => (call('status').code === 0 ? true : undefined), 60_000)
+      expect(call('session', 'list').json.map(({ id, status }: Json) => [id, status])).toEqual([[session, 'running']])
 
-    process.kill(second, 'SIGKILL')
-    await eventually(() => pidOf(manager, second), 60_000)
-    await eventually(() => (call('status').code === 0 ? true : undefined), 60_000)
+      process.kill(second, 'SIGKILL')
+      await eventually(() => pidOf(manager, second), 60_000)
+      await eventually(() => (call('status').code === 0 ? true : undefined), 60_000)
 
-    expect(call('down', '--kill-sessions').code).toBe(0)
-    expect(call('service', 'uninstall').json).toMatchObject({ removed: true })
-    expect(await filesBelow(join(manager.home, '.config/systemd'))).toEqual([])
-    expect(call('service', 'status').json).toMatchObject({ installed: false, enabled: false, running: false })
-    expect(call('service', 'uninstall').json).toMatchObject({ removed: false })
-  } finally {
-    call('down', '--kill-sessions')
-    call('service', 'uninstall')
-    await manager.stop()
-  }
-})
+      expect(call('down', '--kill-sessions').code).toBe(0)
+      expect(call('service', 'uninstall').json).toMatchObject({ removed: true })
+      expect(await filesBelow(join(manager.home, '.config/systemd'))).toEqual([])
+      expect(call('service', 'status').json).toMatchObject({ installed: false, enabled: false, running: false })
+      expect(call('service', 'uninstall').json).toMatchObject({ removed: false })
+    } finally {
+      call('down', '--kill-sessions')
+      call('service', 'uninstall')
+      await manager.stop()
+    }
+  },
+)
 
 /** The main process of the service, if it runs and is another one than before. */
 function pidOf(manager: UserManager, before = 0): number | undefined {
