@@ -1,7 +1,9 @@
 import type { IncomingMessage } from 'node:http'
 import type { Clock } from '../../node/ports/clock.ts'
 
+/** Nothing that people send by mistake is larger; it is read and forgotten, never kept. */
 const BYTES_MAX = 64 * 1024 * 1024
+/** Long enough for a slow line to send a few MB; no longer than a client that only wants to hold a connection deserves. */
 const PATIENCE_MS = 2000
 
 /**

@@ -51,6 +51,7 @@ export async function greetHttp(
   let pings: NodeJS.Timeout | undefined
   const close = async (reason: string): Promise<void> => {
     clearInterval(pings)
+    // It is given up in any case: a server that does not take the goodbye changes nothing.
     await transport.close().catch(() => undefined)
     await egress.close()
     over.resolve(reason)
