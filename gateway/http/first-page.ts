@@ -15,6 +15,7 @@ const FILES = {
   '/sign-in/github': INDEX,
   '/app.js': { file: 'app.js', type: 'text/javascript; charset=utf-8' },
   '/pairing.js': { file: 'pairing.js', type: 'text/javascript; charset=utf-8' },
+  '/register.js': { file: 'register.js', type: 'text/javascript; charset=utf-8' },
   '/waking.js': { file: 'waking.js', type: 'text/javascript; charset=utf-8' },
   '/sign-in.js': { file: 'sign-in.js', type: 'text/javascript; charset=utf-8' },
   '/style.css': { file: 'style.css', type: 'text/css; charset=utf-8' },

@@ -2,6 +2,7 @@
 // text, never as markup. The token stays in this tab.
 
 import { setUpPairing } from './pairing.js'
+import { setUpRegister } from './register.js'
 import { setUpWaking } from './waking.js'
 import { setUpSignIn } from './sign-in.js'
 
@@ -78,6 +79,15 @@ function onSubmit(form, send) {
   })
 }
 
+async function offerWays() {
+  try {
+    const { registration } = await signInForms.offer()
+    registerForm.offer(registration)
+  } catch {
+    // A password will do, and what the forms say of themselves.
+  }
+}
+
 async function enter(issued) {
   token = issued
   sessionStorage.setItem(TOKEN, issued)
@@ -95,6 +105,7 @@ function forget(message) {
   pairing.forget()
   show('welcome')
   showProblem(message)
+  void offerWays() // there is a user now, if there was none before
 }
 
 async function signOut() {
@@ -330,32 +341,17 @@ function connect() {
   }
 }
 
-/** The link that `rookery up` (or an invitation) gives carries a code that works once; it must not stay in the history. */
-function takeCodeFromLink() {
-  const link = new URLSearchParams(location.hash.slice(1))
-  const [setup, invitation] = [link.get('setup'), link.get('invite')]
-  if (setup === null && invitation === null) return
-  history.replaceState(null, '', location.pathname)
-  const field = $('register').elements.namedItem(setup === null ? 'invite_code' : 'setup_code')
-  field.value = setup ?? invitation
-  field.readOnly = true
-  for (const other of $('register').querySelectorAll('.code')) other.hidden = !other.contains(field)
-  $('register-title').textContent = setup === null ? 'You are invited' : 'Make the first user of this mesh'
-  $('register-hint').hidden = true
-  $('sign-in-section').hidden = setup !== null
-  $('register').elements.namedItem('name').focus()
-}
-
 const waking = setUpWaking({ $, call, element })
 const signInForms = setUpSignIn({ $, call, onSubmit, enter, show, showProblem })
+const registerForm = setUpRegister({ $ })
 const pairing = setUpPairing({ $, call, element })
 onSubmit($('sign-in'), (fields) => call('POST', '/api/auth/login', fields))
 onSubmit($('register'), (fields) => call('POST', '/api/auth/register', fields))
 $('sign-out').addEventListener('click', () => void signOut())
-void signInForms.offer().catch(() => undefined) // a password will do
+void offerWays()
 if (!signInForms.takeUp()) {
   if (token === null) {
     show('welcome')
-    takeCodeFromLink()
+    registerForm.takeCodeFromLink()
   } else void openBoard()
 }
