@@ -3,12 +3,12 @@
 const OFFERS = {
   first_user: {
     title: 'Make the first user of this mesh',
-    hint: 'It needs the setup code that rookery up printed on this machine.',
+    hint: 'It needs the setup code that “rookery up” printed on this machine.',
     code: 'setup_code',
   },
   invited: {
     title: 'New here?',
-    hint: 'You need an invitation from the owner of this mesh, who makes it with rookery user invite.',
+    hint: 'You need an invitation from the owner of this mesh, who makes it with “rookery user invite”.',
     code: 'invite_code',
   },
   open: { title: 'New here?', hint: 'Everybody who can reach this page may register.', code: null },
