@@ -133,7 +133,7 @@ function disk({ data, metrics }: MeshNodeDeps, meshName: string): Cancel {
   return metrics.onLook('rookery_store_bytes', async () => [
     [await bytesOf(storeDir(folder)), { store: 'documents' }],
     [await bytesOf(join(journalFile(folder), '..')), { store: 'leases' }],
-    [await bytesOf(data.sessionsDir), { store: 'sessions' }],
+    [(await bytesOf(data.sessionsDir)) + (await bytesOf(data.bridgedDir)), { store: 'sessions' }],
     [await bytesOf(data.auditFile), { store: 'audit' }],
   ])
 }

@@ -59,7 +59,7 @@ export async function storageView(data: DataDirectory, core: MeshCore): Promise<
     summaries: sizes.summaries,
     facts: sizes.facts,
     voterJournalBytes: await folderSize(dirname(journalFile(folder))),
-    sessions: await sessionsOf(data.sessionsDir),
+    sessions: await sessionsOf([data.sessionsDir, data.bridgedDir]),
     auditBytes: (await Promise.all(audit.map((path) => fileSize(join(data.path, path))))).reduce((a, b) => a + b, 0),
     contextIndexBytes: await folderSize(contextDir(folder)),
     storeBytesOnDisk: await folderSize(storeDir(folder)),
@@ -104,8 +104,10 @@ function sumOf(feeds: readonly FeedSize[], days: number): Omit<AuthorStorage, 'p
   }
 }
 
-async function sessionsOf(dir: string): Promise<StorageView['sessions']> {
-  const ids = await readdir(dir)
-  const sessions = await Promise.all(ids.map(async (id) => ({ id, bytes: await folderSize(join(dir, id)) })))
-  return sessions.toSorted((a, b) => b.bytes - a.bytes)
+async function sessionsOf(folders: readonly string[]): Promise<StorageView['sessions']> {
+  const listed = await Promise.all(
+    folders.map(async (folder) => (await readdir(folder)).map((id) => ({ id, path: join(folder, id) }))),
+  )
+  const sizes = listed.flat().map(async ({ id, path }) => ({ id, bytes: await folderSize(path) }))
+  return (await Promise.all(sizes)).toSorted((a, b) => b.bytes - a.bytes)
 }
