@@ -6,6 +6,9 @@ const PAGE_CSP =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; " +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
+/** In the bundle the page lies beside the code. */
+const PAGE = new URL(import.meta.url.endsWith('.ts') ? '../dashboard/page/' : './page/', import.meta.url)
+
 const INDEX = { file: 'index.html', type: 'text/html; charset=utf-8' } as const
 
 const FILES = {
@@ -25,7 +28,7 @@ const FILES = {
 export function mountFirstPage(app: FastifyInstance, { appKey, speak }: { appKey: string; speak: Speak }): void {
   app.register(async (scope) => {
     for (const [url, { file, type }] of Object.entries(FILES)) {
-      const text = await readFile(new URL(`../dashboard/page/${file}`, import.meta.url), 'utf8')
+      const text = await readFile(new URL(file, PAGE), 'utf8')
       const body = text.replace('{{app-key}}', escapeAttribute(appKey))
       scope.get(url, { config: { gate: { policy: 'public', group: 'page', speak } } }, async (_request, reply) =>
         reply.header('content-security-policy', PAGE_CSP).header('cache-control', 'no-cache').type(type).send(body),
