@@ -11,18 +11,32 @@ const PAGE = new URL(import.meta.url.endsWith('.ts') ? '../dashboard/page/' : '.
 
 const INDEX = { file: 'index.html', type: 'text/html; charset=utf-8' } as const
 
-const FILES = {
+const MODULES = [
+  'app',
+  'execution',
+  'live',
+  'machine',
+  'machine-commands',
+  'machine-servers',
+  'machine-skills',
+  'paged-list',
+  'pairing',
+  'register',
+  'sign-in',
+  'waking',
+] as const
+
+const FILES: Readonly<Record<string, { readonly file: string; readonly type: string }>> = {
   '/': INDEX,
   // Where providers send the browser back to.
   '/sign-in/google': INDEX,
   '/sign-in/github': INDEX,
-  '/app.js': { file: 'app.js', type: 'text/javascript; charset=utf-8' },
-  '/pairing.js': { file: 'pairing.js', type: 'text/javascript; charset=utf-8' },
-  '/waking.js': { file: 'waking.js', type: 'text/javascript; charset=utf-8' },
-  '/sign-in.js': { file: 'sign-in.js', type: 'text/javascript; charset=utf-8' },
+  ...Object.fromEntries(
+    MODULES.map((name) => [`/${name}.js`, { file: `${name}.js`, type: 'text/javascript; charset=utf-8' }]),
+  ),
   '/style.css': { file: 'style.css', type: 'text/css; charset=utf-8' },
   '/favicon.svg': { file: 'favicon.svg', type: 'image/svg+xml' },
-} as const
+}
 
 /** Serves the first page. It holds no secret; what it shows it asks for with the person's own token. */
 export function mountFirstPage(app: FastifyInstance, { appKey, speak }: { appKey: string; speak: Speak }): void {

@@ -1,6 +1,6 @@
-import { createInterface } from 'node:readline/promises'
 import type { Command } from 'commander'
 import type { ElectorateView, ElectorView } from '../../services/voters/electorate-service.ts'
+import { askYes, isSomebodyHere } from '../ask-yes.ts'
 import { ask, command, group, print, type CommonOptions } from '../command.ts'
 import { CommandFailure, EXIT } from '../exit.ts'
 import { choiceWarnings, electorateLines, wireElectorate } from '../voters-words.ts'
@@ -73,12 +73,8 @@ function explanation(members: readonly string[], { machines, quorum }: Electorat
 
 /** @throws CommandFailure unless a person says yes. */
 async function confirm(): Promise<void> {
-  if (!process.stdin.isTTY)
-    throw new CommandFailure('Nobody is here to ask whether this is meant: add --yes.', EXIT.usage)
-  const terminal = createInterface({ input: process.stdin, output: process.stderr })
-  const answer = await terminal.question('Install these voters by force? Type yes: ')
-  terminal.close()
-  if (answer.trim().toLowerCase() !== 'yes')
+  if (!isSomebodyHere()) throw new CommandFailure('Nobody is here to ask whether this is meant: add --yes.', EXIT.usage)
+  if (!(await askYes('Install these voters by force?')))
     throw new CommandFailure('Nothing was changed.', EXIT.refused, { code: 'cancelled' })
 }
 
