@@ -30,6 +30,10 @@ export const DOMAIN_ERRORS = {
   pairing_refused: { message: 'This pairing was refused.', retry: 'never' },
   machine_not_found: { message: 'No machine has this id.', retry: 'never' },
   machine_offline: { message: 'The machine is offline.', retry: 'backoff' },
+  machine_unsupported: {
+    message: 'This machine has no node: its agent runs sessions, and nothing else can be asked of it.',
+    retry: 'never',
+  },
   machine_awake: { message: 'The machine is awake already.', retry: 'never' },
   wake_unsupported: {
     message: 'The machine cannot be woken: none of its network cards is known to the mesh.',

@@ -19,6 +19,8 @@ const uuid = () => z.string().regex(uuidPattern, 'must be a UUID')
 
 export const MachineId = uuid().brand<'MachineId'>()
 export type MachineId = z.infer<typeof MachineId>
+/** Of a machine without a node. The ids of members are hashes (version 5) and can never be taken for one. */
+export const BridgedMachineId = MachineId.refine((id) => id[14] !== '5', 'must not be the id of a member')
 export const ProjectId = uuid().brand<'ProjectId'>()
 export type ProjectId = z.infer<typeof ProjectId>
 export const TaskId = uuid().brand<'TaskId'>()

@@ -1,14 +1,15 @@
 import type * as Y from 'yjs'
 import { z } from 'zod'
-import { MachineId, PeerId, SessionId } from './ids.ts'
+import { BridgedMachineId, MachineId, PeerId, SessionId } from './ids.ts'
+import { machineIdOf } from './machine-id.ts'
 import type { MachineFacts } from './machine.ts'
 import { McpState } from './mcp.ts'
 import { PTY_COLS, PTY_ROWS, SESSION_MODES, SESSION_STATUSES, SessionUsage, hasEnded, type Session } from './session.ts'
 
 /**
- * Layout of `machine/<peer>`, written only by that machine: four flat maps.
+ * Layout of `machine/<peer>`, written only by that machine: flat maps.
  * `facts`: one value under `self`. `sessions`: id → what never changes. `session-states`: id → what does.
- * `mcp`: name of an MCP server that is not stopped → its state.
+ * `mcp`: name of an MCP server that is not stopped → its state. (For bridged machines see `bridge-records.ts`.)
  */
 const FACTS = 'facts'
 const SESSIONS = 'sessions'
@@ -78,6 +79,9 @@ export const SessionRecord = z.object({
   ...SessionState.shape,
 })
 
+/** Where the session runs, when that is a machine without a node that this one bridges. */
+const StoredBody = SessionBody.extend({ machine: BridgedMachineId.exactOptional() })
+
 /** The machine's facts, or undefined while it has stated none (or nothing valid). */
 export function readMachineFacts(doc: Y.Doc): MachineFacts | undefined {
   return MachineFactsRecord.safeParse(doc.getMap(FACTS).get('self')).data
@@ -88,7 +92,10 @@ export function writeMachineFacts(doc: Y.Doc, facts: MachineFacts): boolean {
   return setIfChanged(doc.getMap(FACTS), 'self', MachineFactsRecord.parse(facts))
 }
 
-/** Every valid session of the machine's document. Whose document it is comes from its name, never from its content. */
+/**
+ * Every valid session of the machine's document, those of machines that it bridges, too. Whose document it is comes from
+ * its name, never from its content; no session can be said to run on another member's machine.
+ */
 export function readSessions(doc: Y.Doc, owner: { peer: PeerId; machineId: MachineId }): Session[] {
   const states = doc.getMap(SESSION_STATES)
   const sessions: Session[] = []
@@ -102,7 +109,9 @@ export function readSessions(doc: Y.Doc, owner: { peer: PeerId; machineId: Machi
 
 /** Writes what differs; tells whether it wrote. */
 export function writeSession(doc: Y.Doc, session: Session): boolean {
-  const body = setIfChanged(doc.getMap(SESSIONS), session.id, SessionBody.parse(session))
+  const isOwn = session.machineId === machineIdOf(session.node)
+  const stored = StoredBody.parse({ ...session, ...(!isOwn && { machine: session.machineId }) })
+  const body = setIfChanged(doc.getMap(SESSIONS), session.id, stored)
   const state = setIfChanged(doc.getMap(SESSION_STATES), session.id, SessionState.parse(session))
   return body || state
 }
@@ -112,12 +121,17 @@ export function deleteSession(doc: Y.Doc, id: SessionId): void {
   doc.getMap(SESSION_STATES).delete(id)
 }
 
-/** The ended sessions beyond what is kept: the ones that ended first. */
+/**
+ * The ended sessions beyond what is kept: the ones that ended first. Those of bridged machines are counted by themselves,
+ * so that no agent can crowd out what its gateway remembers of its own.
+ */
 export function pickExcess(sessions: readonly Session[]): Session[] {
-  const ended = sessions.filter((session) => hasEnded(session.status))
-  return ended
+  const ended = sessions
+    .filter((session) => hasEnded(session.status))
     .toSorted((a, b) => (b.endedAt ?? '').localeCompare(a.endedAt ?? '') || b.id.localeCompare(a.id))
-    .slice(ENDED_SESSIONS_KEPT_MAX)
+  const own = ended.filter(({ machineId, node }) => machineId === machineIdOf(node))
+  const bridged = ended.filter(({ machineId, node }) => machineId !== machineIdOf(node))
+  return [...own.slice(ENDED_SESSIONS_KEPT_MAX), ...bridged.slice(ENDED_SESSIONS_KEPT_MAX)]
 }
 
 /** Servers that are not stopped, by name. */
@@ -144,10 +158,11 @@ function sessionOf(
   owner: { peer: PeerId; machineId: MachineId },
 ): Session | undefined {
   const id = SessionId.safeParse(key)
-  const body = SessionBody.safeParse(record.body)
+  const body = StoredBody.safeParse(record.body)
   const state = SessionState.safeParse(record.state)
   if (!id.success || !body.success || !state.success) return undefined
-  return { id: id.data, machineId: owner.machineId, node: owner.peer, ...body.data, ...state.data }
+  const { machine = owner.machineId, ...settled } = body.data
+  return { id: id.data, machineId: machine, node: owner.peer, ...settled, ...state.data }
 }
 
 function setIfChanged(map: Y.Map<unknown>, key: string, value: object): boolean {

@@ -23,9 +23,13 @@ export type MachineStatus = 'online' | 'offline' | 'connecting'
 /** A host of the mesh as every surface reads it: the facts, and what this node knows of its liveness. */
 export type Machine = MachineFacts & {
   readonly id: MachineId
-  /** Null for a bridged record (registered over HTTP, no node behind it). */
+  /** Null for a bridged machine (registered over HTTP, no node behind it). */
   readonly node: PeerId | null
+  /** The gateway that the agent of a bridged machine is connected to, or was last; null for any other machine. */
+  readonly bridge: PeerId | null
   readonly status: MachineStatus
+  /** Why the status is not `online`, for a person; null while it is. */
+  readonly offlineReason: string | null
   readonly activeSessions: number
   readonly lastSeenAt: string | null
   readonly connectedAt: string | null

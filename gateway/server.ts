@@ -5,6 +5,7 @@ import type { Log } from '../node/ports/log.ts'
 import type { Metrics, MetricsPage } from '../node/ports/metrics.ts'
 import type { Services } from '../node/services/services.ts'
 import { WIRE_ERRORS } from './dialects/claudenest/errors.ts'
+import { agentFrame, readAgentFrame } from './dialects/claudenest/agent-wire.ts'
 import { translate } from './dialects/claudenest/events.ts'
 import { claudenest } from './dialects/claudenest/routes.ts'
 import { rookeryDialect } from './dialects/rookery/routes.ts'
@@ -26,6 +27,9 @@ import { mountMetrics } from './http/metrics.ts'
 import { methodsAt, mountDialect, refusalOf, refuse } from './http/mount.ts'
 import { openApi } from './http/openapi.ts'
 import { httpError } from './http/refusal.ts'
+import { createAgentServer } from './ws/agent-server.ts'
+import type { AgentServer } from './ws/agent-server.ts'
+import { mountAgents } from './ws/agent-routes.ts'
 import { createPusherServer } from './ws/pusher.ts'
 import type { PusherServer } from './ws/pusher.ts'
 import { mountPusher } from './ws/pusher-routes.ts'
@@ -81,7 +85,13 @@ export function createGateway(deps: GatewayDeps): Gateway {
     limits: { ...DEFAULT_SOCKET_LIMITS, ...config.sockets },
     authenticate: gate.authenticate,
   })
-  mountAll(app, { deps, tickets, pusher })
+  const agents = createAgentServer({
+    services,
+    clock,
+    log,
+    words: { read: readAgentFrame, frame: agentFrame },
+  })
+  mountAll(app, { deps, tickets, pusher, agents })
   return {
     async listen() {
       const problem = checkBinding(config)
@@ -97,20 +107,25 @@ export function createGateway(deps: GatewayDeps): Gateway {
     },
     async close() {
       pusher.close()
+      agents.close()
       await app.close()
     },
   }
 }
 
-function mountAll(
-  app: FastifyInstance,
-  { deps, tickets, pusher }: { deps: GatewayDeps; tickets: TicketBook; pusher: PusherServer },
-): void {
+type Mounted = {
+  readonly deps: GatewayDeps
+  readonly tickets: TicketBook
+  readonly pusher: PusherServer
+  readonly agents: AgentServer
+}
+
+function mountAll(app: FastifyInstance, { deps, tickets, pusher, agents }: Mounted): void {
   const { services, config, clock, log, metrics } = deps
   const { version } = config
   const speak = claudenest.failure
   const rookery = rookeryDialect(claudenest)
-  mountMetrics(app, metrics, { speak, sockets: pusher.size })
+  mountMetrics(app, metrics, { speak, sockets: () => pusher.size() + agents.size() })
   for (const prefix of ['', '/claudenest']) {
     mountDialect(
       app,
@@ -120,7 +135,9 @@ function mountAll(
     )
   }
   mountDialect(app, rookery, { services, version }, { clock, log, prefix: '' })
-  mountPusher(app, pusher, { upgrades: routeUpgrades(app), speak, clock })
+  const upgrades = routeUpgrades(app)
+  mountPusher(app, pusher, { upgrades, speak, clock })
+  mountAgents(app, agents, { machines: services.machines, upgrades, speak, clock })
   mountFirstPage(app, { appKey: config.appKey ?? DEFAULT_APP_KEY, speak })
   const rows = [...claudenest.routes, ...rookery.routes]
   mountDocs(app, openApi({ title: 'Rookery', version }, rows, WIRE_ERRORS), speak)

@@ -24,6 +24,8 @@ export type GateRule = {
   readonly speak: Speak
   /** Callers on this host need no token. Host and Origin are checked all the same. */
   readonly openToLoopback?: boolean
+  /** Another header than `Authorization` in which this route's callers may send their token, as it is. */
+  readonly tokenHeader?: string
 }
 
 declare module 'fastify' {
@@ -64,10 +66,11 @@ export function createGate(options: GateOptions): Gate {
     return allowance.allowed ? undefined : rateLimited(allowance.resetMs)
   }
 
-  const authorize = (request: FastifyRequest, { policy, openToLoopback }: GateRule): Refusal | undefined => {
+  const authorize = (request: FastifyRequest, rule: GateRule): Refusal | undefined => {
+    const { policy, openToLoopback, tokenHeader } = rule
     const isOpen = openToLoopback === true && !options.isBehindProxy && isLoopbackAddress(request.ip)
     if (policy === 'public' || isOpen) return undefined
-    const token = bearerToken(request)
+    const token = bearerToken(request) ?? headerToken(request, tokenHeader)
     if (token === undefined) return unauthenticated()
     const who = authenticate(token, request.ip)
     if (who.as === 'guesser') return rateLimited(who.resetMs)
@@ -113,6 +116,13 @@ const BEARER = /^Bearer ([\x21-\x7e]{1,512})$/i
 
 function bearerToken(request: FastifyRequest): string | undefined {
   return BEARER.exec(request.headers.authorization ?? '')?.[1]
+}
+
+const TOKEN = /^[\x21-\x7e]{1,512}$/
+
+function headerToken(request: FastifyRequest, header: string | undefined): string | undefined {
+  const given = header === undefined ? undefined : request.headers[header]
+  return typeof given === 'string' && TOKEN.test(given) ? given : undefined
 }
 
 /** The documented limit counts per token and address; everything before authentication per address. */

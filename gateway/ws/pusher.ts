@@ -4,10 +4,10 @@ import type { Actor } from '../../crdt/actor.ts'
 import { domainError } from '../../crdt/errors.ts'
 import { err } from '../../crdt/result.ts'
 import type { Result } from '../../crdt/result.ts'
-import { every } from '../../node/ports/clock.ts'
-import type { Cancel, Clock } from '../../node/ports/clock.ts'
+import type { Clock } from '../../node/ports/clock.ts'
 import type { SocketLimits } from '../http/config.ts'
 import { createDoorkeeper } from './doorkeeper.ts'
+import { keepAlive } from './keep-alive.ts'
 import { Connection } from './pusher-connection.ts'
 import type { ConnectionDeps } from './pusher-connection.ts'
 import { errorFrame, PUSHER_CODES } from './pusher-frames.ts'
@@ -33,8 +33,6 @@ export type PusherServer = {
   close(): void
 }
 
-/** A socket that answers no ping for this long is dead. */
-const PING_PERIOD_MS = 30_000
 const CLOSE_GRACE_MS = 1000
 
 /** Pusher protocol versions that differ in nothing we use. */
@@ -116,18 +114,6 @@ function turnAway(socket: WebSocket, clock: Clock, [code, reason]: CloseReason):
   socket.send(errorFrame(code, reason))
   socket.close(code, reason)
   clock.after(CLOSE_GRACE_MS, () => socket.terminate())
-}
-
-function keepAlive(socket: WebSocket, clock: Clock): Cancel {
-  let isAlive = true
-  socket.on('pong', () => {
-    isAlive = true
-  })
-  return every(clock, PING_PERIOD_MS, () => {
-    if (!isAlive) return socket.terminate()
-    isAlive = false
-    socket.ping()
-  })
 }
 
 /** Two numbers with a dot, as Pusher's own. It need not be unguessable: a signature for it also takes a token. */

@@ -18,6 +18,8 @@ export type DataDirectory = {
   readonly boxSecret: Uint8Array
   readonly controlSocket: string
   readonly sessionsDir: string
+  /** Of machines whose agents are connected to this gateway. */
+  readonly bridgedDir: string
   readonly auditFile: string
   meshDir(name: string): string
   /** The mesh this node belongs to, as a folder name under `meshes/`, or undefined before the first start. */
@@ -40,7 +42,7 @@ export async function openDataDirectory(path: string): Promise<DataDirectory> {
   const keys = join(path, 'keys')
   await createPrivateDirectory(keys)
   await refuseOpenModes(keys)
-  for (const name of ['meshes', 'sessions']) await createPrivateDirectory(join(path, name))
+  for (const name of ['meshes', 'sessions', 'bridged']) await createPrivateDirectory(join(path, name))
   const pointer = join(path, 'mesh')
   return {
     path,
@@ -48,6 +50,7 @@ export async function openDataDirectory(path: string): Promise<DataDirectory> {
     boxSecret: await readOrCreateKey(join(keys, 'box.key')),
     controlSocket: join(path, 'control.sock'),
     sessionsDir: join(path, 'sessions'),
+    bridgedDir: join(path, 'bridged'),
     auditFile: join(path, 'audit.log'),
     meshDir: (name) => join(path, 'meshes', name),
     currentMesh: async () => (await readIfThere(pointer))?.toString('utf8').trim() || undefined,

@@ -12,7 +12,7 @@ export type DiskView = {
   readonly voterJournalBytes: number
   /** This node's own index of the context, vectors included; it can be made anew from the documents. */
   readonly contextIndexBytes: number
-  /** Largest first. */
+  /** Those of bridged machines, too. Largest first. */
   readonly sessions: readonly SizedById[]
   /** Commands that were run. Largest first. */
   readonly executions: readonly SizedById[]
@@ -32,15 +32,16 @@ const OTHER_SHOWN_MAX = 10
 export async function diskView(data: DataDirectory, mesh: string): Promise<DiskView> {
   const folder = data.meshDir(mesh)
   const [store, journal, context] = [storeDir(folder), dirname(journalFile(folder)), contextDir(folder)]
-  const [sessionsDir, executionsDir] = [data.sessionsDir, join(data.path, 'executions')]
+  const { sessionsDir, bridgedDir } = data
+  const executionsDir = join(data.path, 'executions')
   const audit = BACKUP_FILES.filter((path) => path.startsWith('audit.log')).map((path) => join(data.path, path))
-  const named = [store, journal, context, sessionsDir, executionsDir, ...audit]
+  const named = [store, journal, context, sessionsDir, bridgedDir, executionsDir, ...audit]
   const rest = await unnamedIn(data.path, new Set(named))
   const view = {
     storeBytes: await folderSize(store),
     voterJournalBytes: await folderSize(journal),
     contextIndexBytes: await folderSize(context),
-    sessions: await sizesIn(sessionsDir),
+    sessions: largestFirst([...(await sizesIn(sessionsDir)), ...(await sizesIn(bridgedDir))]),
     executions: await sizesIn(executionsDir),
     auditBytes: sum(await Promise.all(audit.map(fileSize))),
     otherBytes: sum(rest.map(({ bytes }) => bytes)),

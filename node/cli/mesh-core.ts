@@ -7,6 +7,8 @@ import type { Crypto, Signer } from '../../protocols/crypto.ts'
 import type { DataDirectory } from '../adapters/data-directory.ts'
 import { openLeaseJournal } from '../adapters/lease-journal.ts'
 import { type LevelStore, openLevelStore } from '../adapters/level-store.ts'
+import { createBridgedHosts } from '../adapters/bridged/bridged-hosts.ts'
+import { joinHosts } from '../adapters/bridged/joined-hosts.ts'
 import { createSessionHosts } from '../adapters/session-hosts.ts'
 import { systemClock } from '../adapters/system-clock.ts'
 import { systemRandom } from '../adapters/system-random.ts'
@@ -18,7 +20,8 @@ import type { FeedStore } from '../ports/feed-store.ts'
 import type { Log } from '../ports/log.ts'
 import type { Metrics } from '../ports/metrics.ts'
 import type { Random } from '../ports/random.ts'
-import type { SessionHosts } from '../ports/session-host.ts'
+import type { BridgedHosts } from '../ports/agent-link.ts'
+import type { AnySpec, SessionHosts } from '../ports/session-host.ts'
 import type { SignInMeans } from '../services/accounts/account-context.ts'
 import { meterLeases } from '../services/claims/lease-meter.ts'
 import { meterFeeds } from '../services/feeds/feed-meter.ts'
@@ -87,7 +90,9 @@ export type MeshCore = {
   readonly names: { ask: (peer: PeerId) => string | undefined }
   /** What parts that are opened later find wrong with themselves, in words; undefined: nothing. */
   readonly problems: (() => string | undefined)[]
-  readonly hosts: SessionHosts
+  /** Of sessions, those of bridged machines, too. */
+  readonly hosts: SessionHosts<AnySpec>
+  readonly bridgedHosts: BridgedHosts
   /** Of commands: they end with the node. */
   readonly commandHosts: SessionHosts
   readonly presence: PresenceService
@@ -151,14 +156,18 @@ export async function openMeshCore(deps: MeshNodeDeps, meshName: string, cleanup
   return { ...core, ...(await openSync(deps, core, cleanup)) }
 }
 
+type HostedHere = Pick<MeshCore, 'hosts' | 'bridgedHosts' | 'commandHosts'>
+
 /** What sessions and commands run under. Those of sessions outlive the node. */
-function openHosts({ data, log }: MeshNodeDeps, cleanup: Cleanup): Pick<MeshCore, 'hosts' | 'commandHosts'> {
+function openHosts({ data, log }: MeshNodeDeps, cleanup: Cleanup): HostedHere {
   const open = (folder: string): SessionHosts => {
     const hosts = createSessionHosts({ dataDir: data.path, folder, log, environment: process.env })
     cleanup.push(() => hosts.close())
     return hosts
   }
-  return { hosts: open('sessions'), commandHosts: open('executions') }
+  const bridgedHosts = createBridgedHosts({ dataDir: data.path, log })
+  cleanup.push(() => bridgedHosts.close())
+  return { hosts: joinHosts(open('sessions'), bridgedHosts), bridgedHosts, commandHosts: open('executions') }
 }
 
 /** What keeps this node the same as the others, and knows how long it has not been compared with them. */

@@ -134,7 +134,7 @@ function disk({ data, metrics }: MeshNodeDeps, meshName: string): Cancel {
     [await bytesOf(storeDir(folder)), { store: 'documents' }],
     [await bytesOf(join(journalFile(folder), '..')), { store: 'leases' }],
     [await bytesOf(contextDir(folder)), { store: 'context' }],
-    [await bytesOf(data.sessionsDir), { store: 'sessions' }],
+    [(await bytesOf(data.sessionsDir)) + (await bytesOf(data.bridgedDir)), { store: 'sessions' }],
     [await bytesOf(join(data.path, 'executions')), { store: 'executions' }],
     [await bytesOf(data.auditFile), { store: 'audit' }],
   ])

@@ -123,7 +123,7 @@ async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup
   const projects = await createProjectService({ ...means, documents, machines, rpc, probe, events, isWorkedIn })
   cleanup.push(() => projects.stop())
   core.names.ask = (peer) => machines.nameOf(peer)
-  const { sessions, commands } = await openPrograms(
+  const { sessions, commands, bridge } = await openPrograms(
     deps,
     core,
     { rpc, probe, events, machines, projects, may },
@@ -149,6 +149,7 @@ async function openServices(deps: MeshNodeDeps, core: MeshCore, cleanup: Cleanup
       ...work,
       ...insight,
       sessions,
+      bridge,
       commands,
       mcp,
       skills: openSkills(deps, core, { machines, projects, rpc, probe, events }, cleanup),

@@ -2,6 +2,8 @@ import type { Capability } from '../../crdt/capability.ts'
 import type { PeerId } from '../../crdt/ids.ts'
 import { createCommandFinder } from '../adapters/commands/command-finder.ts'
 import type { MachineProbe } from '../ports/machine-probe.ts'
+import { createAgentBridge } from '../services/bridge/agent-bridge.ts'
+import type { BridgeService } from '../services/bridge/bridge-service.ts'
 import { createCommandService, type Commands } from '../services/commands/command-composition.ts'
 import type { CommandAction } from '../services/commands/command-deps.ts'
 import type { Machines } from '../services/machines/machine-service.ts'
@@ -23,14 +25,14 @@ const NO_REMOTE_SESSIONS = 'This machine takes no sessions from others (sessions
 const NO_REMOTE_COMMANDS = 'This machine runs no commands for others (commands.remote).'
 const NO_REMOTE_REGISTRATION = 'Commands of this machine are registered on it only (sessions.remote).'
 
-/** What runs on machines: terminals and agents, and commands; with what this machine lets others do. */
+/** What runs on machines, this one and those that it bridges: terminals and agents, and commands; with what this machine lets others do. */
 export async function openPrograms(
   { config, audit }: MeshNodeDeps,
   core: MeshCore,
   { may, ...around }: Around,
   cleanup: Cleanup,
-): Promise<{ sessions: Sessions; commands: Commands }> {
-  const { means, self, commandHosts, contacts } = core
+): Promise<{ sessions: Sessions; commands: Commands; bridge: BridgeService }> {
+  const { means, self, bridgedHosts, commandHosts, contacts } = core
   const shared = { ...core, ...means, ...around, audit, hasCapability: may }
   const sessions = await createSessionService({
     ...shared,
@@ -53,5 +55,7 @@ export async function openPrograms(
     refusal: ({ action, from }) => (from === self ? undefined : (policyOf(action) ?? contacts.refusal(from))),
   })
   cleanup.push(() => commands.stop())
-  return { sessions, commands }
+  const bridge = createAgentBridge({ ...shared, sessions, hosts: bridgedHosts })
+  cleanup.push(() => bridge.stop())
+  return { sessions, commands, bridge }
 }

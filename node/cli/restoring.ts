@@ -58,7 +58,8 @@ async function refuseUnlessEmpty(dataDir: string): Promise<void> {
 
 async function fill(folder: string, records: AsyncGenerator<BackupRecord>): Promise<Restored> {
   const head = await readHead(records)
-  for (const name of ['keys', 'secrets', 'meshes', 'sessions']) await mkdir(join(folder, name), { mode: 0o700 })
+  for (const name of ['keys', 'secrets', 'meshes', 'sessions', 'bridged'])
+    await mkdir(join(folder, name), { mode: 0o700 })
   const mesh = join(folder, 'meshes', head.mesh)
   await mkdir(mesh, { mode: 0o700 })
   const count = { rows: 0 }

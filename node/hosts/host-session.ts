@@ -1,4 +1,3 @@
-import type { Socket } from 'node:net'
 import {
   decodeViewerFrame,
   encodeHostFrame,
@@ -7,12 +6,10 @@ import {
   type ProgramState,
 } from '../../protocols/session-stream.ts'
 import type { PtySize, SessionLogType } from '../../crdt/session.ts'
-import type { SessionProgram } from '../ports/session-host.ts'
 import type { AgentState, AgentWatch } from './agents/agent-watch.ts'
 import { Broadcast, type Exit, type Viewer } from './broadcast.ts'
-import { endProcesses } from './end-processes.ts'
-import { createFrameSocket, type FrameSocket } from './frame-socket.ts'
-import { OutputRing } from './output-ring.ts'
+import type { FrameSocket } from './frame-socket.ts'
+import { OutputRing, RING_BYTES } from './output-ring.ts'
 import type { Program } from './program.ts'
 import type { HostTiming } from './session-files.ts'
 import type { SessionLog } from './session-log.ts'
@@ -31,20 +28,25 @@ type Deps = {
   readonly log: SessionLog
   readonly agent: AgentWatch
   readonly state: ProgramState
+  /** Bytes of output that went before. */
+  readonly startSeq?: number
   /** Told of every change of the state; makes it durable where that is due. */
   readonly onState: (state: ProgramState) => void
   /** Nobody needs the host any more. */
   readonly onDone: () => void
 }
 
+/** Opens a connection with these ears for it. */
+export type Connect = (on: { readonly frame: (bytes: Uint8Array) => void; readonly close: () => void }) => FrameSocket
+
 /** One running program and everybody who is connected to it. */
 export class HostSession {
   readonly #deps: Deps
-  readonly #ring = new OutputRing()
+  readonly #ring: OutputRing
   readonly #broadcast: Broadcast
   readonly #connections = new Set<FrameSocket>()
   readonly #watchers = new Set<(frame: HostFrame) => void>()
-  readonly #slowCheck: NodeJS.Timeout
+  #slowCheck: NodeJS.Timeout | undefined
   #program: Program | undefined
   #acceptsInput = false
   #state: ProgramState
@@ -59,16 +61,22 @@ export class HostSession {
   constructor(deps: Deps) {
     this.#deps = deps
     this.#state = deps.state
+    this.#ring = new OutputRing(RING_BYTES, deps.startSeq)
     this.#broadcast = new Broadcast(this.#ring, (paused) => {
       if (!this.#killing) this.#program?.setPaused(paused)
     })
-    this.#slowCheck = setInterval(() => {
-      this.#broadcast.cutSlow(performance.now(), deps.timing.slowMs)
-      this.#leaveWhenDrained()
-    }, SLOW_CHECK_MS)
   }
 
-  run(program: Program, { typed, acceptsInput }: SessionProgram): void {
+  get state(): ProgramState {
+    return this.#state
+  }
+
+  /** Bytes of output so far. */
+  get seq(): number {
+    return this.#ring.head
+  }
+
+  run(program: Program, { typed, acceptsInput }: { typed: string | null; acceptsInput: boolean }): void {
     this.#program = program
     this.#acceptsInput = acceptsInput
     if (typed !== null) this.#write(this.#deps.agent.composeText(typed), new TextEncoder().encode(typed))
@@ -88,21 +96,33 @@ export class HostSession {
     if (this.#state.status === 'running') this.#setState({ ...this.#state, usage, waiting })
   }
 
-  /** The program has ended and all its output was given. */
-  async ended(exit: Exit, atMs: number): Promise<void> {
+  /** The program has ended and all its output was given. `more`: what else is known of the end. */
+  async ended(exit: Exit, atMs: number, more: Partial<Pick<ProgramState, 'killed' | 'problem'>> = {}): Promise<void> {
     for (const line of await this.#deps.agent.finish()) this.#deps.log.line(line)
     this.#deps.log.flush()
     this.#broadcast.finish(exit, performance.now())
-    this.#setState({ ...this.#state, status: 'exited', endedAtMs: atMs, ...exit })
-    setTimeout(() => this.#leave(), this.#deps.timing.lingerMs)
+    this.#setState({ ...this.#state, status: 'exited', endedAtMs: atMs, ...exit, ...more })
+    setTimeout(() => this.leave(), this.#deps.timing.lingerMs).unref()
+  }
+
+  /** Nothing more will be heard of the program, and how it ended is not known. */
+  lost(problem: string, atMs: number): void {
+    this.#deps.log.flush()
+    this.#broadcast.finish({ exitCode: null, signal: null }, performance.now())
+    this.#setState({ ...this.#state, status: 'failed', endedAtMs: atMs, problem })
+  }
+
+  /** What a person should know while it runs; null: nothing any more. */
+  note(problem: string | null): void {
+    if (this.#state.status === 'running' && this.#state.problem !== problem) this.#setState({ ...this.#state, problem })
   }
 
   /** Ends the program and everything it started. Once; later calls get the same promise. */
   kill(): Promise<void> {
     if (this.#state.status === 'running' && this.#program) {
       this.#state = { ...this.#state, killed: true }
-      this.#killing ??= endProcesses(this.#program.pid, this.#deps.timing.killGraceMs).then((left) => {
-        if (left.length > 0) this.#setState({ ...this.#state, problem: `Could not end ${pidList(left)}.` })
+      this.#killing ??= this.#program.end(this.#deps.timing.killGraceMs).then((problem) => {
+        if (problem !== undefined) this.#setState({ ...this.#state, problem })
       })
       // What it still says is read at once, however slow the viewers are: the end must not wait for them.
       this.#program.setPaused(false)
@@ -110,19 +130,18 @@ export class HostSession {
     return this.#killing ?? Promise.resolve()
   }
 
-  accept(socket: Socket): void {
-    if (this.#connections.size >= CONNECTIONS_MAX || this.#leaving) {
-      socket.destroy()
-      return
-    }
+  /** Serves one more viewer or watcher; false, and nothing is opened, when it cannot. */
+  accept(connect: Connect): boolean {
+    if (this.#connections.size >= CONNECTIONS_MAX || this.#leaving) return false
     let viewer: Viewer | undefined
     const cleanUp = (): void => {
       viewer?.detach()
       this.#connections.delete(wire)
       this.#watchers.delete(send)
+      if (this.#connections.size === 0) this.#stopSlowCheck()
       this.#leaveWhenDrained()
     }
-    const wire = createFrameSocket(socket, { frame: (bytes) => onFrame(bytes), close: cleanUp })
+    const wire = connect({ frame: (bytes) => onFrame(bytes), close: cleanUp })
     const send = (frame: HostFrame): void => {
       wire.send(encodeHostFrame(frame))
       if (frame.type !== 'end') return
@@ -145,6 +164,27 @@ export class HostSession {
       }
     }
     this.#connections.add(wire)
+    this.#slowCheck ??= setInterval(() => {
+      this.#broadcast.cutSlow(performance.now(), this.#deps.timing.slowMs)
+      this.#leaveWhenDrained()
+    }, SLOW_CHECK_MS)
+    return true
+  }
+
+  /** Puts what is gathered of the log into its file. */
+  flushLog(): void {
+    this.#deps.log.flush()
+  }
+
+  /** Goes as soon as the program has ended and every viewer has all of its output. */
+  quit(): void {
+    this.#leaving = true
+    this.#leaveWhenDrained()
+  }
+
+  #stopSlowCheck(): void {
+    clearInterval(this.#slowCheck)
+    this.#slowCheck = undefined
   }
 
   #request(frame: Extract<ReturnType<typeof decodeViewerFrame>, { id: number }>, send: (f: HostFrame) => void): void {
@@ -152,24 +192,24 @@ export class HostSession {
     const ended = this.#state.status !== 'running'
     switch (frame.type) {
       case 'input':
-        return reply(ended ? 'ended' : this.#input(frame.bytes) ? null : 'busy')
+        return reply(ended ? 'ended' : this.input(frame.bytes) ? null : 'busy')
       case 'resize':
-        if (!ended) this.#resize(frame.size)
+        if (!ended) this.resize(frame.size)
         return reply(ended ? 'ended' : null)
       case 'flush':
-        this.#deps.log.flush()
+        this.flushLog()
         return reply(null)
       case 'kill':
         // A rejection is a bug and ends the host like any other; the node then ends the processes itself.
         return void this.kill().then(() => reply(null))
       case 'quit':
         reply(null)
-        this.#leaving = true
-        return this.#leaveWhenDrained()
+        return this.quit()
     }
   }
 
-  #input(bytes: Uint8Array): boolean {
+  /** False: too much waits for the program already. */
+  input(bytes: Uint8Array): boolean {
     // As with a closed file: it goes nowhere.
     if (!this.#acceptsInput) return true
     const composed = this.#deps.agent.compose(bytes)
@@ -182,7 +222,7 @@ export class HostSession {
     return taken
   }
 
-  #resize(size: PtySize): void {
+  resize(size: PtySize): void {
     this.#program?.resize(size)
     this.#setState({ ...this.#state, size: { cols: size.cols, rows: size.rows } })
   }
@@ -216,21 +256,18 @@ export class HostSession {
 
   #leaveWhenDrained(): void {
     if (!this.#leaving || this.#state.status === 'running') return
-    if (this.#broadcast.isDrained(performance.now(), this.#deps.timing.slowMs)) this.#leave()
+    if (this.#broadcast.isDrained(performance.now(), this.#deps.timing.slowMs)) this.leave()
   }
 
-  /** Once; what was sent still arrives, unless somebody does not read it. */
-  #leave(): void {
+  /** At once, whether the program has ended or not. What was sent still arrives, unless somebody does not read it. */
+  leave(): void {
     if (this.#left) return
     this.#left = true
     this.#leaving = true
-    clearInterval(this.#slowCheck)
+    this.#stopSlowCheck()
     this.#deps.log.close()
     const flushed = Promise.all([...this.#connections].map(async (connection) => await connection.end()))
-    setTimeout(this.#deps.onDone, this.#deps.timing.slowMs)
+    setTimeout(this.#deps.onDone, this.#deps.timing.slowMs).unref()
     void flushed.then(this.#deps.onDone)
   }
 }
-
-const pidList = (entries: readonly { pid: number }[]): string =>
-  `process ${entries.map(({ pid }) => String(pid)).join(', ')}`

@@ -1,13 +1,19 @@
 /** Output kept for viewers that come late or fall behind: enough for several full screens of scrollback. */
 export const RING_BYTES = 2 * 1024 * 1024
 
-/** The newest bytes of a stream, addressed by their absolute position in it. Memory is taken once. */
+/**
+ * The newest bytes of a stream, addressed by their absolute position in it. Memory is taken once. `start`: the position of
+ * the first byte, when those before it are gone.
+ */
 export class OutputRing {
   readonly #bytes: Uint8Array
-  #head = 0
+  readonly #start: number
+  #head: number
 
-  constructor(capacity = RING_BYTES) {
+  constructor(capacity = RING_BYTES, start = 0) {
     this.#bytes = new Uint8Array(capacity)
+    this.#start = start
+    this.#head = start
   }
 
   /** Position after the newest byte. */
@@ -17,7 +23,7 @@ export class OutputRing {
 
   /** Position of the oldest byte still here. */
   get tail(): number {
-    return Math.max(0, this.#head - this.#bytes.byteLength)
+    return Math.max(this.#start, this.#head - this.#bytes.byteLength)
   }
 
   append(chunk: Uint8Array): void {

@@ -8,6 +8,7 @@ import { requireBinary } from '@lydell/node-pty/requireBinary.js'
 import type { PtySize } from '../../crdt/session.ts'
 import type { SessionSpec } from '../ports/session-host.ts'
 import type { Exit } from './broadcast.ts'
+import { endProcesses } from './end-processes.ts'
 
 /** Input waiting for a program that does not read; more is refused. */
 const INPUT_QUEUE_BYTES_MAX = 256 * 1024
@@ -17,15 +18,23 @@ const QUIET_MS = 150
 /** … or after this: something left behind goes on writing. Time in which output is paused does not count. */
 const DRAIN_MS = 2000
 
+/** What a session controls, wherever it runs. */
 export type Program = {
-  readonly pid: number
   /** False: the program does not read, and too much waits already. */
   write(bytes: Uint8Array): boolean
   /** A program on pipes reads the end of its input after what was written. */
   endInput(): void
   resize(size: PtySize): void
   setPaused(paused: boolean): void
+  /**
+   * Ends it and everything it started. Resolves, when nothing more can be done, with what is wrong, or undefined; `onEnd`
+   * may come before or after.
+   */
+  end(graceMs: number): Promise<string | undefined>
 }
+
+/** One that runs on this machine. */
+export type OwnProgram = Program & { readonly pid: number }
 
 export type ProgramEvents = {
   readonly onOutput: (bytes: Uint8Array, type: 'output' | 'error') => void
@@ -40,11 +49,11 @@ type Start = {
 }
 
 /** Starts the program of a session as leader of a process session of its own. @throws when it cannot be started. */
-export async function startProgram(start: Start): Promise<Program> {
+export async function startProgram(start: Start): Promise<OwnProgram> {
   return start.spec.program.io === 'pty' ? startOnPty(start) : await startOnPipes(start)
 }
 
-function startOnPty({ spec, environment, events }: Start): Program {
+function startOnPty({ spec, environment, events }: Start): OwnProgram {
   const binding = requireBinary('pty.node')
   const { file, argv } = spec.program
   const env = Object.entries({ ...environment, TERM: 'xterm-256color' }).map(([name, value]) => `${name}=${value}`)
@@ -73,10 +82,11 @@ function startOnPty({ spec, environment, events }: Start): Program {
     endInput: () => undefined,
     resize: (size) => open && binding.resize(fd, size.cols, size.rows),
     setPaused: (paused) => drain.setPaused(paused),
+    end: (graceMs) => endAll(pid, graceMs),
   }
 }
 
-async function startOnPipes({ spec, environment, events }: Start): Promise<Program> {
+async function startOnPipes({ spec, environment, events }: Start): Promise<OwnProgram> {
   const { file, argv, acceptsInput, typed } = spec.program
   const child = spawn(file, argv, {
     cwd: spec.projectPath,
@@ -107,7 +117,14 @@ async function startOnPipes({ spec, environment, events }: Start): Promise<Progr
     endInput: () => child.stdin?.end(),
     resize: () => undefined,
     setPaused: (paused) => drain.setPaused(paused),
+    end: (graceMs) => endAll(pid, graceMs),
   }
+}
+
+async function endAll(pid: number, graceMs: number): Promise<string | undefined> {
+  const left = await endProcesses(pid, graceMs)
+  if (left.length === 0) return undefined
+  return `Could not end process ${left.map((entry) => String(entry.pid)).join(', ')}.`
 }
 
 function writeToPipe({ stdin }: ChildProcess, bytes: Uint8Array): boolean {

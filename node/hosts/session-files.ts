@@ -1,10 +1,10 @@
-import { chmodSync, closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { PeerId, SessionId } from '../../crdt/ids.ts'
 import { SESSION_MODES } from '../../crdt/session.ts'
 import { ProgramState, Size } from '../../protocols/session-stream.ts'
 import { RECORD_FORMATS } from '../ports/session-host.ts'
+import { readJson, writeJson } from './private-json.ts'
 
 /** A viewer that acknowledges nothing for so long while output waits is cut off. */
 export const SLOW_VIEWER_MS = 10_000
@@ -81,21 +81,3 @@ export function readState(directory: string): HostState | undefined {
 }
 
 export const writeState = (directory: string, state: HostState): void => writeJson(join(directory, 'state.json'), state)
-
-function readJson(path: string): unknown {
-  return JSON.parse(readFileSync(path, 'utf8'))
-}
-
-/** Whole or not at all, also across a power failure; readable by the owner only. */
-function writeJson(path: string, value: object): void {
-  const temporary = `${path}.new`
-  const fd = openSync(temporary, 'w', 0o600)
-  try {
-    writeSync(fd, JSON.stringify(value))
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
-  }
-  chmodSync(temporary, 0o600)
-  renameSync(temporary, path)
-}

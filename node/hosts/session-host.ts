@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:net'
 import type { ProgramState } from '../../protocols/session-stream.ts'
 import { createAgentWatch } from './agents/agent-watch.ts'
 import { childEnvironment } from './child-environment.ts'
+import { createFrameSocket } from './frame-socket.ts'
 import { HostSession } from './host-session.ts'
 import { startOf } from './process-table.ts'
 import { startProgram } from './program.ts'
@@ -61,7 +62,9 @@ async function serve({ directory, spec, inheritedUmask, save }: Serve): Promise<
       process.exit(0)
     },
   })
-  server.on('connection', (socket) => session.accept(socket))
+  server.on('connection', (socket) => {
+    if (!session.accept((on) => createFrameSocket(socket, on))) socket.destroy()
+  })
   await listen(server, spec.socket)
   process.umask(inheritedUmask)
   const program = await startProgram({

@@ -1,4 +1,4 @@
-import type { PeerId, SessionId } from '../../crdt/ids.ts'
+import type { MachineId, PeerId, SessionId } from '../../crdt/ids.ts'
 import type { Result } from '../../crdt/result.ts'
 import type { PtySize, SessionLogEntry, SessionLogType, SessionMode } from '../../crdt/session.ts'
 import type { ProgramState } from '../../protocols/session-stream.ts'
@@ -27,13 +27,11 @@ export type SessionProgram = {
   readonly hasTranscript: boolean
 }
 
-/** Everything about a session that is settled when it starts. Durable beside its host, so it survives the node. */
-export type SessionSpec = {
+type SettledAtStart = {
   readonly id: SessionId
   readonly mode: SessionMode
   readonly agent: string
   readonly projectPath: string
-  readonly program: SessionProgram
   readonly size: PtySize
   readonly createdAt: string
   readonly createdBy: string
@@ -41,26 +39,40 @@ export type SessionSpec = {
   readonly gateway: PeerId
 }
 
-export type HostedSession = { readonly spec: SessionSpec; readonly state: ProgramState }
+/** Everything about a session that is settled when it starts. Durable beside its host, so it survives the node. */
+export type SessionSpec = SettledAtStart & { readonly program: SessionProgram }
+
+/** The same of a session on a machine without a node, whose agent knows what to run. */
+export type BridgedSpec = SettledAtStart & { readonly machine: MachineId; readonly prompt: string | null }
+
+/** As the folder of a bridged session that was given none: its agent stays where it was started. */
+export const AGENTS_FOLDER = '.'
+
+export type AnySpec = SessionSpec | BridgedSpec
+
+export type HostedSession<S extends AnySpec = SessionSpec> = { readonly spec: S; readonly state: ProgramState }
 
 /** An ordered duplex of frames (see protocols/session-stream.ts), to a host here or on another machine. */
 export type FramePipe = Omit<Channel, 'peer'>
 
-/** The session hosts of this machine: one process per session, which outlives this one. */
-export interface SessionHosts {
+/**
+ * What sessions run under. Those of this machine have one process each, which outlives this one; those of machines
+ * that are bridged are at the other end of their agents' connections.
+ */
+export interface SessionHosts<S extends AnySpec = SessionSpec> {
   /** Finds the sessions of earlier processes and connects to those that live. To be called once, before the rest. */
-  recover(): Promise<readonly HostedSession[]>
-  /** Resolves when the program runs. @errors session_failed */
-  start(spec: SessionSpec): Promise<Result<HostedSession>>
-  get(id: SessionId): HostedSession | undefined
-  list(): readonly HostedSession[]
+  recover(): Promise<readonly HostedSession<S>[]>
+  /** Resolves when the program runs. @errors session_failed, machine_offline (bridged ones only) */
+  start(spec: S): Promise<Result<HostedSession<S>>>
+  get(id: SessionId): HostedSession<S> | undefined
+  list(): readonly HostedSession<S>[]
   /** Told of every change of a session's state, after it. */
-  onChange(listener: (session: HostedSession) => void): Cancel
+  onChange(listener: (session: HostedSession<S>) => void): Cancel
   /** A connection of its own to the host, for one viewer. Rejects when the host is gone. */
   open(id: SessionId): Promise<FramePipe>
-  /** @errors session_ended, limit_reached (the program reads nothing) */
+  /** @errors session_ended, limit_reached (the program reads nothing), machine_offline (bridged ones only) */
   input(id: SessionId, bytes: Uint8Array): Promise<Result<null>>
-  /** @errors session_ended */
+  /** @errors session_ended, machine_offline (bridged ones only) */
   resize(id: SessionId, size: PtySize): Promise<Result<null>>
   /** Ends everything the session started; when it resolves no process of it is left. */
   kill(id: SessionId): Promise<void>

@@ -1,6 +1,7 @@
 import type { AccountService } from './accounts/account-service.ts'
 import type { ActivityService } from './activity/activity-service.ts'
 import type { BroadcastService } from './activity/broadcast-service.ts'
+import type { BridgeService } from './bridge/bridge-service.ts'
 import type { CommandService } from './commands/command-service.ts'
 import type { ContextService } from './context/context-service.ts'
 import type { EventHub } from './event-hub.ts'
@@ -36,6 +37,8 @@ export type Services = {
   /** What everybody who works on a project should know. */
   readonly context: ContextService
   readonly sessions: SessionService
+  /** Machines without a node, whose agents are connected to this gateway. */
+  readonly bridge: BridgeService
   /** What can be run on each machine, and what has been. */
   readonly commands: CommandService
   readonly mcp: McpService

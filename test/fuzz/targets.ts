@@ -55,6 +55,6 @@ export const OUT_OF_REACH: Readonly<Record<string, string>> = {
   'node/cli/config.ts JSON.parse(': OWN_FILES,
   'node/cli/control-client.ts JSON.parse(': 'answers of the node whose 0600 socket this is',
   'node/cli/version.ts JSON.parse(': 'part of this program',
-  'node/hosts/session-files.ts JSON.parse(': OWN_FILES,
+  'node/hosts/private-json.ts JSON.parse(': OWN_FILES,
   'node/hosts/session-log.ts JSON.parse(': OWN_FILES,
 }

@@ -76,7 +76,11 @@ export function createSessionLab(timing: Partial<HostTiming> = {}): SessionLab {
   }
 }
 
-export async function watch(hosts: SessionHosts, id: SessionId, fromSeq?: number): Promise<SessionViewer> {
+export async function watch(
+  hosts: Pick<SessionHosts, 'open'>,
+  id: SessionId,
+  fromSeq?: number,
+): Promise<SessionViewer> {
   const pipe = await hosts.open(id)
   const options = { signal: new AbortController().signal }
   return createViewer(pipe, fromSeq === undefined ? options : { ...options, fromSeq })

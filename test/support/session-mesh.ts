@@ -2,6 +2,7 @@ import type { Actor } from '../../crdt/actor.ts'
 import { domainError } from '../../crdt/errors.ts'
 import { machineDoc } from '../../crdt/ids.ts'
 import { writeMachineFacts } from '../../crdt/machine-document.ts'
+import type { Machine } from '../../crdt/machine.ts'
 import { machineIdOf } from '../../crdt/machine-id.ts'
 import { err, ok } from '../../crdt/result.ts'
 import { createMachineProbe } from '../../node/adapters/machine-probe.ts'
@@ -28,6 +29,19 @@ export type SessionNode = {
   /** The machine's own policy, as a test sets it. */
   policy: { refuses: string | undefined }
 }
+
+const machineOf = ({ peer, member }: SimNode): Machine => ({
+  ...unknownFacts(member.name),
+  id: machineIdOf(peer),
+  node: peer,
+  bridge: null,
+  status: 'online',
+  offlineReason: null,
+  activeSessions: 0,
+  lastSeenAt: null,
+  connectedAt: null,
+  createdAt: '2027-01-15T08:00:00.000Z',
+})
 
 export type SessionMesh = {
   readonly mesh: SimMesh
@@ -78,10 +92,14 @@ export async function createSessionMesh(
       documents,
       membership,
       machines: {
-        nodeOf: async (id) => {
+        get: async (id) => {
+          const found = mesh.nodes.find(({ peer }) => machineIdOf(peer) === id)
+          return found ? ok(machineOf(found)) : err(domainError('machine_not_found'))
+        },
+        sessionNodeOf: async (id) => {
           const found = mesh.nodes.find(({ peer }) => machineIdOf(peer) === id)
           return found
-            ? ok({ machineId: machineIdOf(found.peer), peer: found.peer })
+            ? ok({ machineId: machineIdOf(found.peer), peer: found.peer, isBridged: false })
             : err(domainError('machine_not_found'))
         },
       },

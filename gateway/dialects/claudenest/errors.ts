@@ -34,6 +34,7 @@ export const WIRE_ERRORS = {
   machine_awake: wire('MCH_004', 400),
   machine_refused: wire('MCH_005', 403),
   wake_unreachable: wire('MCH_006', 503),
+  machine_unsupported: wire('MCH_007', 409),
   session_not_found: wire('SES_001', 404),
   session_ended: wire('SES_002', 400),
   session_limit: wire('SES_003', 409),

@@ -22,5 +22,8 @@ export const instanceId = z.string().trim().min(1).max(128)
 /** How what another machine is asked to do may fail, whatever it is. */
 export const ACROSS_MESH = ['machine_offline', 'machine_refused', 'cancelled'] as const
 
+/** The same of what takes a node there: a machine that has only an agent cannot do it. */
+export const BY_NODE = [...ACROSS_MESH, 'machine_unsupported'] as const
+
 export const invalid = (field: string, problem: string): { readonly ok: false; readonly error: DomainError } =>
   err(invalidField(field, problem))

@@ -12,7 +12,7 @@ import { CommandId, MachineId } from '../../../crdt/ids.ts'
 import { ok } from '../../../crdt/result.ts'
 import { none } from '../../http/dialect.ts'
 import { route } from './deps.ts'
-import { ACROSS_MESH, invalid, pageFields, pageOf } from './inputs.ts'
+import { BY_NODE, invalid, pageFields, pageOf } from './inputs.ts'
 import {
   ArgumentInput,
   WireCommand,
@@ -36,7 +36,7 @@ const ofCommand = {
   query: none.query,
 } as const
 /** A machine id that cannot be one is no command's, either: the document has no other answer for it. */
-const MISSING = ['machine_not_found', ...ACROSS_MESH] as const
+const MISSING = ['machine_not_found', ...BY_NODE] as const
 
 const CommandBody = z.strictObject({
   name: z.string().trim().min(1).max(COMMAND_NAME_CHARS_MAX),
@@ -71,7 +71,7 @@ export const commandRoutes = [
     method: 'GET',
     path: '/api/machines/:machine/commands',
     policy: { ability: 'command:read' },
-    errors: ACROSS_MESH,
+    errors: BY_NODE,
     ...ofMachine,
     query: z.object(pageFields(50)),
     body: none.body,
@@ -85,7 +85,7 @@ export const commandRoutes = [
     method: 'GET',
     path: '/api/machines/:machine/commands/search',
     policy: { ability: 'command:read' },
-    errors: ACROSS_MESH,
+    errors: BY_NODE,
     ...ofMachine,
     query: z.object({ q: z.string().trim().min(1).max(SEARCH_CHARS_MAX), ...pageFields(50) }),
     body: none.body,
@@ -111,7 +111,7 @@ export const commandRoutes = [
     method: 'POST',
     path: '/api/machines/:machine/commands',
     policy: { ability: 'command:write' },
-    errors: ['limit_reached', 'storage_failed', ...ACROSS_MESH],
+    errors: ['limit_reached', 'storage_failed', ...BY_NODE],
     status: 201,
     ...ofMachine,
     query: none.query,
@@ -130,7 +130,7 @@ export const commandRoutes = [
     method: 'POST',
     path: '/api/machines/:machine/commands/bulk',
     policy: { ability: 'command:write' },
-    errors: ['limit_reached', 'storage_failed', ...ACROSS_MESH],
+    errors: ['limit_reached', 'storage_failed', ...BY_NODE],
     ...ofMachine,
     query: none.query,
     body: z.strictObject({ commands: z.array(CommandBody).min(1).max(BULK_MAX) }),
@@ -181,7 +181,7 @@ export const commandRoutes = [
     method: 'DELETE',
     path: '/api/machines/:machine/commands',
     policy: { ability: 'command:write' },
-    errors: ['storage_failed', ...ACROSS_MESH],
+    errors: ['storage_failed', ...BY_NODE],
     ...ofMachine,
     query: none.query,
     body: none.body,

@@ -14,7 +14,7 @@ import {
 } from '../../../crdt/mcp.ts'
 import { none } from '../../http/dialect.ts'
 import type { Wire } from '../../http/dialect.ts'
-import { ACROSS_MESH, pageFields, pageOf } from './inputs.ts'
+import { BY_NODE, pageFields, pageOf } from './inputs.ts'
 import { route } from './deps.ts'
 import {
   WireResult,
@@ -38,7 +38,7 @@ const ofServer = { ...named, query: none.query } as const
 const ServerReply = WireServer.extend({ server: WireServer })
 const flat = (server: McpServer): Wire => ({ data: { ...wireServer(server), server: wireServer(server) } })
 
-const ACROSS = ['machine_not_found', 'storage_failed', 'rate_limited', ...ACROSS_MESH] as const
+const ACROSS = ['machine_not_found', 'storage_failed', 'rate_limited', ...BY_NODE] as const
 const TIMEOUT_MS_MAX = 600_000
 
 const definition = {

@@ -7,7 +7,7 @@ import { ok } from '../../../crdt/result.ts'
 import type { Result } from '../../../crdt/result.ts'
 import type { Services } from '../../../node/services/services.ts'
 import { none } from '../../http/dialect.ts'
-import { ACROSS_MESH, pageFields, pageOf } from './inputs.ts'
+import { BY_NODE, pageFields, pageOf } from './inputs.ts'
 import { route } from './deps.ts'
 import { WireProject, wireProject } from './wire.ts'
 import type { ProjectView } from './wire.ts'
@@ -76,7 +76,7 @@ export const projectRoutes = [
     method: 'POST',
     path: '/api/machines/:machine/projects',
     policy: { ability: 'project:write' },
-    errors: ['project_exists', ...ACROSS_MESH],
+    errors: ['project_exists', ...BY_NODE],
     status: 201,
     ...ofMachine,
     query: none.query,

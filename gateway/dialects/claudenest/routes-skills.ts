@@ -15,7 +15,7 @@ import { SKILL_SEARCH_CHARS_MAX, SKILL_UPDATES_MAX } from '../../../node/service
 import { none } from '../../http/dialect.ts'
 import type { Wire } from '../../http/dialect.ts'
 import { route } from './deps.ts'
-import { ACROSS_MESH, pageFields, pageOf } from './inputs.ts'
+import { BY_NODE, pageFields, pageOf } from './inputs.ts'
 import { WireBulk, wireBulk, WireFullSkill, wireFullSkill, WireSkill, wireSkill } from './wire-skills.ts'
 
 const ofMachine = { params: z.strictObject({ machine: MachineId }), missing: 'machine_not_found' } as const
@@ -26,7 +26,7 @@ const byPath = {
   query: none.query,
 } as const
 
-const CHANGING = ['skill_not_found', 'skill_conflict', ...ACROSS_MESH] as const
+const CHANGING = ['skill_not_found', 'skill_conflict', ...BY_NODE] as const
 const path = z.string().trim().min(1).max(SKILL_PATH_CHARS_MAX)
 const yesOrNo = z.enum(['true', 'false', '1', '0']).transform((said) => said === 'true' || said === '1')
 
@@ -64,7 +64,7 @@ export const skillRoutes = [
     method: 'GET',
     path: '/api/machines/:machine/skills',
     policy: { ability: 'skill:read' },
-    errors: ACROSS_MESH,
+    errors: BY_NODE,
     ...ofMachine,
     query: z.object({
       search: z.string().max(SKILL_SEARCH_CHARS_MAX).exactOptional(),
@@ -89,7 +89,7 @@ export const skillRoutes = [
     method: 'GET',
     path: '/api/machines/:machine/skills/:path',
     policy: { ability: 'skill:read' },
-    errors: ['skill_not_found', 'too_large', ...ACROSS_MESH],
+    errors: ['skill_not_found', 'too_large', ...BY_NODE],
     ...byPath,
     body: none.body,
     reply: SkillReply,
@@ -102,7 +102,7 @@ export const skillRoutes = [
     method: 'POST',
     path: '/api/machines/:machine/skills',
     policy: { ability: 'skill:write' },
-    errors: ['skill_conflict', ...ACROSS_MESH],
+    errors: ['skill_conflict', ...BY_NODE],
     status: 201,
     ...ofMachine,
     query: none.query,
@@ -159,7 +159,7 @@ export const skillRoutes = [
     method: 'POST',
     path: '/api/machines/:machine/skills/bulk',
     policy: { ability: 'skill:write' },
-    errors: ACROSS_MESH,
+    errors: BY_NODE,
     ...ofMachine,
     query: none.query,
     body: BulkBody,

@@ -84,11 +84,13 @@ export const WireMachine = WireEnvironment.extend({
   id: text,
   name: text,
   status: z.enum(['online', 'offline', 'connecting']),
+  offline_reason: maybe,
   active_sessions_count: count,
   last_seen_at: maybe,
   connected_at: maybe,
   created_at: text,
   peer_id: maybe,
+  bridge_peer_id: maybe,
 })
 
 export const wireMachine = (machine: Machine): z.infer<typeof WireMachine> => ({
@@ -96,11 +98,13 @@ export const wireMachine = (machine: Machine): z.infer<typeof WireMachine> => ({
   id: machine.id,
   name: machine.name,
   status: machine.status,
+  offline_reason: machine.offlineReason,
   active_sessions_count: machine.activeSessions,
   last_seen_at: machine.lastSeenAt,
   connected_at: machine.connectedAt,
   created_at: machine.createdAt,
   peer_id: machine.node,
+  bridge_peer_id: machine.bridge,
 })
 
 export const WireSession = z.strictObject({

@@ -1,4 +1,5 @@
 import type * as Y from 'yjs'
+import { isLaterBridge, readBridges, type BridgeRecord } from '../../../crdt/bridge-records.ts'
 import { machineDoc, meshDoc, type MachineId, type PeerId } from '../../../crdt/ids.ts'
 import { readSessions } from '../../../crdt/machine-document.ts'
 import { machineIdOf } from '../../../crdt/machine-id.ts'
@@ -30,10 +31,15 @@ export type MachineDirectory = {
   nameOf(peer: PeerId): string | undefined
   /** Whether a member's machine says that it is always on. */
   isAlwaysOn(peer: PeerId): boolean
+  /** The latest connection of the agent of a machine without a node, whichever gateway has it. */
+  bridgeOf(id: MachineId): Bridge | undefined
   /** Looks again at bridged machines, after a write of our own. */
   refresh(): void
   stop(): void
 }
+
+/** A gateway, and what it says of the agent's connection. */
+export type Bridge = BridgeRecord & { readonly peer: PeerId }
 
 export async function watchMachines(deps: MachineDirectoryDeps): Promise<MachineDirectory> {
   const directory = new Directory(deps)
@@ -41,7 +47,12 @@ export async function watchMachines(deps: MachineDirectoryDeps): Promise<Machine
   return directory
 }
 
-type Stated = MachineFacts & { readonly createdAt: string; readonly activeSessions: number }
+type Stated = MachineFacts & {
+  readonly createdAt: string
+  /** Sessions that run, by the machine they run on: its own, and those that it bridges. */
+  readonly activeSessions: ReadonlyMap<MachineId, number>
+  readonly bridges: ReadonlyMap<MachineId, BridgeRecord>
+}
 
 /** A member whose heartbeats have just stopped may be coming back: that is neither online nor offline. */
 const STATUS: Readonly<Record<PresenceState, MachineStatus>> = {
@@ -83,8 +94,17 @@ class Directory implements MachineDirectory {
     const members = [...this.#deps.membership.current().members.values()]
     return [
       ...members.map((member) => this.#memberMachine(member)),
-      ...[...this.#bridged].map(([id, record]) => bridgedMachine(id, record)),
+      ...[...this.#bridged].map(([id, record]) => this.#bridgedMachine(id, record)),
     ]
+  }
+
+  bridgeOf(id: MachineId): Bridge | undefined {
+    let latest: Bridge | undefined
+    for (const { peer, capabilities } of this.#deps.membership.current().members.values()) {
+      const record = capabilities.has('gateway') ? this.#stated.get(peer)?.bridges.get(id) : undefined
+      if (record && (!latest || isLaterBridge({ ...record, peer }, latest))) latest = { ...record, peer }
+    }
+    return latest
   }
 
   find(id: string): Machine | undefined {
@@ -128,9 +148,10 @@ class Directory implements MachineDirectory {
     let isWanted = true
     this.#opened.set(peer, () => (isWanted = false))
     const look = (state: Y.Doc): void => {
-      const sessions = readSessions(state, { peer, machineId: machineIdOf(peer) })
-      const activeSessions = sessions.filter(({ status }) => !hasEnded(status)).length
-      this.#stated.set(peer, { ...statedFacts(state, name), activeSessions })
+      const activeSessions = new Map<MachineId, number>()
+      for (const { machineId, status } of readSessions(state, { peer, machineId: machineIdOf(peer) }))
+        if (!hasEnded(status)) activeSessions.set(machineId, (activeSessions.get(machineId) ?? 0) + 1)
+      this.#stated.set(peer, { ...statedFacts(state, name), activeSessions, bridges: readBridges(state) })
     }
     const close = await documents.open(machineDoc(peer), (_, state) => {
       look(state)
@@ -147,18 +168,64 @@ class Directory implements MachineDirectory {
   }
 
   #memberMachine({ peer, name }: Member): Machine {
-    const { self, presence, clock } = this.#deps
-    const isSelf = peer === self
-    const status = isSelf ? 'online' : STATUS[presence.state(peer)]
+    const { self, presence } = this.#deps
+    const status = peer === self ? 'online' : STATUS[presence.state(peer)]
     const onlineSince = this.#onlineSinceMs.get(peer)
+    const { activeSessions, bridges: _, ...facts } = this.#stated.get(peer) ?? nothingStated(name)
     return {
-      ...(this.#stated.get(peer) ?? nothingStated(name)),
+      ...facts,
       id: machineIdOf(peer),
       node: peer,
+      bridge: null,
+      activeSessions: activeSessions.get(machineIdOf(peer)) ?? 0,
       status,
-      lastSeenAt: iso(isSelf ? clock.wallMs() : presence.lastSeenWallMs(peer)),
+      offlineReason: SILENCE[status],
+      lastSeenAt: iso(this.#lastSeenMs(peer)),
       connectedAt: status === 'offline' ? null : iso(onlineSince),
     }
+  }
+
+  /** It is where its agent is: at a gateway, as reachable as that is. */
+  #bridgedMachine(id: MachineId, record: BridgedRecord): Machine {
+    const bridge = this.bridgeOf(id)
+    const { status, offlineReason } = this.#bridgeStatus(bridge)
+    const { maxSessions = record.maxSessions, ...facts } = bridge?.facts ?? {}
+    const lastSeenMs = bridge && status === 'online' ? this.#lastSeenMs(bridge.peer) : undefined
+    let activeSessions = 0
+    for (const stated of this.#stated.values()) activeSessions += stated.activeSessions.get(id) ?? 0
+    return {
+      ...record,
+      ...facts,
+      maxSessions: Math.min(record.maxSessions, maxSessions),
+      alwaysOn: false,
+      id,
+      node: null,
+      bridge: bridge?.peer ?? null,
+      activeSessions,
+      status,
+      offlineReason,
+      // While it was connected its gateway saw it; since then nobody has.
+      lastSeenAt: iso(lastSeenMs) ?? bridge?.at ?? null,
+      connectedAt: bridge && status === 'online' ? iso(bridge.since) : null,
+    }
+  }
+
+  #bridgeStatus(bridge: Bridge | undefined): Pick<Machine, 'status' | 'offlineReason'> {
+    const { self, presence } = this.#deps
+    if (!bridge) return { status: 'offline', offlineReason: 'Its agent has not connected to any gateway yet.' }
+    if (bridge.state === 'gone')
+      return { status: 'offline', offlineReason: 'Its agent is not connected to any gateway.' }
+    const status = bridge.peer === self ? 'online' : STATUS[presence.state(bridge.peer)]
+    const gateway = this.nameOf(bridge.peer) ?? bridge.peer
+    const unreachable = `The gateway that its agent is connected to (${gateway}) is out of reach.`
+    if (status !== 'online') return { status, offlineReason: unreachable }
+    if (bridge.state === 'connected') return { status, offlineReason: null }
+    return { status: 'connecting', offlineReason: `The connection of its agent to ${gateway} has just broken off.` }
+  }
+
+  #lastSeenMs(peer: PeerId): number | undefined {
+    const { self, presence, clock } = this.#deps
+    return peer === self ? clock.wallMs() : presence.lastSeenWallMs(peer)
   }
 
   #tell(): void {
@@ -193,12 +260,17 @@ class Directory implements MachineDirectory {
   }
 }
 
-const nothingStated = (name: string): Stated => ({ ...unknownFacts(name), createdAt: UNKNOWN_SINCE, activeSessions: 0 })
+const nothingStated = (name: string): Stated => ({
+  ...unknownFacts(name),
+  createdAt: UNKNOWN_SINCE,
+  activeSessions: new Map(),
+  bridges: new Map(),
+})
+
+const SILENCE: Readonly<Record<MachineStatus, string | null>> = {
+  online: null,
+  connecting: 'Its heartbeats have just stopped.',
+  offline: 'Its node is not heard.',
+}
 
 const iso = (ms: number | undefined): string | null => (ms === undefined ? null : new Date(ms).toISOString())
-
-/** Nothing tells whether a host without a node is up: saying `online` would be a guess. */
-function bridgedMachine(id: MachineId, record: BridgedRecord): Machine {
-  const nothing = { alwaysOn: false, activeSessions: 0, lastSeenAt: null, connectedAt: null }
-  return { ...record, ...nothing, id, node: null, status: 'offline' }
-}

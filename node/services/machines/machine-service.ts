@@ -5,7 +5,7 @@ import { MachineId, machineDoc, meshDoc, type PeerId } from '../../../crdt/ids.t
 import { MachineFactsRecord } from '../../../crdt/machine-document.ts'
 import { machineIdOf } from '../../../crdt/machine-id.ts'
 import type { Machine, MachineFacts, MachineStatus } from '../../../crdt/machine.ts'
-import { BridgedRecord, removeBridged, writeBridged } from '../../../crdt/mesh-document.ts'
+import { BridgedRecord, readBridged, removeBridged, writeBridged } from '../../../crdt/mesh-document.ts'
 import { paginate, type Page, type PageRequest } from '../../../crdt/page.ts'
 import { err, ok, type Result } from '../../../crdt/result.ts'
 import { uuidFromRandom } from '../../../crdt/uuid.ts'
@@ -16,11 +16,14 @@ import type { MachineTokens } from '../accounts/account-tokens.ts'
 import type { Documents } from '../feeds/documents.ts'
 import type { EventHub } from '../event-hub.ts'
 import { changeFacts, effectiveFacts, MachineChange, publishFacts, unknownFacts } from './machine-facts.ts'
-import { watchMachines, type MachineDirectory } from './machine-directory.ts'
+import { watchMachines, type Bridge, type MachineDirectory } from './machine-directory.ts'
 import type { Presence } from '../sync/presence.ts'
 import type { Rpc } from '../rpc/rpc.ts'
 import type { MembershipSource } from '../accounts/sealed-accounts.ts'
 import { written, writtenIfMember } from '../written.ts'
+
+/** Sessions of a machine without a node of which nobody has said more. Its agent may allow fewer. */
+const BRIDGED_SESSIONS_MAX_DEFAULT = 10
 
 export type MachineService = {
   list(filter: { search?: string; status?: MachineStatus }, page: PageRequest): Promise<Page<Machine>>
@@ -44,8 +47,13 @@ export type MachineService = {
   regenerateToken(actor: Actor, id: string): Promise<Result<{ token: string }>>
   /** Facts asked of the machine itself; refused with `machine_offline` when it cannot answer. */
   environment(id: string): Promise<Result<MachineFacts>>
-  /** The node behind a machine id, for the calls that must cross the mesh. */
+  /**
+   * The node behind a machine id, for the calls that must cross the mesh.
+   * @errors machine_not_found, machine_offline, machine_unsupported (a bridged one, whose agent is there)
+   */
   nodeOf(id: string): Promise<Result<{ machineId: MachineId; peer: PeerId }>>
+  /** The node that keeps the sessions of a machine: its own, or the gateway its agent is connected to. */
+  sessionNodeOf(id: string): Promise<Result<{ machineId: MachineId; peer: PeerId; isBridged: boolean }>>
   readonly self: MachineId
 }
 
@@ -70,6 +78,8 @@ export type MachineServiceDeps = {
 export type Machines = MachineService & {
   /** Every machine of the mesh as this node knows it. */
   all(): readonly Machine[]
+  /** The latest connection of the agent of a machine without a node. */
+  bridgeOf(id: MachineId): Bridge | undefined
   /** What a member's machine calls itself, once it has said so. */
   nameOf(peer: PeerId): string | undefined
   /** Whether a member's machine says that it is always on. */
@@ -94,6 +104,8 @@ export async function createMachineService(deps: MachineServiceDeps): Promise<Ma
     remove: (actor, id) => remove(context, actor, id),
     environment: (id) => environment(context, id),
     nodeOf: async (id) => nodeOf(directory, id),
+    sessionNodeOf: async (id) => sessionNodeOf(directory, id),
+    bridgeOf: (id) => directory.bridgeOf(id),
     regenerateToken: (actor, id) => regenerateToken(context, actor, id),
     nameOf: (peer) => directory.nameOf(peer),
     isAlwaysOn: (peer) => directory.isAlwaysOn(peer),
@@ -136,8 +148,23 @@ const found = (machine: Machine | undefined): Result<Machine> =>
 function nodeOf(directory: MachineDirectory, id: string): Result<{ machineId: MachineId; peer: PeerId }> {
   const machine = directory.find(id)
   if (!machine) return err(domainError('machine_not_found'))
-  return machine.node ? ok({ machineId: machine.id, peer: machine.node }) : err(domainError('machine_offline'))
+  if (machine.node) return ok({ machineId: machine.id, peer: machine.node })
+  return err(machine.status === 'online' ? domainError('machine_unsupported') : offline(machine))
 }
+
+function sessionNodeOf(
+  directory: MachineDirectory,
+  id: string,
+): Result<{ machineId: MachineId; peer: PeerId; isBridged: boolean }> {
+  const machine = directory.find(id)
+  if (!machine) return err(domainError('machine_not_found'))
+  if (machine.node) return ok({ machineId: machine.id, peer: machine.node, isBridged: false })
+  if (machine.status === 'offline' || !machine.bridge) return err(offline(machine))
+  return ok({ machineId: machine.id, peer: machine.bridge, isBridged: true })
+}
+
+const offline = ({ offlineReason }: Machine): DomainError =>
+  domainError('machine_offline', offlineReason === null ? {} : { message: `The machine is offline. ${offlineReason}` })
 
 function select(
   machines: readonly Machine[],
@@ -158,7 +185,8 @@ async function register(
   const { machineTokens, documents, random, clock } = deps
   if (!can(actor, 'machine:write') || !machineTokens) return err(domainError('forbidden'))
   const createdAt = new Date(clock.wallMs()).toISOString()
-  const record = BridgedRecord.safeParse({ ...unknownFacts(input.name), ...input, name: input.name.trim(), createdAt })
+  const unknown = { ...unknownFacts(input.name), maxSessions: BRIDGED_SESSIONS_MAX_DEFAULT }
+  const record = BridgedRecord.safeParse({ ...unknown, ...input, name: input.name.trim(), createdAt })
   if (!record.success) return err(inputError(record.error))
   const id = MachineId.parse(uuidFromRandom(random.bytes(16)))
   const issued = await machineTokens.issue(actor, id, record.data.name)
@@ -183,16 +211,9 @@ async function update(
   if (!machine.node) {
     const changed = await written(
       deps.documents.write(meshDoc, actor, (state) => {
-        const {
-          id: _id,
-          node: _node,
-          status: _status,
-          activeSessions: _a,
-          lastSeenAt: _l,
-          connectedAt: _c,
-          ...facts
-        } = machine
-        writeBridged(state, machine.id, BridgedRecord.parse({ ...facts, ...checked.data }))
+        // What its agent says of it is no part of what was registered.
+        const record = readBridged(state).get(machine.id)
+        if (record) writeBridged(state, machine.id, BridgedRecord.parse({ ...record, ...checked.data }))
       }),
     )
     if (!changed.ok) return changed
@@ -224,6 +245,9 @@ async function remove({ deps, directory }: Context, actor: Actor, id: string): P
 }
 
 async function environment({ deps, directory }: Context, id: string): Promise<Result<MachineFacts>> {
+  const machine = directory.find(id)
+  // What its agent has stated is all there is to know.
+  if (machine && !machine.node && machine.status === 'online') return ok(machine)
   const node = nodeOf(directory, id)
   if (!node.ok) return node
   const { self } = deps

@@ -136,7 +136,8 @@ async function list(
   page: PageRequest,
 ): Promise<Result<Page<Project>>> {
   const node = await deps.machines.nodeOf(machineId)
-  if (!node.ok) return node.error.code === 'machine_offline' ? ok(paginate([], page)) : node
+  // One without a node has none.
+  if (!node.ok) return node.error.code === 'machine_not_found' ? node : ok(paginate([], page))
   const { peer } = node.value
   return ok(
     paginate(

@@ -48,8 +48,8 @@ export async function createSessionService(deps: SessionServiceDeps): Promise<Se
     list: async (machineId, { status }, page) => {
       const sessions = directory.all().filter((session) => session.machineId === machineId)
       if (sessions.length === 0) {
-        const machine = await deps.machines.nodeOf(machineId)
-        if (!machine.ok && machine.error.code === 'machine_not_found') return machine
+        const machine = await deps.machines.get(machineId)
+        if (!machine.ok) return machine
       }
       const wanted = sessions.filter((session) => status === undefined || session.status === status)
       return ok(paginate(wanted.toSorted(newestFirst), page))
@@ -80,11 +80,11 @@ async function create(
   if (!can(actor, 'session:write')) return err(domainError('forbidden'))
   const problem = input.ptySize && sizeProblem(input.ptySize)
   if (problem) return err(problem)
-  const machine = await context.deps.machines.nodeOf(machineId)
+  const machine = await context.deps.machines.sessionNodeOf(machineId)
   if (!machine.ok) return machine
   const reply = await context.deps.rpc.call(machine.value.peer, 'session.create' satisfies SessionAction, {
     actor,
-    input,
+    input: { ...input, ...(machine.value.isBridged && { machine: machine.value.machineId }) },
     reply: CreateReply,
     timeoutMs: CREATE_MS,
   })

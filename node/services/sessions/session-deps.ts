@@ -7,7 +7,7 @@ import type { Log } from '../../ports/log.ts'
 import type { MachineProbe } from '../../ports/machine-probe.ts'
 import type { PeerNetwork } from '../../ports/peer-network.ts'
 import type { Random } from '../../ports/random.ts'
-import type { SessionHosts } from '../../ports/session-host.ts'
+import type { AnySpec, SessionHosts } from '../../ports/session-host.ts'
 import type { Documents } from '../feeds/documents.ts'
 import type { EventHub } from '../event-hub.ts'
 import type { MachineService } from '../machines/machine-service.ts'
@@ -27,10 +27,10 @@ export type SessionAction =
 export type SessionServiceDeps = {
   readonly documents: Documents
   readonly membership: MembershipSource
-  readonly machines: Pick<MachineService, 'nodeOf'>
+  readonly machines: Pick<MachineService, 'get' | 'sessionNodeOf'>
   readonly rpc: Rpc
   readonly network: PeerNetwork
-  readonly hosts: SessionHosts
+  readonly hosts: SessionHosts<AnySpec>
   /** How this machine runs its agents, where it is not as usual. */
   readonly agents: AgentCommands
   readonly probe: Pick<MachineProbe, 'agents' | 'account' | 'inspectFolder'>

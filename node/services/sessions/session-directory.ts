@@ -1,3 +1,5 @@
+import type * as Y from 'yjs'
+import type { MachineId, PeerId } from '../../../crdt/ids.ts'
 import { readSessions } from '../../../crdt/machine-document.ts'
 import { hasEnded, type Session } from '../../../crdt/session.ts'
 import { watchMachineRecords, type MachineRecords } from '../machine-records.ts'
@@ -17,5 +19,11 @@ export function watchSessions({ events, ...deps }: Deps): Promise<SessionDirecto
       events.publish({ type: 'session.ended', sessionId, session })
     else if (before) events.publish({ type: 'session.updated', sessionId, session })
   }
-  return watchMachineRecords({ ...deps, read: readSessions, tell })
+  const read = (state: Y.Doc, owner: { peer: PeerId; machineId: MachineId }): readonly Session[] => {
+    const sessions = readSessions(state, owner)
+    if (deps.membership.current().members.get(owner.peer)?.capabilities.has('gateway')) return sessions
+    // Only a gateway bridges machines; of another member nobody believes that it does.
+    return sessions.filter(({ machineId }) => machineId === owner.machineId)
+  }
+  return watchMachineRecords({ ...deps, read, tell })
 }

@@ -5,7 +5,7 @@ import { err, ok, type Result } from '../../../crdt/result.ts'
 import type { Session, SessionStatus } from '../../../crdt/session.ts'
 import type { ProgramState } from '../../../protocols/session-stream.ts'
 import type { Cancel } from '../../ports/clock.ts'
-import type { HostedSession } from '../../ports/session-host.ts'
+import type { AnySpec, HostedSession } from '../../ports/session-host.ts'
 import type { FeedPosition } from '../feeds/documents.ts'
 import type { SessionServiceDeps } from './session-deps.ts'
 import { written } from '../written.ts'
@@ -113,15 +113,15 @@ function intervalMs(before: Session, now: Session): number {
   return isUsageAlone ? USAGE_EVERY_MS : RESIZE_EVERY_MS
 }
 
-/** What every surface reads of a session that a host of this machine keeps. */
+/** What every surface reads of a session that is kept here, of this machine or of one that it bridges. */
 export function sessionOf(
-  { spec, state }: HostedSession,
+  { spec, state }: HostedSession<AnySpec>,
   owner: { readonly peer: PeerId; readonly machineId: Session['machineId'] },
 ): Session {
   const { status, problem } = outcomeOf(spec.mode, state)
   return {
     id: spec.id,
-    machineId: owner.machineId,
+    machineId: 'machine' in spec ? spec.machine : owner.machineId,
     node: owner.peer,
     mode: spec.mode,
     agent: spec.agent,
@@ -145,13 +145,14 @@ function outcomeOf(mode: Session['mode'], state: ProgramState): { status: Sessio
   if (state.status === 'failed') return { status: 'error', problem: problem ?? 'The session could not be kept.' }
   if (state.killed) return { status: 'terminated', problem }
   if (state.signal !== null) return { status: 'error', problem: problem ?? `The program was ended by ${state.signal}.` }
-  if (mode === 'interactive' || state.exitCode === 0) return { status: 'completed', problem }
+  // Of a bridged session its exit code may not be known.
+  if (mode === 'interactive' || state.exitCode === 0 || state.exitCode === null) return { status: 'completed', problem }
   return { status: 'error', problem: problem ?? `The program ended with exit code ${state.exitCode}.` }
 }
 
 function differences(
   published: readonly Session[],
-  hosted: readonly HostedSession[],
+  hosted: readonly HostedSession<AnySpec>[],
   owner: { readonly peer: PeerId; readonly machineId: Session['machineId'] },
 ): { changed: Session[]; gone: SessionId[] } {
   // Parsed alike, both have their keys in one order.

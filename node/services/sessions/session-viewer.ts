@@ -20,9 +20,6 @@ export function createViewer(
   pipe: FramePipe,
   { fromSeq, signal }: { fromSeq?: number; signal: AbortSignal },
 ): SessionViewer {
-  let received = 0
-  let acknowledged = 0
-  let told = 0
   let closed = false
 
   const close = (): void => {
@@ -40,14 +37,16 @@ export function createViewer(
       pipe.abort(error instanceof Error ? error : new Error('the pipe broke', { cause: error }))
     }
   }
+  const consumed = countConsumed((seq) => void send({ type: 'ack', seq }))
   async function* output(): AsyncGenerator<SessionOutput> {
     try {
       for await (const frame of pipe.frames) {
         const item = itemOf(frame)
         if (!item) continue
-        if (item.type === 'output') received = item.seq + item.bytes.byteLength
-        if (item.type === 'gap') received = item.to
+        consumed.received(item)
         yield item
+        // Nothing is sent beyond a gap before it is known to have been seen.
+        if (item.type === 'gap') consumed.acknowledge(item.to, 0)
         if (item.type === 'exit' || item.type === 'end') return
       }
     } catch (error) {
@@ -63,19 +62,33 @@ export function createViewer(
   void send(fromSeq === undefined ? { type: 'attach' } : { type: 'attach', fromSeq })
   return {
     output: output(),
-    acknowledge(seq) {
-      if (seq <= acknowledged || seq > received) return
-      acknowledged = seq
-      if (acknowledged - told < ACKNOWLEDGE_EVERY_BYTES) return
-      told = acknowledged
-      void send({ type: 'ack', seq })
-    },
+    acknowledge: (seq) => consumed.acknowledge(seq, ACKNOWLEDGE_EVERY_BYTES),
     async input(data) {
       for (let at = 0; at < data.byteLength; at += INPUT_BYTES_MAX)
         await send({ type: 'input', id: 0, bytes: data.subarray(at, at + INPUT_BYTES_MAX) })
     },
     resize: async (size: PtySize) => await send({ type: 'resize', id: 0, size: { cols: size.cols, rows: size.rows } }),
     close,
+  }
+}
+
+/** How far a viewer is; `tell` is called for what is worth a frame. */
+function countConsumed(tell: (seq: number) => void) {
+  let received = 0
+  let acknowledged = 0
+  let told = 0
+  return {
+    received(item: SessionOutput): void {
+      if (item.type === 'output') received = item.seq + item.bytes.byteLength
+      if (item.type === 'gap') received = item.to
+    },
+    acknowledge(seq: number, everyBytes: number): void {
+      if (seq <= acknowledged || seq > received) return
+      acknowledged = seq
+      if (acknowledged - told < everyBytes) return
+      told = acknowledged
+      tell(seq)
+    },
   }
 }
 

@@ -8,6 +8,7 @@ import {
   topicOf,
   UnsubscribeData,
 } from '../../../gateway/ws/pusher-frames.ts'
+import { readAgentFrame } from '../../../gateway/dialects/claudenest/agent-wire.ts'
 import { AGENT_FORMATS } from '../../../node/adapters/mcp-agent-files.ts'
 import { changeFrontMatter, splitMarkdown } from '../../../node/adapters/skills/front-matter.ts'
 import { readMarkdown } from '../../../node/adapters/skills/skill-head.ts'
@@ -20,6 +21,9 @@ import { RECORD_FORMATS } from '../../../node/ports/session-host.ts'
 import { MalformedError } from '../../../protocols/codec.ts'
 import { createFrameReader, encodeHostFrame, lengthPrefixed } from '../../../protocols/session-stream.ts'
 import { bytesOf, jsonOf, never, textOf, type Target } from '../target.ts'
+
+const sessionId = '00000000-0000-4000-8000-000000000001'
+const agentFrame = (type: string, payload: object): Uint8Array => jsonOf({ type, payload, timestamp: 1, id: 'a' })
 
 const channel = 'private-session.00000000-0000-4000-8000-000000000001'
 const DATA = [SubscribeData, UnsubscribeData, InputData, ResizeData]
@@ -140,6 +144,26 @@ export const localTargets: readonly Target[] = [
       jsonOf({ event: 'pusher:ping', data: {} }),
     ],
     take: takeWebSocketFrame,
+    isRefusal: never,
+  },
+  {
+    name: 'frame of an agent without a node',
+    reach: 'a stranger',
+    sites: ['gateway/dialects/claudenest/agent-wire.ts JSON.parse('],
+    form: 'json',
+    samples: [
+      agentFrame('ping', { timestamp: 1 }),
+      agentFrame('session:output', { sessionId, type: 'output', data: '\u001b[2Jhi', timestamp: 2 }),
+      agentFrame('session:status', { session_id: sessionId, status: 'error', error: 'gone', pid: 7 }),
+      agentFrame('session:exited', { sessionId, exitCode: 1 }),
+      agentFrame('error', { originalType: 'session:create', code: 'SESSION_CAPACITY_REACHED', message: 'full' }),
+      agentFrame('machine:info', { hostname: 'laptop', agentVersion: '1.4.2', maxSessions: 4, capabilities: {} }),
+      agentFrame('skills:discovered', { count: 0, skills: [] }),
+    ],
+    take: (bytes) => {
+      const message = readAgentFrame(textOf(bytes))
+      return message.kind === 'bad' ? undefined : message
+    },
     isRefusal: never,
   },
   {

@@ -10,6 +10,7 @@ import {
   writeMachineFacts,
   writeSession,
 } from '../../../crdt/machine-document.ts'
+import { machineIdOf } from '../../../crdt/machine-id.ts'
 import type { Session } from '../../../crdt/session.ts'
 import { identity } from '../../support/identity.ts'
 
@@ -114,4 +115,30 @@ test('of ended sessions the ones that ended last are kept; live ones never count
   expect(pickExcess([...ended, session(900), session(901)]).map(({ id }) => id)).toEqual(
     [session(2), session(1), session(0)].map(({ id }) => id),
   )
+})
+
+test('sessions of machines that a gateway bridges lie in its document, and are told apart', () => {
+  const doc = new Y.Doc()
+  const gateway = { peer: owner.peer, machineId: machineIdOf(owner.peer) }
+  const own = session(1, { machineId: gateway.machineId })
+  const bridged = session(2, { machineId: '00000000-0000-4000-8000-0000000000bb' as MachineId })
+  writeSession(doc, own)
+  writeSession(doc, bridged)
+  expect(readSessions(doc, gateway)).toEqual([own, bridged])
+})
+
+test('no document can say that a session runs on a machine that has a node', () => {
+  const doc = new Y.Doc()
+  writeSession(doc, session(1))
+  const stored = doc.getMap('sessions').get(session(1).id)
+  doc.getMap('sessions').set(session(1).id, { ...(stored as object), machine: machineIdOf(identity(2).peer) })
+  expect(readSessions(doc, owner)).toEqual([])
+})
+
+test('ended sessions of bridged machines do not crowd out those of the gateway itself', () => {
+  const ended = (n: number, machineId: MachineId): Session =>
+    session(n, { machineId, status: 'completed', endedAt: new Date(Date.UTC(2027, 0, 1, 0, n)).toISOString() })
+  const own = ended(0, machineIdOf(owner.peer))
+  const bridged = Array.from({ length: ENDED_SESSIONS_KEPT_MAX + 1 }, (_, i) => ended(i + 1, owner.machineId))
+  expect(pickExcess([own, ...bridged]).map(({ id }) => id)).toEqual([session(1).id])
 })

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Actor } from '../../../../crdt/actor.ts'
+import { writeBridge, type AgentFacts, type BridgeRecord } from '../../../../crdt/bridge-records.ts'
 import { machineDoc, meshDoc } from '../../../../crdt/ids.ts'
 import { readMachineFacts, writeSession } from '../../../../crdt/machine-document.ts'
 import { machineIdOf } from '../../../../crdt/machine-id.ts'
@@ -99,7 +100,9 @@ describe('the machines of the mesh', () => {
       name: 'laptop',
       id: b.self,
       node: two.peer,
+      bridge: null,
       status: 'online',
+      offlineReason: null,
       activeSessions: 0,
       lastSeenAt: new Date(one.mesh.clock.wallMs()).toISOString(),
       connectedAt: new Date(one.mesh.clock.wallMs()).toISOString(),
@@ -265,6 +268,56 @@ describe('a bridged machine', () => {
     expect(codeOf(await a.remove(actor, machine.id))).toBe('ok')
     expect(tokens.of.size).toBe(0)
     expect(codeOf(await b.get(machine.id))).toBe('machine_not_found')
+  })
+
+  it('[M19] is where its agent is: at the gateway that says so last, and as reachable as that', async () => {
+    const { one, two, a } = await twoMachines()
+    const { machine } = value(await a.register(localActor(one), { name: 'host', maxSessions: 8 }))
+    const says = (node: SimNode, since: number, state: BridgeRecord['state'], facts: AgentFacts = {}) =>
+      node.documents.write(machineDoc(node.peer), undefined, (doc) =>
+        writeBridge(doc, machine.id, { since, state, at: '2027-01-15T08:00:00.000Z', facts }),
+      )
+    const shown = async () => {
+      const { status, offlineReason, bridge } = value(await a.get(machine.id))
+      return [status, offlineReason, bridge]
+    }
+    expect(await shown()).toEqual(['offline', 'Its agent has not connected to any gateway yet.', null])
+    await says(one, 5, 'connected')
+    expect(await shown()).toEqual(['online', null, one.peer])
+    await says(two, 6, 'connected', { arch: 'arm64', maxSessions: 4 })
+    expect(await shown()).toEqual(['online', null, two.peer])
+    expect(value(await a.get(machine.id))).toMatchObject({ name: 'host', arch: 'arm64', maxSessions: 4 })
+    expect(value(await a.sessionNodeOf(machine.id))).toEqual({ machineId: machine.id, peer: two.peer, isBridged: true })
+    expect(codeOf(await a.nodeOf(machine.id))).toBe('machine_unsupported')
+    one.sees(two.peer, 'stale')
+    const unreachable = 'The gateway that its agent is connected to (laptop) is out of reach.'
+    expect(await shown()).toEqual(['connecting', unreachable, two.peer])
+    one.sees(two.peer, 'gone')
+    expect(await shown()).toEqual(['offline', unreachable, two.peer])
+    expect(codeOf(await a.sessionNodeOf(machine.id))).toBe('machine_offline')
+    one.sees(two.peer, 'online')
+    await says(two, 6, 'away')
+    expect(await shown()).toEqual([
+      'connecting',
+      'The connection of its agent to laptop has just broken off.',
+      two.peer,
+    ])
+    await says(two, 6, 'gone')
+    expect(await shown()).toEqual(['offline', 'Its agent is not connected to any gateway.', two.peer])
+  })
+
+  it('[M13] is believed of gateways only, and of no machine that has a node', async () => {
+    const mesh = new SimMesh()
+    const [one, two] = [mesh.add(1), mesh.add(2, ['run', 'control'])]
+    const a = await start(one)
+    one.sees(two.peer, 'online')
+    const { machine } = value(await a.register(localActor(one), { name: 'host' }))
+    await two.documents.write(machineDoc(two.peer), undefined, (doc) => {
+      for (const id of [machine.id, a.self])
+        doc.getMap('bridges').set(id, { since: 9, state: 'connected', at: '2027-01-15T08:00:00.000Z', facts: {} })
+    })
+    expect(value(await a.get(machine.id)).status).toBe('offline')
+    expect(value(await a.get(a.self)).bridge).toBe(null)
   })
 
   it('stays removed when it is changed elsewhere at the same time', async () => {
