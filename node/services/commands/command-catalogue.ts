@@ -29,7 +29,10 @@ export type Catalogue = {
 }
 
 export type CommandCatalogue = {
-  /** Everything there is on this machine. What is found is at most a second old, or as old as it takes to look 20 times. */
+  /**
+   * Everything there is on this machine. What is found in a project is at most a second old, or as old as it takes to look
+   * through that project 20 times; a project that was not there before is looked through at once.
+   */
   all(): Promise<Catalogue>
   /** Newest first. */
   registered(): readonly KnownCommand[]
@@ -45,14 +48,14 @@ export type CommandCatalogue = {
 
 /** What has just been looked at is not looked at again. */
 const FRESH_MS = 1000
-/** Looking takes at most a twentieth of the time, however large the folders are … */
+/** Looking takes at most a twentieth of the time, however large a project is … */
 const FRESH_SCANS = 20
 /** … and nothing is older than this. */
 const FRESH_MS_MAX = 600_000
 /** Commands that are worked on before others have their turn. */
 const SLICE = 200
 
-type Found = Catalogue & { readonly atMs: number; readonly freshMs: number }
+type Found = Catalogue & { readonly commands: readonly Located[]; readonly untilMs: number }
 /** Of a found command also where its project begins, to look at it again. */
 type Located = KnownCommand & { readonly top: string; readonly folder: string }
 
@@ -63,15 +66,25 @@ type Deps = Pick<CommandServiceDeps, 'self' | 'projects' | 'finder' | 'crypto' |
 export function createCommandCatalogue(deps: Deps): CommandCatalogue {
   const { registry, clock } = deps
   const ending = new AbortController()
-  let latest: Found | undefined
-  let looking: Promise<Found> | undefined
+  /** By the project and its folder. */
+  let seen: ReadonlyMap<string, Found> = new Map()
+  let latest: Catalogue = { commands: [], isComplete: true }
+  let looking: Promise<Catalogue> | undefined
 
-  const found = async (): Promise<Found> => {
-    if (latest && clock.monoMs() - latest.atMs < latest.freshMs) return latest
-    looking ??= look(deps, ending.signal).finally(() => (looking = undefined))
-    latest = await looking
+  const look = async (): Promise<Catalogue> => {
+    const now = new Map<string, Found>()
+    // Two projects may lie within each other: what is in both belongs to the inner one.
+    for (const top of (await tops(deps)).toSorted((a, b) => a.folder.length - b.folder.length)) {
+      const key = JSON.stringify([top.id, top.folder])
+      const known = seen.get(key)
+      now.set(key, known && clock.monoMs() < known.untilMs ? known : await lookBelow(deps, top, ending.signal))
+    }
+    const isSame = now.size === seen.size && [...now].every(([key, found]) => seen.get(key) === found)
+    seen = now
+    if (!isSame) latest = together([...now.values()])
     return latest
   }
+  const found = (): Promise<Catalogue> => (looking ??= look().finally(() => (looking = undefined)))
   const registered = (): KnownCommand[] => registry.all().map((command) => registeredCommand(deps, command))
   return {
     registered,
@@ -83,7 +96,7 @@ export function createCommandCatalogue(deps: Deps): CommandCatalogue {
       const own = registered().find((command) => command.id === id)
       if (own) return ok(own)
       const isIt = (command: KnownCommand): boolean => command.id === id
-      const known = (latest?.commands.find(isIt) ?? (await found()).commands.find(isIt)) as Located | undefined
+      const known = (latest.commands.find(isIt) ?? (await found()).commands.find(isIt)) as Located | undefined
       return known ? await again(deps, known) : err(domainError('command_not_found'))
     },
     projectAt: (path) => projectAt(deps, path),
@@ -91,28 +104,25 @@ export function createCommandCatalogue(deps: Deps): CommandCatalogue {
   }
 }
 
-/** Two projects may lie within each other: what is in both belongs to the inner one. */
-async function look(deps: Deps, signal: AbortSignal): Promise<Found> {
+async function lookBelow(deps: Deps, { id: projectId, folder: top }: Top, signal: AbortSignal): Promise<Found> {
   const { clock, finder, log } = deps
   const beganMs = clock.monoMs()
-  const commands = new Map<CommandId, Located>()
-  let isComplete = true
-  for (const { id: projectId, folder: top } of (await tops(deps)).toSorted(
-    (a, b) => a.folder.length - b.folder.length,
-  )) {
-    const below = await finder.findBelow(top, signal)
-    isComplete &&= below.isComplete
-    for (const [at, command] of below.commands.entries()) {
-      if (at % SLICE === SLICE - 1) await othersTurn(deps.clock)
-      const known = foundCommand(deps, command, { projectId, top })
-      commands.set(known.id, known)
-    }
+  const { commands: below, isComplete } = await finder.findBelow(top, signal)
+  const commands: Located[] = []
+  for (const [at, command] of below.entries()) {
+    if (at % SLICE === SLICE - 1) await othersTurn(clock)
+    commands.push(foundCommand(deps, command, { projectId, top }))
   }
   if (!isComplete)
-    log.info({ commands: commands.size }, 'the projects here have more folders or commands than are listed')
-  const tookMs = clock.monoMs() - beganMs
-  const freshMs = Math.min(FRESH_MS_MAX, Math.max(FRESH_MS, tookMs * FRESH_SCANS))
-  return { commands: [...commands.values()], isComplete, atMs: clock.monoMs(), freshMs }
+    log.info({ projectId, commands: commands.length }, 'a project here has more folders or commands than are listed')
+  const nowMs = clock.monoMs()
+  const freshMs = Math.min(FRESH_MS_MAX, Math.max(FRESH_MS, (nowMs - beganMs) * FRESH_SCANS))
+  return { commands, isComplete, untilMs: nowMs + freshMs }
+}
+
+function together(all: readonly Found[]): Catalogue {
+  const commands = new Map(all.flatMap((found) => found.commands.map((command) => [command.id, command] as const)))
+  return { commands: [...commands.values()], isComplete: all.every(({ isComplete }) => isComplete) }
 }
 
 async function again(deps: Deps, known: Located): Promise<Result<KnownCommand>> {
@@ -131,7 +141,9 @@ async function again(deps: Deps, known: Located): Promise<Result<KnownCommand>> 
   )
 }
 
-async function tops({ self, projects }: Deps): Promise<{ id: ProjectId; folder: string }[]> {
+type Top = { readonly id: ProjectId; readonly folder: string }
+
+async function tops({ self, projects }: Deps): Promise<Top[]> {
   return (await projects.all()).flatMap(({ id, paths }) => {
     const folder = paths[self]
     return folder === undefined ? [] : [{ id, folder }]
