@@ -178,6 +178,7 @@ export class SimNode {
       reached: async () => true,
       list: () => [...this.docs.keys()],
       heads: () => new Map(),
+      authorOf: (doc, client) => this.mesh.nodes.find(({ docs }) => docs.get(doc)?.clientID === client)?.peer,
       onChange: () => () => undefined,
       onDocument: () => () => undefined,
       // All of it is in memory, always.

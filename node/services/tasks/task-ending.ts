@@ -5,6 +5,7 @@ import { completeTask, putClaim } from '../../../crdt/task-document.ts'
 import { TASK_BYTES_MAX } from '../../../crdt/task-record.ts'
 import { TaskView } from '../../../crdt/task-view.ts'
 import { Position } from '../../../protocols/lease/messages.ts'
+import { certificateBytes } from '../claims/claim-certificate.ts'
 import { mayActFor } from '../claims/claim-owner.ts'
 import { reachedWithin } from '../claims/claim-reached.ts'
 import { projectsOfLease } from './task-boards.ts'
@@ -16,6 +17,7 @@ import type { TaskId } from '../../../crdt/ids.ts'
 import type { Result } from '../../../crdt/result.ts'
 import type { TaskBoard } from '../../../crdt/task-board.ts'
 import type { StandingClaim } from '../../../crdt/task-entry.ts'
+import type { ClaimedRecord } from '../../../crdt/task-record.ts'
 import type { Task } from '../../../crdt/task.ts'
 import type { Resuming } from '../claims/claim-resuming.ts'
 import type { Turns } from '../claims/claim-turns.ts'
@@ -143,7 +145,7 @@ const endInTurn = (
     if (ending.kind === 'complete') await deps.completions.begin({ task: id, project: board.projectId, instance })
     const written = await writeTask(deps, board, actor, (state) => {
       if (isOvertaken()) return false
-      record(deps, state, { ending, id, standing })
+      record(deps, state, { ending, board, id, standing })
       return true
     })
     if (!written.ok) return written
@@ -160,17 +162,24 @@ const endInTurn = (
 function record(
   deps: EndingDeps,
   state: Y.Doc,
-  { ending, id, standing }: { ending: Ending; id: TaskId; standing: StandingClaim },
+  { ending, board, id, standing }: { ending: Ending; board: TaskBoard; id: TaskId; standing: StandingClaim },
 ): void {
-  const { lease, instance, token } = standing.record
+  const { lease, instance } = standing.record
   const at = new Date(deps.clock.wallMs()).toISOString()
-  // The lease may have been carried over to a new voter set since the claim, under a higher token.
-  const ended = { lease, instance, at, token: Math.max(token, deps.leases.find(lease)?.fencingToken ?? 0) }
+  const { token, certificate } = grantOf(deps, standing)
+  const ended = { lease, instance, at, token, ...(board.hasOthers(deps.self, id) ? { certificate } : {}) }
   if (ending.kind === 'release') {
     putClaim(state, deps.self, { ...ended, task: id, state: 'released', reason: ending.reason })
   } else {
     completeTask(state, deps.self, id, { ...ended, summary: ending.summary, files_modified: ending.filesModified })
   }
+}
+
+/** The lease may have been carried over to a new voter set since the claim, under a higher token. */
+function grantOf({ leases }: EndingDeps, { record }: StandingClaim): Pick<ClaimedRecord, 'token' | 'certificate'> {
+  const held = leases.find(record.lease)
+  if (!held || held.fencingToken <= record.token) return record
+  return { token: held.fencingToken, certificate: certificateBytes(held.certificate) }
 }
 
 function refuse(actor: Actor, ending: Ending, { record }: StandingClaim): DomainError | undefined {
@@ -229,7 +238,7 @@ async function writeRelease(
   { board, id, reason, standing }: Given & { standing: StandingClaim },
 ): Promise<void> {
   const result = await writeTask(deps, board, undefined, (state) =>
-    record(deps, state, { ending: { kind: 'release', id, reason }, id, standing }),
+    record(deps, state, { ending: { kind: 'release', id, reason }, board, id, standing }),
   )
   if (!result.ok) deps.log.warn({ task: id, code: result.error.code }, 'the end of a claim could not be written')
 }

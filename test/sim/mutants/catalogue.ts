@@ -21,6 +21,7 @@ import { replicationMutants } from './catalogue/replication.ts'
 import { statementMutants } from './catalogue/statements.ts'
 import { successionMutants } from './catalogue/succession.ts'
 import { taskClaimMutants } from './catalogue/task-claims.ts'
+import { taskHostileMutants } from './catalogue/task-hostile.ts'
 import { taskRecordMutants } from './catalogue/task-records.ts'
 import { voterChangeMutants } from './catalogue/voter-change.ts'
 import { voterServiceMutants } from './catalogue/voter-service.ts'
@@ -54,6 +55,7 @@ const leaseCuts: readonly Cut[] = [
   ...lockNoticeMutants,
   ...taskClaimMutants,
   ...taskRecordMutants,
+  ...taskHostileMutants,
   ...gateMutants,
 ]
 
