@@ -297,6 +297,7 @@ export class SimLeases {
         for (const [key, holder] of this.#held) if (holder === leaseId) this.#held.delete(key)
         for (const wake of this.#waiting.splice(0)) wake()
       },
+      settled: async () => undefined,
       extend: () => true,
       onEnd: () => () => undefined,
       held: () => [],

@@ -1,4 +1,5 @@
 import { attemptMutants } from './catalogue/attempts.ts'
+import { certaintyMutants } from './catalogue/certainty.ts'
 import { claimEndMutants } from './catalogue/claim-ends.ts'
 import { claimantMutants } from './catalogue/claimant.ts'
 import { claimMutants } from './catalogue/claims.ts'
@@ -56,6 +57,7 @@ const leaseCuts: readonly Cut[] = [
   ...taskClaimMutants,
   ...taskRecordMutants,
   ...taskHostileMutants,
+  ...certaintyMutants,
   ...gateMutants,
 ]
 
