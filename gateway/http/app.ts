@@ -34,6 +34,8 @@ export function createApp(config: GatewayConfig, onBadUrl: OnBadUrl): FastifyIns
     logger: false,
     bodyLimit: BODY_BYTES_MAX,
     requestTimeout: REQUEST_TIMEOUT_MS,
+    // No plugin waits for anything outside: ten seconds (fastify's default) end only starts on a machine that is too busy.
+    pluginTimeout: 0,
     forceCloseConnections: true,
     requestIdHeader: false,
     genReqId: requestId,

@@ -3,7 +3,7 @@ import { readFile, rename, rm } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { dirname, join } from 'node:path'
-import { writeNewFile } from './data-directory.ts'
+import { readIfThere, writeNewFile } from './data-directory.ts'
 import { syncFolder } from './sync-folder.ts'
 
 /** What a TLS server needs, and what people compare. PEM texts. */
@@ -46,42 +46,65 @@ export async function readCertificate(files: { certFile: string; keyFile: string
   }
 }
 
+/** Told when another certificate takes the place of one: whoever has kept its fingerprint is refused from now on. */
+export type Renewal = {
+  /** Null where the file was damaged. */
+  readonly before: string | null
+  readonly now: string
+  readonly why: string
+}
+
 /**
  * The certificate that this node has made for itself, made or renewed where there is none, where it ends within 30 days,
- * or where it lacks one of `names`. Key and certificate lie in one file, mode 0600.
+ * or where it lacks one of `names`; never because it has names that are not needed (any more). Key and certificate lie in
+ * one file, mode 0600.
  */
 export async function ownCertificate(
   keysDir: string,
-  { names, nowMs }: { names: readonly string[]; nowMs: number },
+  {
+    names,
+    nowMs,
+    onRenewal,
+  }: { names: readonly string[]; nowMs: number; onRenewal?: ((renewal: Renewal) => void) | undefined },
 ): Promise<GatewayCertificate> {
   const path = join(keysDir, 'gateway-tls.pem')
-  const there = await readOwn(path)
-  if (there && isGoodFor(there, names, nowMs)) return there
+  const text = (await readIfThere(path))?.toString('utf8')
+  const there = text === undefined ? undefined : describedIfGood(text)
+  const fault = there && faultOf(there, names, nowMs)
+  if (there && fault === undefined) return there
   const made = await makeCertificate(names, nowMs)
   const temporary = `${path}.new`
   await rm(temporary, { force: true })
   await writeNewFile(temporary, Buffer.from(`${made.key.trim()}\n${made.cert.trim()}\n`))
   await rename(temporary, path)
   await syncFolder(dirname(path))
-  return described(made)
+  const own = described(made)
+  if (text !== undefined)
+    onRenewal?.({ before: there?.fingerprint ?? null, now: own.fingerprint, why: fault ?? 'its file was damaged' })
+  return own
 }
 
-async function readOwn(path: string): Promise<GatewayCertificate | undefined> {
+function describedIfGood(text: string): GatewayCertificate | undefined {
   try {
-    const text = await readFile(path, 'utf8')
     return described({ key: text, cert: text })
   } catch {
-    return undefined // none yet, or damaged: another is made
+    return undefined
   }
 }
 
-function isGoodFor({ cert, validUntil }: GatewayCertificate, names: readonly string[], nowMs: number): boolean {
+/** Why it must be made anew. */
+function faultOf(
+  { cert, validUntil }: GatewayCertificate,
+  names: readonly string[],
+  nowMs: number,
+): string | undefined {
   const parsed = new X509Certificate(cert)
   const covers = (name: string): boolean =>
     (isIP(name) === 0 ? parsed.checkHost(name) : parsed.checkIP(name)) !== undefined
-  return (
-    validUntil.getTime() - nowMs > RENEW_BEFORE_MS && parsed.validFromDate.getTime() <= nowMs && names.every(covers)
-  )
+  if (validUntil.getTime() - nowMs <= RENEW_BEFORE_MS) return 'it would have ended within 30 days'
+  if (parsed.validFromDate.getTime() > nowMs) return 'it was not valid yet'
+  const missing = names.filter((name) => !covers(name))
+  return missing.length === 0 ? undefined : `it did not name ${missing.join(', ')}`
 }
 
 /** @throws when they are no certificate and key, or do not belong together */

@@ -12,9 +12,12 @@ import {
 import type { jsonSchemaValidator } from '@modelcontextprotocol/sdk/validation'
 import type { McpProgram, McpTool } from '../../crdt/mcp.ts'
 import { McpToolError, type McpConnection, type McpEvents, type McpReach } from '../ports/mcp-connector.ts'
+import { hasAuthorization } from '../services/mcp/program-policy.ts'
 import { createEgress } from './egress.ts'
+import { signedIn } from './mcp-oauth.ts'
 import { boundedResult } from './mcp-result.ts'
 import { boundedResponses } from './response-limit.ts'
+import type { SignInFiles } from './mcp-sign-in-files.ts'
 import type { StdioServer } from './mcp-stdio.ts'
 
 const TOOLS_MAX = 1000
@@ -40,12 +43,12 @@ export async function greetStdio(server: StdioServer, options: Options): Promise
 /** Greets a server elsewhere. */
 export async function greetHttp(
   { url, headers }: McpProgram & { transport: 'http' },
-  { reach, ...options }: Options & { readonly reach: McpReach },
+  { reach, signIns, ...options }: Options & { readonly reach: McpReach; readonly signIns: SignInFiles },
 ): Promise<McpConnection> {
   const egress = createEgress(reach)
   const over = Promise.withResolvers<string>()
   const transport = new StreamableHTTPClientTransport(new URL(url), {
-    fetch: boundedResponses(egress.fetch),
+    fetch: await credentialed({ url, headers }, boundedResponses(egress.fetch), signIns),
     requestInit: { headers: { ...headers } },
   })
   let pings: NodeJS.Timeout | undefined
@@ -85,6 +88,15 @@ export async function greetHttp(
       await opened.close()
     },
   }
+}
+
+/** A token that was given by hand goes before a sign-in. */
+async function credentialed(
+  { url, headers }: Pick<McpProgram & { transport: 'http' }, 'url' | 'headers'>,
+  ask: typeof fetch,
+  signIns: SignInFiles,
+): Promise<typeof fetch> {
+  return hasAuthorization(headers) ? ask : await signedIn(url, ask, signIns)
 }
 
 type Greeted = McpConnection & { ping(timeoutMs: number): Promise<void> }
@@ -176,8 +188,9 @@ function toolError(error: McpError, timeoutMs: number): Error {
 function reasonOf(error: unknown): string {
   if (error instanceof StreamableHTTPError && error.code !== undefined) {
     const { code } = error
-    if (code === 401 || code === 403)
-      return `The server answered ${code}: it wants credentials, for example a header "Authorization: Bearer …".`
+    if (code === 401)
+      return 'The server answered 401: it wants to know who asks. Sign in on its machine with `rookery mcp sign-in <name>` (OAuth), or give a token in a header "Authorization: Bearer …".'
+    if (code === 403) return 'The server answered 403: whoever asks with these credentials may not.'
     if (code >= 400) return `The server answered ${code}.`
   }
   if (!(error instanceof Error)) return String(error)

@@ -1,8 +1,5 @@
 import { pino, type DestinationStream } from 'pino'
-import type { Log } from '../ports/log.ts'
-
-export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
-export type LogLevel = (typeof LOG_LEVELS)[number]
+import type { Log, LogLevel } from '../ports/log.ts'
 
 /** Names under which a secret could slip into a log line; a second line of defence behind not logging it at all. */
 const SECRET_NAMES = [

@@ -1,11 +1,14 @@
+import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
 import { callNode, NodeNotRunningError } from './control-client.ts'
 import type { ControlMethodName } from './control-methods.ts'
-import { defaultDataDir } from './config.ts'
 import { CommandFailure, EXIT, failureOf } from './exit.ts'
 
 export type CommonOptions = { readonly dataDir: string; readonly json?: boolean }
+
+export const defaultDataDir = (environment: NodeJS.ProcessEnv): string =>
+  environment.ROOKERY_DATA_DIR ?? join(homedir(), '.rookery')
 
 /** A command that only gathers subcommands. It takes no options: commander would keep them from the subcommands. */
 export function group(name: string, description: string): Command {

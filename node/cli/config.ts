@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises'
-import { homedir, hostname } from 'node:os'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { isLoopbackHost } from '../adapters/loopback.ts'
-import { LOG_LEVELS } from '../adapters/pino-log.ts'
+import { LOG_LEVELS } from '../ports/log.ts'
+import { CommandFailure, EXIT } from './exit.ts'
 import { Mail, OAuth, PublicUrl } from './sign-in-config.ts'
 import { AgentCommand } from '../services/sessions/agent-commands.ts'
 
@@ -181,8 +182,12 @@ export type ConfigSources = Readonly<Record<string, ConfigSource>>
 /** The effective configuration and where it came from. */
 export type LoadedConfig = { readonly config: Config; readonly sources: ConfigSources }
 
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError'
+/** Ends the program as wrong usage does; the message names field, place and problem. */
+class ConfigError extends CommandFailure {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, EXIT.usage)
+    this.cause = options?.cause
+  }
 }
 
 /** Secrets have no variable: a child process of the same user can read a process's environment. */
@@ -196,9 +201,6 @@ const ENVIRONMENT: Readonly<Record<string, string>> = {
 
 /** What a machine is called that nobody has named. */
 export const hostName = (): string => hostname().slice(0, 64) || 'machine'
-
-export const defaultDataDir = (environment: NodeJS.ProcessEnv): string =>
-  environment.ROOKERY_DATA_DIR ?? join(homedir(), '.rookery')
 
 /** Flags as dotted paths (`http.port`) with their values. */
 export type ConfigFlags = Readonly<Record<string, unknown>>

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { McpChange, McpInput } from '../../crdt/mcp.ts'
 import { ok } from '../../crdt/result.ts'
+import { Answer } from '../services/mcp/mcp-target.ts'
 import { findMachine } from './control-machines.ts'
 import { localActor, method, PAGE, type ControlContext, type ControlMethod } from './control-method.ts'
 import type { Actor } from '../../crdt/actor.ts'
@@ -45,6 +46,15 @@ export const MCP_METHODS = {
       onMachine(context, on, (mcp, actor, id) =>
         mcp.approve(actor, id, { name, ...(fingerprint === undefined ? {} : { fingerprint }) }),
       ),
+  ),
+  'mcp.signIn': method(Named.extend({ redirectUrl: z.string() }), (context, { machine: on, ...input }) =>
+    onMachine(context, on, (mcp, actor, id) => mcp.signIn(actor, id, input)),
+  ),
+  'mcp.finishSignIn': method(Named.extend({ answer: Answer }), (context, { machine: on, ...input }) =>
+    onMachine(context, on, (mcp, actor, id) => mcp.finishSignIn(actor, id, input)),
+  ),
+  'mcp.signOut': method(Named, (context, { machine: on, name }) =>
+    onMachine(context, on, (mcp, actor, id) => mcp.signOut(actor, id, name)),
   ),
   'mcp.start': method(Named, (context, { machine: on, name }) =>
     onMachine(context, on, (mcp, actor, id) => mcp.start(actor, id, name)),

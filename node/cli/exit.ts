@@ -1,5 +1,4 @@
-import type { DomainError, DomainErrorCode } from '../../crdt/errors.ts'
-import { wireDetails } from './wire.ts'
+import type { DomainError, DomainErrorCode, ErrorDetails } from '../../crdt/errors.ts'
 
 /** What the shell is told. `unread` is what it counts for programs that SIGPIPE ends; Node ignores that signal. */
 export const EXIT = { ok: 0, refused: 1, usage: 2, notRunning: 3, held: 4, unread: 141 } as const
@@ -45,3 +44,20 @@ export function failureOf(error: DomainError): CommandFailure {
     ...(error.details === undefined ? {} : { details: wireDetails(error.details) }),
   })
 }
+
+/** The facts of a refusal under the API's field names. */
+const wireDetails = ({ fields, holder, missingVoters, retryAfterMs }: ErrorDetails): object => ({
+  ...(fields === undefined ? {} : { fields }),
+  ...(holder === undefined
+    ? {}
+    : {
+        holder: {
+          instance_id: holder.instanceId,
+          reason: holder.reason ?? null,
+          expires_at: holder.expiresAt ?? null,
+          guarantee: holder.guarantee ?? 'certified',
+        },
+      }),
+  ...(missingVoters === undefined ? {} : { missing_voters: missingVoters }),
+  ...(retryAfterMs === undefined ? {} : { retry_after_ms: retryAfterMs }),
+})

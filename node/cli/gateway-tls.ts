@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { type GatewayCertificate, ownCertificate, readCertificate } from '../adapters/gateway-certificate.ts'
@@ -14,6 +15,9 @@ export type GatewayTls = {
   readonly watch: (onChange: (certificate: GatewayCertificate) => void) => Cancel
 }
 
+const RENEWED =
+  'the certificate of the gateway is a new one: whoever has kept the fingerprint of the former must compare anew'
+
 /** The certificate of the gateway, kept up to date; undefined without TLS. @throws CertificateError */
 export async function openGatewayTls(
   http: Config['http'],
@@ -23,7 +27,11 @@ export async function openGatewayTls(
   const read = async (): Promise<GatewayCertificate> =>
     certFile !== undefined && keyFile !== undefined
       ? await readCertificate({ certFile, keyFile })
-      : await ownCertificate(join(dataDir, 'keys'), { names: namesOf(http), nowMs: clock.wallMs() })
+      : await ownCertificate(join(dataDir, 'keys'), {
+          names: namesOf(http),
+          nowMs: clock.wallMs(),
+          onRenewal: (renewal) => log.warn(renewal, RENEWED),
+        })
   if (tls === 'off' && certFile === undefined) return undefined
   let current = await read()
   return {
@@ -47,8 +55,12 @@ const ANY_ADDRESS: ReadonlySet<string> = new Set(['0.0.0.0', '::'])
 const DNS_NAME = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/i
 
 /** What people may type to come here. */
-function namesOf({ host, hosts }: Config['http']): string[] {
-  const configured = hosts.map((name) => name.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1'))
-  const names = [hostname(), ...configured].filter((name) => DNS_NAME.test(name))
-  return ['localhost', '127.0.0.1', '::1', ...(ANY_ADDRESS.has(host) || host === 'localhost' ? [] : [host]), ...names]
+export function namesOf({ host, hosts, publicUrl }: Pick<Config['http'], 'host' | 'hosts' | 'publicUrl'>): string[] {
+  const configured = [
+    ...hosts.map((name) => name.replace(/:\d+$/, '')),
+    ...(publicUrl === undefined ? [] : [new URL(publicUrl).hostname]),
+  ].map((name) => name.replace(/^\[(.*)\]$/, '$1').toLowerCase())
+  const names = [hostname(), ...configured].filter((name) => isIP(name) !== 0 || DNS_NAME.test(name))
+  const listening = ANY_ADDRESS.has(host) ? [] : [host]
+  return [...new Set(['localhost', '127.0.0.1', '::1', ...listening, ...names])]
 }

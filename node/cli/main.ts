@@ -1,26 +1,6 @@
 import { Command, CommanderError } from 'commander'
+import { commandsFor } from './command-table.ts'
 import { endWithOutput } from './closed-output.ts'
-import { ConfigError } from './config.ts'
-import { backupCommands } from './commands/backup.ts'
-import { commandsCommand } from './commands/commands.ts'
-import { configCommand } from './commands/config.ts'
-import { doctorCommand } from './commands/doctor.ts'
-import { mcpCommand } from './commands/mcp.ts'
-import { meshCommands } from './commands/mesh.ts'
-import { metricsCommand } from './commands/metrics.ts'
-import { pairCommand } from './commands/pair.ts'
-import { pairingCommand } from './commands/pairing.ts'
-import { peersCommand } from './commands/peers.ts'
-import { recoveryCommand } from './commands/recovery.ts'
-import { secretCommand } from './commands/secret.ts'
-import { serviceCommand } from './commands/service.ts'
-import { sessionCommand } from './commands/session.ts'
-import { skillsCommand } from './commands/skills.ts'
-import { storageCommand } from './commands/storage.ts'
-import { upCommand } from './commands/up.ts'
-import { userCommand } from './commands/user.ts'
-import { votersCommand } from './commands/voters.ts'
-import { workCommands } from './commands/work.ts'
 import { CommandFailure, EXIT } from './exit.ts'
 import { DataDirectoryError } from '../adapters/data-directory.ts'
 import { rookeryVersion } from './version.ts'
@@ -38,29 +18,7 @@ const program = new Command('rookery')
   )
   .showSuggestionAfterError()
 
-program.addCommand(upCommand())
-for (const command of meshCommands()) program.addCommand(command)
-for (const command of [
-  userCommand(),
-  ...workCommands(),
-  sessionCommand(),
-  commandsCommand(),
-  mcpCommand(),
-  pairCommand(),
-  pairingCommand(),
-  skillsCommand(),
-  peersCommand(),
-  votersCommand(),
-  recoveryCommand(),
-  ...backupCommands(),
-  storageCommand(),
-  doctorCommand(),
-  metricsCommand(),
-  secretCommand(),
-  serviceCommand(),
-  configCommand(),
-])
-  program.addCommand(command)
+for (const command of await commandsFor(process.argv[2])) program.addCommand(command)
 for (const command of allCommands(program)) command.exitOverride()
 
 endWithOutput()
@@ -77,13 +35,8 @@ function allCommands(command: Command): Command[] {
 /** Says what went wrong, as JSON too where that was asked for, and chooses the exit code. */
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
-  const failure =
-    error instanceof CommandFailure
-      ? error
-      : error instanceof ConfigError || error instanceof DataDirectoryError
-        ? new CommandFailure(error.message, error instanceof ConfigError ? EXIT.usage : EXIT.refused)
-        : undefined
-  if (!failure) throw error
+  const failure = error instanceof DataDirectoryError ? new CommandFailure(error.message, EXIT.refused) : error
+  if (!(failure instanceof CommandFailure)) throw error
   process.stderr.write(`rookery: ${failure.message}\n`)
   if (process.argv.includes('--json'))
     process.stdout.write(

@@ -3,6 +3,8 @@ import type { PeerId } from '../../crdt/ids.ts'
 import { createMcpConnector } from '../adapters/mcp-connector.ts'
 import { createMcpDefinitionFile } from '../adapters/mcp-definition-file.ts'
 import { createMcpDiscovery } from '../adapters/mcp-discovery.ts'
+import { createSignInFiles } from '../adapters/mcp-sign-in-files.ts'
+import { createMcpSignIns } from '../adapters/mcp-sign-ins.ts'
 import type { MachineProbe } from '../ports/machine-probe.ts'
 import { createMcpService } from '../services/mcp/mcp-composition.ts'
 import type { McpDeps } from '../services/mcp/mcp-deps.ts'
@@ -24,6 +26,7 @@ export async function openMcp(
   const { home } = probe.account()
   const outside = { environment: process.env, home }
   const folder = join(data.path, 'mcp')
+  const signIns = createSignInFiles(join(folder, 'sign-ins'))
   const folderOf = (paths: Readonly<Record<PeerId, string>>): string[] => {
     const path = paths[self]
     return path === undefined ? [] : [path]
@@ -36,7 +39,13 @@ export async function openMcp(
     membership,
     audit,
     definitions: createMcpDefinitionFile(folder),
-    connector: createMcpConnector({ ...outside, processFile: join(folder, 'running.json'), version: rookeryVersion() }),
+    connector: createMcpConnector({
+      ...outside,
+      processFile: join(folder, 'running.json'),
+      version: rookeryVersion(),
+      signIns,
+    }),
+    signIns: createMcpSignIns(signIns, means.clock),
     discovery: config.mcp.discover ? createMcpDiscovery(outside) : undefined,
     folders: async () => (await projects.all()).flatMap(({ paths }) => folderOf(paths)),
     runningMax: config.mcp.max,

@@ -5,7 +5,7 @@ import type { Way } from '../ports/peer-ways.ts'
 import type { Cancel } from '../ports/clock.ts'
 import type { Metrics } from '../ports/metrics.ts'
 import type { MeshCore, MeshNodeDeps } from './mesh-core.ts'
-import { journalFile, storeDir } from './mesh-files.ts'
+import { contextDir, journalFile, storeDir } from './mesh-files.ts'
 
 /** Documents with a lag of their own in the metrics, those furthest behind; a mesh may have 20,000. */
 const DOCUMENTS_LABELLED_MAX = 50
@@ -133,7 +133,9 @@ function disk({ data, metrics }: MeshNodeDeps, meshName: string): Cancel {
   return metrics.onLook('rookery_store_bytes', async () => [
     [await bytesOf(storeDir(folder)), { store: 'documents' }],
     [await bytesOf(join(journalFile(folder), '..')), { store: 'leases' }],
+    [await bytesOf(contextDir(folder)), { store: 'context' }],
     [await bytesOf(data.sessionsDir), { store: 'sessions' }],
+    [await bytesOf(join(data.path, 'executions')), { store: 'executions' }],
     [await bytesOf(data.auditFile), { store: 'audit' }],
   ])
 }

@@ -208,7 +208,13 @@ function succeeded<T extends z.ZodType>(schema: T, answer: LinkAnswer): z.infer<
 const Failure = z.object({ error: z.object({ code: z.string().max(64), message: z.string() }) })
 const MESSAGE_CHARS_MAX = 400
 
-function refusalOf({ status, body }: LinkAnswer): CommandFailure {
+function refusalOf({ status, body, retryAfterMs }: LinkAnswer): CommandFailure {
+  if (status === 429 && retryAfterMs !== undefined)
+    return new CommandFailure(
+      `The gateway has been asked too often; try again in ${Math.ceil(retryAfterMs / 1000)} s.`,
+      EXIT.refused,
+      { code: 'rate_limited' },
+    )
   const { error } = Failure.safeParse(body).data ?? {}
   if (!error) return new CommandFailure(`The gateway answered ${status}.`, EXIT.refused)
   // oxlint-disable-next-line no-control-regex -- what others say goes to the terminal

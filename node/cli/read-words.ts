@@ -1,3 +1,4 @@
+import { cancelled } from './ask-yes.ts'
 import { CommandFailure, EXIT } from './exit.ts'
 
 /** 24 words of at most eight letters, numbered, with room to spare; nobody types a longer passphrase. */
@@ -53,8 +54,7 @@ async function readTyped(isComplete: (text: string) => boolean): Promise<string>
   let text = ''
   for await (const chunk of process.stdin.setEncoding('utf8')) {
     for (const key of String(chunk)) {
-      if (key === CTRL_C)
-        throw new CommandFailure('Cancelled; nothing was changed.', EXIT.refused, { code: 'cancelled' })
+      if (key === CTRL_C) throw cancelled()
       if (key === CTRL_D || (isEnter(key) && isComplete(text))) return text
       text = isErase(key) ? text.slice(0, -1) : text + (isEnter(key) ? ' ' : key)
       if (text.length > SECRET_CHARS_MAX) throw tooLong()

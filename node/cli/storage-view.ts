@@ -1,12 +1,8 @@
-import { readdir } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
 import type { DocId, PeerId } from '../../crdt/ids.ts'
 import type { DataDirectory } from '../adapters/data-directory.ts'
-import { fileSize, folderSize } from '../adapters/folder-size.ts'
 import type { FeedSize, StoreSizes } from '../adapters/level-sizes.ts'
-import { BACKUP_FILES } from './backup-source.ts'
+import { diskView, type DiskView } from './disk-view.ts'
 import type { MeshCore } from './mesh-core.ts'
-import { contextDir, journalFile, storeDir } from './mesh-files.ts'
 
 export type AuthorStorage = {
   readonly peer: PeerId
@@ -31,13 +27,7 @@ export type StorageView = {
   /** What is known of documents that are not in memory, and the ids that lead to them. */
   readonly summaries: { readonly count: number; readonly bytes: number }
   readonly facts: { readonly count: number; readonly bytes: number }
-  readonly voterJournalBytes: number
-  readonly sessions: readonly { readonly id: string; readonly bytes: number }[]
-  readonly auditBytes: number
-  /** This node's own index of the context, vectors included; it can be made anew from the documents. */
-  readonly contextIndexBytes: number
-  /** Of the store as LevelDB keeps it: compressed, and with what it has not cleared away yet. */
-  readonly storeBytesOnDisk: number
+  readonly disk: DiskView
   readonly bytesPerDay: number
 }
 
@@ -50,19 +40,13 @@ export async function storageView(data: DataDirectory, core: MeshCore): Promise<
   const { store, mesh, means } = core
   const now = means.clock.wallMs()
   const sizes = await store.sizes(now - WINDOW_DAYS * DAY_MS)
-  const folder = data.meshDir(mesh)
   const documents = documentsOf(core, sizes, now)
-  const audit = BACKUP_FILES.filter((path) => path.startsWith('audit.log'))
   return {
     documents,
     membership: sizes.records,
     summaries: sizes.summaries,
     facts: sizes.facts,
-    voterJournalBytes: await folderSize(dirname(journalFile(folder))),
-    sessions: await sessionsOf(data.sessionsDir),
-    auditBytes: (await Promise.all(audit.map((path) => fileSize(join(data.path, path))))).reduce((a, b) => a + b, 0),
-    contextIndexBytes: await folderSize(contextDir(folder)),
-    storeBytesOnDisk: await folderSize(storeDir(folder)),
+    disk: await diskView(data, mesh),
     bytesPerDay: documents.reduce((sum, { bytesPerDay }) => sum + bytesPerDay, 0),
   }
 }
@@ -102,10 +86,4 @@ function sumOf(feeds: readonly FeedSize[], days: number): Omit<AuthorStorage, 'p
     bytes: sum(({ bytes }) => bytes),
     bytesPerDay: Math.round(sum(({ lateBytes }) => lateBytes) / days),
   }
-}
-
-async function sessionsOf(dir: string): Promise<StorageView['sessions']> {
-  const ids = await readdir(dir)
-  const sessions = await Promise.all(ids.map(async (id) => ({ id, bytes: await folderSize(join(dir, id)) })))
-  return sessions.toSorted((a, b) => b.bytes - a.bytes)
 }

@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module'
 import { CertificateError } from '../adapters/gateway-certificate.ts'
 import { foldRepeats } from '../adapters/folded-log.ts'
 import { createPinoLog } from '../adapters/pino-log.ts'
@@ -9,7 +10,6 @@ import { goOnWithoutOutput } from './closed-output.ts'
 import type { Config, LoadedConfig } from './config.ts'
 import { CommandFailure, EXIT } from './exit.ts'
 import { runNode, type RunningNode } from './run-node.ts'
-import { startAnewIfStripped } from './start-anew.ts'
 
 /** A stop that takes longer than this has gone wrong: what is durable is durable, so the process ends. */
 const STOP_DEADLINE_MS = 1900
@@ -20,8 +20,6 @@ export async function runUp(
   { config, sources }: LoadedConfig,
   output: { json: boolean },
 ): Promise<void> {
-  if (config.gateway) await import('../../gateway/server.ts')
-  startAnewIfStripped()
   const log = foldRepeats(createPinoLog(config.log.level), systemClock)
   const node = await runNode(dataDir, config, log, sources).catch((error: unknown) => {
     throw explain(error, config, dataDir)
@@ -37,6 +35,8 @@ export async function runUp(
   process.once('SIGTERM', stop)
   goOnWithoutOutput()
   await announce(dataDir, node, output)
+  // Otherwise it is written at the end, which is not reached by a process that is killed.
+  flushCompileCache()
   await node.stopped
   process.exit(0)
 }

@@ -1,4 +1,3 @@
-import type { ErrorDetails } from '../../crdt/errors.ts'
 import type { Project } from '../../crdt/project.ts'
 
 /** What `--json` prints of tasks, locks and sessions is what the API answers: one shape to write scripts against. */
@@ -25,21 +24,4 @@ export const wireProject = (project: Project): object => ({
     remote: project.repository.remote,
   },
   created_at: project.createdAt,
-})
-
-/** The facts of a refusal under the API's field names. */
-export const wireDetails = ({ fields, holder, missingVoters, retryAfterMs }: ErrorDetails): object => ({
-  ...(fields === undefined ? {} : { fields }),
-  ...(holder === undefined
-    ? {}
-    : {
-        holder: {
-          instance_id: holder.instanceId,
-          reason: holder.reason ?? null,
-          expires_at: holder.expiresAt ?? null,
-          guarantee: holder.guarantee ?? 'certified',
-        },
-      }),
-  ...(missingVoters === undefined ? {} : { missing_voters: missingVoters }),
-  ...(retryAfterMs === undefined ? {} : { retry_after_ms: retryAfterMs }),
 })

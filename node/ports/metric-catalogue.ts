@@ -60,7 +60,7 @@ export const METRICS = {
   rookery_voters: gauge('Voters, by whether they are heard (online, offline).', ['state']),
   rookery_voters_quorum: gauge('Voters that have to agree to a lease.'),
   rookery_sessions: gauge('Sessions on this machine (running, ended).', ['state']),
-  rookery_store_bytes: gauge('Space on the disk (documents, leases, sessions, audit).', ['store']),
+  rookery_store_bytes: gauge('Space on the disk (documents, leases, context, sessions, executions, audit).', ['store']),
   rookery_event_loop_delay_seconds: gauge('How late the event loop was, over the last one to two minutes.', [
     'quantile',
   ]),

@@ -136,8 +136,8 @@ async function disturbedWork(
   const telling = setInterval(() => say(`${history.entries.length} of ${ops} operations`), TELL_EVERY_MS)
   const disturbed = nemesis.run()
   try {
-    // A node that was killed is back only when the nemesis is done with it: agents wait for that.
-    await Promise.all(agents)
+    // A node that was killed is back only when the nemesis is done with it: agents wait for that, unless it fails.
+    await Promise.race([Promise.all(agents), disturbed])
   } finally {
     end.abort()
     clearInterval(telling)

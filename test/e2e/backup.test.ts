@@ -197,6 +197,7 @@ it('[backup] of a node that does not run; into an empty directory only, with its
   expect(document.authors).toMatchObject([{ peer_id: a.peerId, name: 'alpha', envelopes: document.envelopes }])
   expect(Math.abs(document.bytes_per_day - document.bytes)).toBeLessThanOrEqual(1)
   expect(storage.membership.count).toBeGreaterThan(0)
+  expect(storage.total_bytes).toBeGreaterThan(storage.store_bytes_on_disk)
   await hasTitles(again, project, ['one', 'two'])
   expect((await again.cli('task', 'claim', id, '--instance', 'agent')).code).toBe(4)
 })

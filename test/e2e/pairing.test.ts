@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createScratch, rookery, type Json, type RunningNode } from '../support/nodes.ts'
+import { rookeryInTerminal, type TypedAt } from '../support/terminal.ts'
 
 let scratch: Awaited<ReturnType<typeof createScratch>>
 let desk: RunningNode
@@ -51,6 +52,56 @@ it('joins a mesh over TLS whose certificate has the fingerprint that status show
   expect((await laptop.cli('members')).json.map(({ name }: Json) => name)).toEqual(['desk', 'laptop'])
   const key = await stat(join(desk.dataDir, 'keys/gateway-tls.pem'))
   expect(key.mode & 0o777).toBe(0o600)
+})
+
+/** Both ends of a pairing as two people have them before them, up to the question at the gateway. */
+async function sitBefore(name: string) {
+  const machine = rookeryInTerminal(['pair', desk.http, '--name', name, '--data-dir', join(scratch.path, name)])
+  const [, code = '', words = ''] = /code +(\S+)[^]*?words +([a-z ]+)/.exec(await machine.until('gives up.')) ?? []
+  const gateway = rookeryInTerminal(['pairing', 'complete', code, '--data-dir', desk.dataDir])
+  expect(await gateway.until(QUESTION)).toContain(words)
+  return { machine, gateway, code, words }
+}
+const QUESTION = 'Type yes or no: '
+const CTRL_C = '\u0003'
+
+const answered = async (terminal: TypedAt, text: string): Promise<{ code: number; shown: string }> => {
+  terminal.type(text)
+  return await terminal.ended
+}
+
+it('asks the people at both ends whether the words are the same, and takes only yes for yes', async () => {
+  const { machine, gateway, words } = await sitBefore('typed')
+  const done = await answered(gateway, 'y\r yes\r')
+  expect([done.code, done.shown]).toEqual([0, expect.stringContaining('typed may join')])
+  expect(await machine.until(QUESTION)).toContain(`the same words (${words})?`)
+  const joined = await answered(machine, 'yse\rYES\r')
+  expect([joined.code, joined.shown]).toEqual([0, expect.stringContaining('This machine is now the member typed')])
+})
+
+it('leaves everything as it was when either of them does not say yes', async () => {
+  const { machine, gateway, code } = await sitBefore('stays')
+  const refused = await answered(gateway, 'no\r')
+  expect([refused.code, refused.shown]).toEqual([
+    1,
+    expect.stringContaining(`stays still waits. If the words are different, somebody sits in between`),
+  ])
+  const again = rookeryInTerminal(['pairing', 'complete', code, '--data-dir', desk.dataDir])
+  await again.until(QUESTION)
+  expect((await answered(again, 'yes\r')).code).toBe(0)
+  await machine.until(QUESTION)
+  const gone = await answered(machine, CTRL_C)
+  expect([gone.code, gone.shown]).toEqual([1, expect.stringContaining('Cancelled; nothing was changed.')])
+  expect((await desk.cli('members')).json.map((member: Json) => member.name)).not.toContain('stays')
+})
+
+it('says what to do where nobody can compare the words', async () => {
+  const args = ['pair', desk.http, '--json', '--data-dir', join(scratch.path, 'piped')]
+  const refused = await rookery(args, { input: 'yes\n' })
+  expect([refused.code, refused.json.error.message]).toEqual([
+    2,
+    expect.stringContaining('or add --yes and the --fingerprint'),
+  ])
 })
 
 it('gives up on Ctrl-C, and the gateway forgets it at once', async () => {

@@ -1,6 +1,5 @@
-import { spawn as spawnTerminal } from '@lydell/node-pty'
 import { readdir } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import {
   createScratch,
@@ -13,8 +12,7 @@ import {
 } from '../support/nodes.ts'
 import { filesBelow, secretsIn, storedIn } from '../support/secrets.ts'
 import { IS_LONG } from '../support/long.ts'
-
-const PROGRAM = resolve(import.meta.dirname, '../../scripts/rookery')
+import { rookeryInTerminal } from '../support/terminal.ts'
 
 let scratch: Awaited<ReturnType<typeof createScratch>>
 beforeEach(async () => {
@@ -103,18 +101,11 @@ it('[A-T4] keeps the words out of the disk, the log and the arguments', async ()
 it('[M21] takes the words from the keyboard without showing them', async () => {
   const a = await scratch.start('alpha')
   const words: string[] = (await a.cli('recovery', 'create')).json.words.split(' ')
-  const terminal = spawnTerminal(PROGRAM, ['recovery', 'use', '--data-dir', a.dataDir], { cols: 200, rows: 50 })
-  let shown = ''
-  const ended = new Promise<number>((done) => terminal.onExit(({ exitCode }) => done(exitCode)))
-  const asked = new Promise<void>((done) =>
-    terminal.onData((text) => {
-      shown += text
-      if (shown.includes('not shown): ')) done()
-    }),
-  )
-  await asked
+  const terminal = rookeryInTerminal(['recovery', 'use', '--data-dir', a.dataDir])
+  await terminal.until('not shown): ')
   // On two lines, with a slip of the finger mended.
-  terminal.write(`${words.slice(0, 12).join(' ')}\r${words.slice(12).join(' ')}x\u007f\r`)
-  expect([await ended, shown]).toEqual([0, expect.stringContaining('This machine is now an admin')])
+  terminal.type(`${words.slice(0, 12).join(' ')}\r${words.slice(12).join(' ')}x\u007f\r`)
+  const { code, shown } = await terminal.ended
+  expect([code, shown]).toEqual([0, expect.stringContaining('This machine is now an admin')])
   expect(shown).not.toContain(words.slice(0, 3).join(' '))
 })

@@ -1,6 +1,5 @@
 import { mkdir } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
-import { spawn as spawnTerminal } from '@lydell/node-pty'
+import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import {
   createScratch,
@@ -12,8 +11,7 @@ import {
   type RunningNode,
 } from '../support/nodes.ts'
 import { IS_LONG } from '../support/long.ts'
-
-const PROGRAM = resolve(import.meta.dirname, '../../scripts/rookery')
+import { rookeryInTerminal } from '../support/terminal.ts'
 
 let scratch: Awaited<ReturnType<typeof createScratch>>
 beforeEach(async () => {
@@ -136,23 +134,16 @@ it.runIf(IS_LONG)('[L2.7] says what is wrong with a choice of voters, and change
 it('[L2.7] asks a person before it forces anything, and takes only yes for yes', async () => {
   const a = await scratch.start('alpha')
   const args = ['voters', 'set', 'alpha', '--force', '--reason', 'to see', '--data-dir', a.dataDir]
-  const answer = (text: string): Promise<{ code: number; shown: string }> =>
-    new Promise((done) => {
-      const terminal = spawnTerminal(PROGRAM, args, { cols: 200, rows: 50 })
-      let shown = ''
-      let isAsked = false
-      terminal.onData((data) => {
-        shown += data
-        if (isAsked || !shown.includes('Type yes: ')) return
-        isAsked = true
-        terminal.write(`${text}\r`)
-      })
-      terminal.onExit(({ exitCode }) => done({ code: exitCode, shown }))
-    })
-  const refused = await answer('y')
+  const answer = async (text: string): Promise<{ code: number; shown: string }> => {
+    const terminal = rookeryInTerminal(args)
+    await terminal.until('Type yes or no: ')
+    terminal.type(text)
+    return await terminal.ended
+  }
+  const refused = await answer('y\rno\r')
   expect([refused.code, refused.shown]).toEqual([1, expect.stringContaining('Nothing was changed.')])
   expect((await a.cli('voters')).json).toMatchObject({ epoch: 1, is_forced: false })
-  const agreed = await answer('yes')
+  const agreed = await answer('yes\r')
   expect([agreed.code, agreed.shown]).toEqual([0, expect.stringContaining('by force')])
   expect((await a.cli('voters')).json).toMatchObject({ is_forced: true })
 })

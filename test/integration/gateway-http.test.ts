@@ -169,6 +169,7 @@ it('serves the first page and its files with a strict policy, and the documentat
   for (const path of [
     '/app.js',
     '/waking.js',
+    '/register.js',
     '/sign-in.js',
     '/style.css',
     '/favicon.svg',

@@ -31,6 +31,8 @@ describe.skipIf(!existsSync(CHROMIUM))('the first page in Chromium', () => {
 
   it('registers the first user by keyboard alone, and shows members, projects and tasks as they come', async () => {
     const { page, complaints } = await openPage()
+    await page.getByRole('heading', { name: 'Make the first user of this mesh' }).waitFor()
+    expect(await page.getByLabel('Invitation').isVisible()).toBe(false)
     await page.locator('#register input[name=name]').focus()
     const code = lab.services.accounts.setupCode() ?? ''
     for (const text of [FIRST_USER.name, FIRST_USER.email, FIRST_USER.password, FIRST_USER.password, code]) {
@@ -58,6 +60,8 @@ describe.skipIf(!existsSync(CHROMIUM))('the first page in Chromium', () => {
 
     await page.getByRole('button', { name: 'Sign out' }).click()
     await page.getByRole('heading', { name: 'Sign in' }).waitFor()
+    await page.getByText('You need an invitation').waitFor()
+    expect(await page.getByLabel('Setup code').isVisible()).toBe(false)
     expect((await lab.call('GET', '/api/auth/me', { token })).status).toBe(401)
     expect(complaints).toEqual([])
   })

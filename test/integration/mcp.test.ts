@@ -10,6 +10,7 @@ import type { Actor } from '../../crdt/actor.ts'
 import type { PeerId } from '../../crdt/ids.ts'
 import type { McpProgram, McpServer } from '../../crdt/mcp.ts'
 import { createMcpConnector } from '../../node/adapters/mcp-connector.ts'
+import { createSignInFiles } from '../../node/adapters/mcp-sign-in-files.ts'
 import type { McpService } from '../../node/services/mcp/mcp-service.ts'
 import { startGatewayLab, type GatewayLab } from '../support/gateway-lab.ts'
 import { EVERYTHING, processesWith } from '../support/mcp-servers.ts'
@@ -212,7 +213,8 @@ describe('what a node that was killed has left', () => {
   it('is ended by the next one', async () => {
     const notes = join(folder, 'left')
     const processFile = join(folder, 'running.json')
-    const options = { environment: process.env, home: folder, processFile, version: '0' }
+    const signIns = createSignInFiles(join(folder, 'sign-ins'))
+    const options = { environment: process.env, home: folder, processFile, version: '0', signIns }
     const events = { onStderr: () => undefined, onToolsChanged: () => undefined }
     const program: McpProgram = {
       transport: 'stdio',

@@ -70,6 +70,20 @@ describe.skipIf(!existsSync(CHROMIUM))('signing in on the page, in Chromium', ()
     expect(complaints).toEqual([])
   })
 
+  it('lets everybody register where registration is open, and asks for no code', async () => {
+    const { page, complaints } = await openPage()
+    await page.getByText('Everybody who can reach this page may register.').waitFor()
+    for (const code of ['Setup code', 'Invitation']) expect(await page.getByLabel(code).isVisible()).toBe(false)
+    await page.locator('#register input[name=name]').focus()
+    for (const text of ['Hedy', 'hedy@example.org', 'frequency hopping', 'frequency hopping']) {
+      await page.keyboard.insertText(text)
+      await page.keyboard.press('Tab')
+    }
+    await page.keyboard.press('Enter')
+    await isIn(page)
+    expect(complaints).toEqual([])
+  })
+
   it('changes a forgotten password, and says what is wrong with a new one', async () => {
     const { page, complaints } = await openPage()
     await page.getByLabel('E-mail').first().fill(email)

@@ -135,7 +135,7 @@ describe('signing in through a provider', () => {
   it('is not offered while its secret is missing or open to others, and needs no restart', async () => {
     const ways = async () => (await lab.call('GET', '/rookery/sign-in', { token: null })).json.data
     const file = join(lab.dataDir, 'secrets', 'oauth-github')
-    const all = { public_url: lab.url, providers: ['google', 'github'], sends_mail: true }
+    const all = { public_url: lab.url, providers: ['google', 'github'], sends_mail: true, registration: 'open' }
     expect(await ways()).toEqual(all)
     await chmod(file, 0o644)
     expect(await ways()).toEqual({ ...all, providers: ['google'] })

@@ -1,12 +1,14 @@
 // The first page: signs in, and shows the mesh as this node sees it. Everything from the server enters the page as
 // text, never as markup. The token stays in this tab.
 
+import { openLive } from './live.js'
+import { setUpMachine } from './machine.js'
 import { setUpPairing } from './pairing.js'
+import { setUpRegister } from './register.js'
 import { setUpWaking } from './waking.js'
 import { setUpSignIn } from './sign-in.js'
 
 const TOKEN = 'rookery-token'
-const RETRY_MS = { first: 1000, max: 30_000 }
 const TASKS_SHOWN = 50
 
 const $ = (id) => document.getElementById(id)
@@ -22,15 +24,23 @@ class Refused extends Error {
   }
 }
 
-async function call(method, path, body) {
+/** @returns all of the answer: lists tell in `meta` what else there is */
+async function reply(method, path, body, signal) {
   const headers = { accept: 'application/json' }
   if (token !== null) headers.authorization = `Bearer ${token}`
   if (body !== undefined) headers['content-type'] = 'application/json'
-  const answer = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) })
-  const reply = await answer.json()
-  if (!answer.ok) throw new Refused(answer.status, reply.error)
-  return reply.data
+  const answer = await fetch(path, {
+    method,
+    headers,
+    signal,
+    body: body === undefined ? undefined : JSON.stringify(body),
+  })
+  const told = await answer.json()
+  if (!answer.ok) throw new Refused(answer.status, told.error)
+  return told
 }
+
+const call = async (method, path, body) => (await reply(method, path, body)).data
 
 function element(name, text, className) {
   const made = document.createElement(name)
@@ -78,6 +88,15 @@ function onSubmit(form, send) {
   })
 }
 
+async function offerWays() {
+  try {
+    const { registration } = await signInForms.offer()
+    registerForm.offer(registration)
+  } catch {
+    // A password will do, and what the forms say of themselves.
+  }
+}
+
 async function enter(issued) {
   token = issued
   sessionStorage.setItem(TOKEN, issued)
@@ -89,12 +108,14 @@ async function enter(issued) {
 function forget(message) {
   token = null
   sessionStorage.removeItem(TOKEN)
+  machine.close()
   live?.stop()
   live = null
   waking.shown([])
   pairing.forget()
   show('welcome')
   showProblem(message)
+  void offerWays() // there is a user now, if there was none before
 }
 
 async function signOut() {
@@ -150,7 +171,7 @@ async function load() {
   )
   $('node').textContent = `${status.name} · mesh ${status.mesh_id.slice(0, 8)}`
   $('version').textContent = `Rookery ${status.version}`
-  showMembers(status.members)
+  showMembers(status)
   $('voting').textContent = votingWords(status)
   $('problems').replaceChildren(...status.problems.map((problem) => element('li', problem)))
   $('problems').hidden = status.problems.length === 0
@@ -160,18 +181,20 @@ async function load() {
 }
 
 /** Rows are made anew; who has a button of one under the finger keeps it, or comes to the heading. */
-function showMembers(members) {
+function showMembers({ members, machine_id: here }) {
   const focused = document.activeElement.closest('#members button')?.id
-  $('members').replaceChildren(...members.map(memberRow))
+  $('members').replaceChildren(...members.map((member) => memberRow(member, here)))
   if (focused !== undefined) ($(focused) ?? $('members-title')).focus()
   waking.shown(members)
+  machine.shown(members)
 }
 
-function memberRow(member) {
+function memberRow(member, here) {
   const state = member.problem ?? (member.online ? 'online' : 'offline')
   const rtt = member.rtt_ms === null ? '–' : `${Math.round(member.rtt_ms)} ms`
   const made = row([member.name, state, member.reached_by ?? '–', rtt, member.voter ? 'yes' : 'no'])
   if (member.wakeable) made.cells[1].append(' ', waking.buttonFor(member))
+  made.cells[1].append(' ', machine.buttonFor(member, member.machine_id === here))
   return made
 }
 
@@ -278,84 +301,39 @@ async function dismiss(project, notice, button) {
 
 const statusOf = (task) => (task.is_blocked && task.status === 'pending' ? 'blocked' : task.status.replace('_', ' '))
 
-// Live updates: a socket that only says when to look again.
+// Live updates
 
 function connect() {
-  const wanted = new Set(['private-mesh'])
-  let socket = null
-  let delay = RETRY_MS.first
-  let isStopped = false
-  let timer
-
-  const subscribe = (channel) => {
-    if (socket?.readyState !== WebSocket.OPEN) return
-    socket.send(JSON.stringify({ event: 'pusher:subscribe', data: { channel, auth: { token }, spelling: 'colon' } }))
-  }
-  const onEvent = ({ event }) => {
-    if (event === 'pusher:connection_established') for (const channel of wanted) subscribe(channel)
-    else if (event === 'pusher_internal:subscription_succeeded') {
-      delay = RETRY_MS.first
-      $('live').textContent = 'Live'
-    } else if (event === 'pairing:changed') void pairing.look()
-    else if (!event.startsWith('pusher')) void refresh()
-  }
-  const open = () => {
-    const scheme = location.protocol === 'https:' ? 'wss' : 'ws'
-    socket = new WebSocket(`${scheme}://${location.host}/app/${encodeURIComponent(appKey)}?protocol=7`)
-    socket.addEventListener('message', ({ data }) => onEvent(JSON.parse(data)))
-    socket.addEventListener('close', () => {
-      if (isStopped) return
-      $('live').textContent = 'Reconnecting…'
-      timer = setTimeout(() => {
-        open()
-        void refresh()
-      }, delay)
-      delay = Math.min(delay * 2, RETRY_MS.max)
-    })
-  }
-  open()
-  return {
-    follow(channels) {
-      for (const channel of channels) {
-        if (wanted.has(channel)) continue
-        wanted.add(channel)
-        subscribe(channel)
-      }
+  const opened = openLive({
+    appKey,
+    token: () => token,
+    onState: (words) => ($('live').textContent = words),
+    onReconnect: () => {
+      void refresh()
+      machine.onReconnect()
     },
-    stop() {
-      isStopped = true
-      clearTimeout(timer)
-      socket?.close()
+    onEvent: (frame) => {
+      if (frame.event === 'pairing:changed') void pairing.look()
+      else if (!machine.onEvent(frame)) void refresh()
     },
-  }
-}
-
-/** The link that `rookery up` (or an invitation) gives carries a code that works once; it must not stay in the history. */
-function takeCodeFromLink() {
-  const link = new URLSearchParams(location.hash.slice(1))
-  const [setup, invitation] = [link.get('setup'), link.get('invite')]
-  if (setup === null && invitation === null) return
-  history.replaceState(null, '', location.pathname)
-  const field = $('register').elements.namedItem(setup === null ? 'invite_code' : 'setup_code')
-  field.value = setup ?? invitation
-  field.readOnly = true
-  for (const other of $('register').querySelectorAll('.code')) other.hidden = !other.contains(field)
-  $('register-title').textContent = setup === null ? 'You are invited' : 'Make the first user of this mesh'
-  $('register-hint').hidden = true
-  $('sign-in-section').hidden = setup !== null
-  $('register').elements.namedItem('name').focus()
+  })
+  opened.follow(['private-mesh'])
+  return opened
 }
 
 const waking = setUpWaking({ $, call, element })
 const signInForms = setUpSignIn({ $, call, onSubmit, enter, show, showProblem })
+const registerForm = setUpRegister({ $ })
+const sockets = { join: (...channel) => live?.join(...channel), leave: (channel) => live?.leave(channel) }
+const machine = setUpMachine({ $, call, reply, element, sockets })
 const pairing = setUpPairing({ $, call, element })
 onSubmit($('sign-in'), (fields) => call('POST', '/api/auth/login', fields))
 onSubmit($('register'), (fields) => call('POST', '/api/auth/register', fields))
 $('sign-out').addEventListener('click', () => void signOut())
-void signInForms.offer().catch(() => undefined) // a password will do
+void offerWays()
 if (!signInForms.takeUp()) {
   if (token === null) {
     show('welcome')
-    takeCodeFromLink()
+    registerForm.takeCodeFromLink()
   } else void openBoard()
 }

@@ -76,13 +76,14 @@ export function setUpSignIn({ $, call, onSubmit, enter, show, showProblem }) {
   })
 
   return {
-    /** Asks what this gateway offers. */
+    /** Asks what this gateway offers, shows the ways to sign in, and answers all of it. */
     async offer() {
       const ways = await call('GET', '/rookery/sign-in')
       $('providers').replaceChildren(...ways.providers.map((provider) => offerProvider(provider, ways.public_url)))
       $('providers').hidden = ways.providers.length === 0
       sendsMail = ways.sends_mail
       $('no-mail').hidden = sendsMail
+      return ways
     },
 
     /** Takes up what the address has: a link of a mail, or a provider's answer. True when there was something. */

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { ok } from '../../../crdt/result.ts'
 import { none } from '../../http/dialect.ts'
 import type { Wire } from '../../http/dialect.ts'
+import type { LinkPurpose } from '../../../node/services/accounts/account-context.ts'
 import type { RefreshableSignIn } from '../../../node/services/accounts/account-refresh.ts'
 import { bindingCookie, bindingIn } from './binding-cookie.ts'
 import { invalid } from './inputs.ts'
@@ -71,20 +72,29 @@ const providerRoutes = [
   }),
 ]
 
-const linkRoutes = [
+/** A link by mail. The answer is the same whether or not there is somebody with the address. */
+const linkRequest = (
+  row: { readonly doc: string; readonly path: string },
+  { purpose, answer }: { readonly purpose: LinkPurpose; readonly answer: string },
+) =>
   publicRoute({
-    doc: '2.7 Request magic link',
+    ...row,
     method: 'POST',
-    path: '/api/auth/magic-link',
     ...authentication,
     errors: ['link_unavailable'],
     params: none.params,
     query: none.query,
     body: z.strictObject({ email: Email }),
     reply: Message,
-    run: async ({ services }, { body }) => services.accounts.requestLink('signIn', body.email),
-    toWire: said('Magic link sent to your email'),
-  }),
+    run: async ({ services }, { body }) => services.accounts.requestLink(purpose, body.email),
+    toWire: said(answer),
+  })
+
+const linkRoutes = [
+  linkRequest(
+    { doc: '2.7 Request magic link', path: '/api/auth/magic-link' },
+    { purpose: 'signIn', answer: 'Magic link sent to your email' },
+  ),
   publicRoute({
     doc: '2.7 Verify magic link token',
     method: 'POST',
@@ -98,19 +108,10 @@ const linkRoutes = [
     run: ({ services }, { body }) => services.accounts.signInByLink(body.token),
     toWire: (done) => ({ data: { ...Object(signedIn(done).data), tokens: pairOf(done) } }),
   }),
-  publicRoute({
-    doc: '14.1 Request password reset',
-    method: 'POST',
-    path: '/api/auth/forgot-password',
-    ...authentication,
-    errors: ['link_unavailable'],
-    params: none.params,
-    query: none.query,
-    body: z.strictObject({ email: Email }),
-    reply: Message,
-    run: async ({ services }, { body }) => services.accounts.requestLink('reset', body.email),
-    toWire: said('Password reset link sent to your email.'),
-  }),
+  linkRequest(
+    { doc: '14.1 Request password reset', path: '/api/auth/forgot-password' },
+    { purpose: 'reset', answer: 'Password reset link sent to your email.' },
+  ),
   publicRoute({
     doc: '14.1 Reset password',
     method: 'POST',

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { IDENTITY_PROVIDERS } from '../../../crdt/account-records.ts'
 import { ok } from '../../../crdt/result.ts'
+import { REGISTRATIONS } from '../../../node/services/accounts/provider-sign-in.ts'
 import type { Services } from '../../../node/services/services.ts'
 import { none, routesFor } from '../../http/dialect.ts'
 
@@ -20,10 +21,11 @@ export const signInRoutes = [
       public_url: z.string().nullable(),
       providers: z.array(z.enum(IDENTITY_PROVIDERS)),
       sends_mail: z.boolean(),
+      registration: z.enum(REGISTRATIONS),
     }),
     run: async ({ services }) => ok(await services.accounts.signInWays()),
-    toWire: ({ publicUrl, providers, sendsMail }) => ({
-      data: { public_url: publicUrl, providers: [...providers], sends_mail: sendsMail },
+    toWire: ({ publicUrl, providers, sendsMail, registration }) => ({
+      data: { public_url: publicUrl, providers: [...providers], sends_mail: sendsMail, registration },
     }),
   }),
 ]

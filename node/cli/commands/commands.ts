@@ -1,8 +1,8 @@
 import { resolve } from 'node:path'
-import { createInterface } from 'node:readline/promises'
 import type { Command as CliCommand } from 'commander'
 import { categoryOf, type Command } from '../../../crdt/command.ts'
 import { isOver, type Execution } from '../../../crdt/execution.ts'
+import { askYes, isSomebodyHere } from '../ask-yes.ts'
 import { ask, command, group, print, table, type CommonOptions } from '../command.ts'
 import { CommandFailure, EXIT } from '../exit.ts'
 import { showExecution } from '../show-execution.ts'
@@ -187,12 +187,8 @@ function folderOf({ folder }: Command, { machine, path }: Machine & RunOptions):
 
 async function confirm({ line, source }: Command): Promise<void> {
   const warning = `${line} (${source ?? 'registered'}) may delete, overwrite or publish something.`
-  if (!process.stdin.isTTY || !process.stderr.isTTY)
-    throw new CommandFailure(`${warning} Say --yes to run it.`, EXIT.usage, { code: 'dangerous' })
-  const prompt = createInterface({ input: process.stdin, output: process.stderr })
-  const answer = await prompt.question(`${warning} Run it? [y/N] `)
-  prompt.close()
-  if (!/^y(?:es)?$/i.test(answer.trim()))
+  if (!isSomebodyHere()) throw new CommandFailure(`${warning} Say --yes to run it.`, EXIT.usage, { code: 'dangerous' })
+  if (!(await askYes(`${warning} Run it?`)))
     throw new CommandFailure('Nothing was run.', EXIT.refused, { code: 'dangerous' })
 }
 

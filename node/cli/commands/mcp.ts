@@ -6,6 +6,7 @@ import type { McpResult, McpServer, McpServerTool, McpTool } from '../../../crdt
 import { ask, command, group, parseDuration, print, table, type CommonOptions } from '../command.ts'
 import { CommandFailure, EXIT } from '../exit.ts'
 import { wireResult, wireServer, wireServerTool, wireTool } from '../wire.ts'
+import { signInCommand, signOutCommand } from './mcp-sign-in.ts'
 import { collect } from './work-flags.ts'
 
 type On = CommonOptions & { readonly machine?: string }
@@ -13,7 +14,20 @@ type On = CommonOptions & { readonly machine?: string }
 /** MCP servers of any machine: tools that agents and API clients call there. */
 export function mcpCommand(): Command {
   const mcp = group('mcp', 'MCP servers on any machine of the mesh')
-  for (const sub of [list(), show(), add(), set(), approve(), start(), stop(), tools(), call(), remove()])
+  for (const sub of [
+    list(),
+    show(),
+    add(),
+    set(),
+    approve(),
+    signInCommand(),
+    signOutCommand(),
+    start(),
+    stop(),
+    tools(),
+    call(),
+    remove(),
+  ])
     mcp.addCommand(sub)
   return mcp
 }

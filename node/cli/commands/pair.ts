@@ -1,7 +1,7 @@
 import { arch, hostname, platform } from 'node:os'
 import { resolve } from 'node:path'
-import { createInterface } from 'node:readline/promises'
 import type { Command } from 'commander'
+import { askYes, cancelled, isSomebodyHere } from '../ask-yes.ts'
 import { command, print, type CommonOptions } from '../command.ts'
 import { CommandFailure, EXIT } from '../exit.ts'
 import { joinFromCommand, mayJoinFromCommand } from '../join-command.ts'
@@ -21,8 +21,7 @@ export function pairCommand(): Command {
     .action(async (address: string, options: PairOptions) => {
       const pin = options.fingerprint === undefined ? undefined : parseFingerprint(options.fingerprint)
       const link = createGatewayLink(parseGatewayUrl(address), pin)
-      if (!options.yes && !process.stdin.isTTY)
-        throw new CommandFailure('Nobody is here to compare the words: add --yes and --fingerprint.', EXIT.usage)
+      if (!options.yes && !isSomebodyHere()) throw nobodyHere()
       if (!(await mayJoinFromCommand(options)))
         throw new CommandFailure(
           'This data directory already belongs to a mesh with members, users or projects. Leave it first (`rookery leave`) or use another --data-dir.',
@@ -108,20 +107,19 @@ const timeOf = (iso: string): string => new Date(iso).toLocaleTimeString()
 
 /** @throws CommandFailure unless a person says that both ends show the same words */
 async function confirm(words: string, signal: AbortSignal): Promise<void> {
-  const terminal = createInterface({ input: process.stdin, output: process.stderr })
-  try {
-    const question = `The pairing is completed. Did the gateway show the same words (${words})? Type yes: `
-    const answer = await terminal.question(question, { signal })
-    if (answer.trim().toLowerCase() === 'yes') return
-  } finally {
-    terminal.close()
-  }
+  if (await askYes(`The pairing is completed. Did the gateway show the same words (${words})?`, signal)) return
   throw new CommandFailure(
-    'Nothing was joined. If the words were different, somebody sits between this machine and the gateway.',
+    'Nothing was joined. If the words were different, somebody sits between this machine and the gateway: use another network, or a ticket (`rookery invite` there, `rookery join` here).',
     EXIT.refused,
     { code: 'cancelled' },
   )
 }
+
+const nobodyHere = (): CommandFailure =>
+  new CommandFailure(
+    'Nobody is here to compare the words: run it in a terminal, or add --yes and the --fingerprint that `rookery status` shows at the gateway.',
+    EXIT.usage,
+  )
 
 const unknownGateway = (link: GatewayLink): CommandFailure =>
   new CommandFailure(
@@ -144,7 +142,7 @@ async function withInterrupt(work: (signal: AbortSignal) => Promise<void>): Prom
 
 /** What went wrong, in words for a person. */
 function explain(error: unknown, { url }: GatewayLink, signal: AbortSignal): unknown {
-  if (signal.aborted) return new CommandFailure('Cancelled; nothing was changed.', EXIT.refused, { code: 'cancelled' })
+  if (signal.aborted) return cancelled()
   if (error instanceof CommandFailure || !(error instanceof Error)) return error
   const isNetwork = 'code' in error || error.name === 'AbortError' || error.name === 'TimeoutError'
   if (!isNetwork) return error

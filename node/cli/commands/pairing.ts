@@ -1,7 +1,7 @@
-import { createInterface } from 'node:readline/promises'
 import type { Command } from 'commander'
 import { typedPairingCode } from '../../../protocols/pairing.ts'
 import type { CompletedPairing, PendingPairing } from '../../services/pairing/pairing.ts'
+import { askYes, isSomebodyHere } from '../ask-yes.ts'
 import { ask, command, group, print, table, type CommonOptions } from '../command.ts'
 import { CommandFailure, EXIT } from '../exit.ts'
 
@@ -69,20 +69,17 @@ async function comparedWords(options: CompleteOptions, typed: string): Promise<s
   const pending = pairings.find(({ code }) => code === typedPairingCode(typed))
   // What is wrong with the code, or missing from it, the node says itself.
   if (pending === undefined || pending.words === null) return undefined
-  if (!process.stdin.isTTY)
+  if (!isSomebodyHere())
     throw new CommandFailure(
-      'Nobody is here to compare the words: add --words "…" as the machine shows them.',
+      'Nobody is here to compare the words: run it in a terminal, or add --words "…" as the machine shows them.',
       EXIT.usage,
     )
-  const terminal = createInterface({ input: process.stdin, output: process.stderr })
   process.stderr.write(
     `${pending.name} (${pending.platform}, ${pending.address}) asks to become a member.\n\n  ${pending.words}\n\n`,
   )
-  const answer = await terminal.question('Does it show these words? Type yes: ')
-  terminal.close()
-  if (answer.trim().toLowerCase() !== 'yes')
+  if (!(await askYes('Does it show these words?')))
     throw new CommandFailure(
-      `Nothing was done. If the words are different, somebody sits in between: \`rookery pairing refuse ${pending.code}\`.`,
+      `Nothing was done; ${pending.name} still waits. If the words are different, somebody sits in between: \`rookery pairing refuse ${pending.code}\`.`,
       EXIT.refused,
       { code: 'cancelled' },
     )

@@ -15,8 +15,7 @@ export function storageCommand(): Command {
 }
 
 function linesOf(view: StorageView): string[] {
-  const { membership, summaries, facts, sessions } = view
-  const sessionBytes = sessions.reduce((sum, { bytes }) => sum + bytes, 0)
+  const { membership, summaries, facts, disk } = view
   return [
     ...table([
       ['DOCUMENT', 'ENVELOPES', 'FEEDS', 'SNAPSHOT', 'PER DAY', 'STRUCTS'],
@@ -27,11 +26,18 @@ function linesOf(view: StorageView): string[] {
       ['membership log', `${membership.count} records`, readable(membership.bytes)],
       ['summaries and index', String(summaries.count), readable(summaries.bytes)],
       ['facts of this node', String(facts.count), readable(facts.bytes)],
-      ["voter's journal", '', readable(view.voterJournalBytes)],
-      ['session logs', `${sessions.length} sessions`, readable(sessionBytes)],
-      ['audit log', '', readable(view.auditBytes)],
-      ['index of the context', '', readable(view.contextIndexBytes)],
-      ['store on disk', '', readable(view.storeBytesOnDisk)],
+    ]),
+    '',
+    ...table([
+      ['ON DISK', '', ''],
+      ['store of all that', '', readable(disk.storeBytes)],
+      ["voter's journal", '', readable(disk.voterJournalBytes)],
+      ['index of the context', '', readable(disk.contextIndexBytes)],
+      ['session logs', `${disk.sessions.length} sessions`, sumOf(disk.sessions)],
+      ['output of commands', `${disk.executions.length} executions`, sumOf(disk.executions)],
+      ['audit log', '', readable(disk.auditBytes)],
+      ['other', disk.other.map(({ path }) => path).join(', '), readable(disk.otherBytes)],
+      ['data directory', '', readable(disk.totalBytes)],
     ]),
     '',
     `All documents grow by ${readable(view.bytesPerDay)} a day.`,
@@ -51,6 +57,9 @@ const documentRows = (document: DocumentStorage): string[][] => [
     ? document.authors.map((author) => [`  ${author.name}`, ...figures(author), '', readable(author.bytesPerDay), ''])
     : []),
 ]
+
+const sumOf = (all: readonly { readonly bytes: number }[]): string =>
+  readable(all.reduce((sum, { bytes }) => sum + bytes, 0))
 
 const figures = ({ envelopes, bytes }: Pick<AuthorStorage, 'envelopes' | 'bytes'>): string[] => [
   String(envelopes),
@@ -86,10 +95,14 @@ const wireStorage = (view: StorageView): object => ({
   membership: view.membership,
   summaries: view.summaries,
   facts: view.facts,
-  voter_journal_bytes: view.voterJournalBytes,
-  sessions: view.sessions,
-  audit_bytes: view.auditBytes,
-  context_index_bytes: view.contextIndexBytes,
-  store_bytes_on_disk: view.storeBytesOnDisk,
+  voter_journal_bytes: view.disk.voterJournalBytes,
+  sessions: view.disk.sessions,
+  executions: view.disk.executions,
+  audit_bytes: view.disk.auditBytes,
+  context_index_bytes: view.disk.contextIndexBytes,
+  store_bytes_on_disk: view.disk.storeBytes,
+  other_bytes: view.disk.otherBytes,
+  other: view.disk.other,
+  total_bytes: view.disk.totalBytes,
   bytes_per_day: view.bytesPerDay,
 })

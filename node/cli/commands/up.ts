@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { InvalidArgumentError, Option, type Command } from 'commander'
 import { command, type CommonOptions } from '../command.ts'
-import { LOG_LEVELS } from '../../adapters/pino-log.ts'
+import { LOG_LEVELS } from '../../ports/log.ts'
 import { loadConfig } from '../config.ts'
 
 type UpOptions = {

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
-import { createInterface } from 'node:readline/promises'
 import type { Command } from 'commander'
 import type { ElectorateView, ElectorView } from '../../services/voters/electorate-service.ts'
+import { askYes, isSomebodyHere } from '../ask-yes.ts'
 import { ask, command, group, print, type CommonOptions } from '../command.ts'
 import { CommandFailure, EXIT } from '../exit.ts'
 import { choiceWarnings, electorateLines, wireElectorate } from '../voters-words.ts'
@@ -100,13 +100,8 @@ function reset(): Command {
 
 /** @throws CommandFailure unless a person says yes. */
 async function confirm(question: string): Promise<void> {
-  if (!process.stdin.isTTY)
-    throw new CommandFailure('Nobody is here to ask whether this is meant: add --yes.', EXIT.usage)
-  const terminal = createInterface({ input: process.stdin, output: process.stderr })
-  const answer = await terminal.question(`${question} Type yes: `)
-  terminal.close()
-  if (answer.trim().toLowerCase() !== 'yes')
-    throw new CommandFailure('Nothing was changed.', EXIT.refused, { code: 'cancelled' })
+  if (!isSomebodyHere()) throw new CommandFailure('Nobody is here to ask whether this is meant: add --yes.', EXIT.usage)
+  if (!(await askYes(question))) throw new CommandFailure('Nothing was changed.', EXIT.refused, { code: 'cancelled' })
 }
 
 const PROGRESS_MS = 5000

@@ -13,7 +13,10 @@ export const FLOW_TTL_MS = 10 * 60_000
 /** Flows under way; the oldest is forgotten first. One costs some 500 bytes. */
 const FLOWS_MAX = 10_000
 
-/** Ways to sign in beside a password, for who is not signed in yet. */
+/** Who may register: who has the setup code, everybody, or who has an invitation. */
+export const REGISTRATIONS = ['first_user', 'open', 'invited'] as const
+
+/** Ways in beside a password, for who is not signed in yet. */
 export type SignInWays = {
   /** Where links and providers lead: a sign-in has to begin there. Null while this gateway serves nobody. */
   readonly publicUrl: string | null
@@ -21,6 +24,7 @@ export type SignInWays = {
   readonly providers: readonly IdentityProviderName[]
   /** False: mails stay with whoever runs this gateway. */
   readonly sendsMail: boolean
+  readonly registration: (typeof REGISTRATIONS)[number]
 }
 
 /** Signing in through a provider: the browser goes there and comes back with a code. */
@@ -52,7 +56,12 @@ export function createProviderSignIn(context: AccountContext): ProviderSignIn {
   return {
     async signInWays() {
       const ready = await Promise.all(signIn.providers.map(async (one) => ((await one.isReady()) ? [one.name] : [])))
-      return { publicUrl: signIn.publicUrl(), providers: ready.flat(), sendsMail: signIn.mailer.isSending }
+      return {
+        publicUrl: signIn.publicUrl(),
+        providers: ready.flat(),
+        sendsMail: signIn.mailer.isSending,
+        registration: registrationOf(context),
+      }
     },
     async beginSignIn(name) {
       const provider = signIn.providers.find((one) => one.name === name)
@@ -86,3 +95,8 @@ const UNKNOWN = domainError('provider_unknown')
 const NOT_BEGUN_HERE = domainError('provider_refused', {
   message: 'This browser has not begun this sign-in on this gateway within the last ten minutes. Begin again.',
 })
+
+function registrationOf({ sealed, deps }: AccountContext): SignInWays['registration'] {
+  if (sealed.isOpen() && sealed.index.users.size === 0) return 'first_user'
+  return deps.registration === 'open' ? 'open' : 'invited'
+}

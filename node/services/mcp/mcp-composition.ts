@@ -14,6 +14,8 @@ import { Supervisor } from './supervisor.ts'
 const START_MS = 30_000
 /** Ending one that resists, also before a change. */
 const STOP_MS = 20_000
+/** Others are asked several things, 15 s each, and the server is started. */
+const SIGN_IN_MS = 120_000
 /** The machine itself ends a call that takes too long; it is asked no longer than this beyond. */
 const CALL_MS = { default: 60_000, beyond: 10_000 } as const
 
@@ -24,6 +26,7 @@ export type RunningMcpService = {
 }
 
 const ServerReply = packed(McpServer)
+const LinkReply = z.strictObject({ link: z.string() })
 
 /** MCP servers of every machine of the mesh; serves those of this one to the others, and starts what is to run here. */
 export async function createMcpService(deps: McpDeps): Promise<RunningMcpService> {
@@ -66,6 +69,12 @@ function asking(deps: McpDeps): McpService {
     remove: (actor, machineId, name) =>
       ask(deps, actor, machineId, { action: 'mcp.remove', input: { name }, reply: z.null(), timeoutMs: STOP_MS }),
     approve: (actor, machineId, input) => server(actor, machineId, { action: 'mcp.approve', input }),
+    signIn: (actor, machineId, input) =>
+      ask(deps, actor, machineId, { action: 'mcp.signIn', input, reply: LinkReply, timeoutMs: SIGN_IN_MS }),
+    finishSignIn: (actor, machineId, input) =>
+      server(actor, machineId, { action: 'mcp.finishSignIn', input, timeoutMs: SIGN_IN_MS }),
+    signOut: (actor, machineId, name) =>
+      server(actor, machineId, { action: 'mcp.signOut', input: { name }, timeoutMs: STOP_MS }),
     start: (actor, machineId, name) =>
       server(actor, machineId, { action: 'mcp.start', input: { name }, timeoutMs: START_MS }),
     stop: (actor, machineId, name) =>

@@ -6,6 +6,7 @@ import type { Log } from '../../ports/log.ts'
 import type { McpConnector } from '../../ports/mcp-connector.ts'
 import type { McpDefinitions } from '../../ports/mcp-definitions.ts'
 import type { McpDiscovery } from '../../ports/mcp-discovery.ts'
+import type { McpSignIns } from '../../ports/mcp-sign-ins.ts'
 import type { Random } from '../../ports/random.ts'
 import type { MembershipSource } from '../accounts/sealed-accounts.ts'
 import type { EventHub } from '../event-hub.ts'
@@ -25,6 +26,9 @@ export type McpAction =
   | 'mcp.stop'
   | 'mcp.execute'
   | 'mcp.approve'
+  | 'mcp.signIn'
+  | 'mcp.finishSignIn'
+  | 'mcp.signOut'
 
 export type McpDeps = {
   readonly self: PeerId
@@ -39,6 +43,7 @@ export type McpDeps = {
   readonly log: Log
   readonly definitions: McpDefinitions
   readonly connector: McpConnector
+  readonly signIns: McpSignIns
   /** Undefined: the files of agents are left alone. */
   readonly discovery: McpDiscovery | undefined
   /** Folders of projects on this machine. */

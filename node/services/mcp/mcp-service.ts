@@ -2,6 +2,7 @@ import type { Actor } from '../../../crdt/actor.ts'
 import type { McpChange, McpInput, McpResult, McpServer, McpServerTool, McpTool } from '../../../crdt/mcp.ts'
 import type { Page, PageRequest } from '../../../crdt/page.ts'
 import type { Result } from '../../../crdt/result.ts'
+import type { SignInAnswer } from '../../ports/mcp-sign-ins.ts'
 
 export type McpCall = {
   readonly tool: string
@@ -33,6 +34,23 @@ export type McpService = {
    * @errors mcp_not_approved (it has changed since), storage_failed
    */
   approve(actor: Actor, machineId: string, input: { name: string; fingerprint?: string }): Promise<Result<McpServer>>
+  /**
+   * Begins a sign-in at a server that asks for OAuth; resolves with the link at which a person consents. Only on the
+   * machine itself, and needs `mcp:admin`, as do the next two. @errors mcp_not_approved, mcp_start_failed
+   */
+  signIn(
+    actor: Actor,
+    machineId: string,
+    input: { name: string; redirectUrl: string },
+  ): Promise<Result<{ link: string }>>
+  /** Keeps what came of it, and starts the server with it. @errors mcp_start_failed */
+  finishSignIn(
+    actor: Actor,
+    machineId: string,
+    input: { name: string; answer: SignInAnswer },
+  ): Promise<Result<McpServer>>
+  /** Stops the server and forgets its tokens. */
+  signOut(actor: Actor, machineId: string, name: string): Promise<Result<McpServer>>
   /**
    * Resolves when it runs; after 20 s also while it is still starting. One that runs already goes on.
    * @errors mcp_not_approved, mcp_start_failed, limit_reached

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { can, type Ability, type Actor } from '../../../crdt/actor.ts'
-import { domainError } from '../../../crdt/errors.ts'
+import { domainError, type DomainError } from '../../../crdt/errors.ts'
 import { McpChange, McpInput, McpName, type McpResult, type McpServer, type McpServerTool } from '../../../crdt/mcp.ts'
 import type { PeerId } from '../../../crdt/ids.ts'
 import { err, ok, type Result } from '../../../crdt/result.ts'
@@ -32,6 +32,15 @@ export const ExecuteRequest = z.strictObject({
   args: z.string().max(ARGS_CHARS_MAX),
   timeoutMs: z.int().min(1).max(600_000).optional(),
 })
+/** Where the browser of whoever sits at the machine comes back to: a program of that person listens there (RFC 8252 7.3). */
+export const LoopbackUrl = z.string().regex(/^http:\/\/127\.0\.0\.1:[0-9]{1,5}\/callback$/)
+const word = z.string().min(1).max(8192)
+export const Answer = z.strictObject({
+  state: word,
+  code: word.optional(),
+  iss: word.optional(),
+  error: word.optional(),
+})
 const Arguments = packed(z.record(z.string(), z.unknown()))
 
 /** What each needs; whoever may approve decides what runs on the machine. */
@@ -47,6 +56,9 @@ export const MCP_ABILITY: Readonly<Record<McpAction, Ability>> = {
   'mcp.stop': 'mcp:write',
   'mcp.execute': 'mcp:execute',
   'mcp.approve': 'mcp:admin',
+  'mcp.signIn': 'mcp:admin',
+  'mcp.finishSignIn': 'mcp:admin',
+  'mcp.signOut': 'mcp:admin',
 }
 
 const LOOKING: ReadonlySet<McpAction> = new Set(['mcp.list', 'mcp.get', 'mcp.tools', 'mcp.allTools'])
@@ -95,9 +107,16 @@ export function serveMcp(deps: McpDeps, supervisor: Supervisor): void {
   serve('mcp.start', Named, async ({ name }) => packedResult(await supervisor.start(name)))
   serve('mcp.stop', Named, async ({ name }) => packedResult(await supervisor.stop(name)))
   serve('mcp.approve', Named.extend({ fingerprint: z.string().max(128).optional() }), async (input, { from }) =>
-    from === self
-      ? packedResult(await supervisor.approve(input.name, input.fingerprint))
-      : err(domainError('machine_refused', { message: ONLY_HERE })),
+    from === self ? packedResult(await supervisor.approve(input.name, input.fingerprint)) : err(onlyHere('approve')),
+  )
+  serve('mcp.signIn', Named.extend({ redirectUrl: LoopbackUrl }), async ({ name, redirectUrl }, { from, signal }) =>
+    from === self ? await supervisor.signIn(name, redirectUrl, signal) : err(onlyHere('sign-in')),
+  )
+  serve('mcp.finishSignIn', Named.extend({ answer: Answer }), async ({ name, answer }, { from, signal }) =>
+    from === self ? packedResult(await supervisor.finishSignIn(name, answer, signal)) : err(onlyHere('sign-in')),
+  )
+  serve('mcp.signOut', Named, async ({ name }, { from }) =>
+    from === self ? packedResult(await supervisor.signOut(name)) : err(onlyHere('sign-out')),
   )
   serve('mcp.execute', ExecuteRequest, async ({ name, tool, args, timeoutMs }, { signal }) => {
     const parsed = Arguments.safeParse(args)
@@ -108,8 +127,11 @@ export function serveMcp(deps: McpDeps, supervisor: Supervisor): void {
   })
 }
 
-const ONLY_HERE =
-  'What runs on a machine is approved on that machine: `rookery mcp approve <name>`, or through its own gateway.'
+/** What a machine runs, and as whom, is decided there. */
+const onlyHere = (command: string): DomainError =>
+  domainError('machine_refused', {
+    message: `What runs on a machine, and as whom, is decided on that machine: \`rookery mcp ${command} <name>\` there${command === 'approve' ? ', or through its own gateway' : ''}.`,
+  })
 
 type Packable = McpServer | readonly McpServer[] | readonly McpServerTool[] | readonly object[] | McpResult
 

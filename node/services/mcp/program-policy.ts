@@ -130,3 +130,7 @@ export function shownUrl(url: string): string {
 
 const refused = (fields: Problems): { readonly ok: false; readonly error: DomainError } =>
   err(domainError('invalid_input', { details: { fields } }))
+
+/** A token given by hand. */
+export const hasAuthorization = (headers: Readonly<Record<string, string>>): boolean =>
+  Object.keys(headers).some((name) => name.toLowerCase() === 'authorization')

@@ -1,11 +1,21 @@
 import { domainError } from '../../../crdt/errors.ts'
-import type { McpChange, McpInput, McpResult, McpServer, McpServerTool, McpState, McpTool } from '../../../crdt/mcp.ts'
+import type {
+  McpChange,
+  McpInput,
+  McpProgram,
+  McpResult,
+  McpServer,
+  McpServerTool,
+  McpState,
+  McpTool,
+} from '../../../crdt/mcp.ts'
 import { machineIdOf } from '../../../crdt/machine-id.ts'
 import { err, ok, type Result } from '../../../crdt/result.ts'
+import type { SignInAnswer } from '../../ports/mcp-sign-ins.ts'
 import { createCatalogue, type Catalogue, type McpEntry } from './mcp-catalogue.ts'
 import type { McpDeps } from './mcp-deps.ts'
 import type { McpCall } from './mcp-service.ts'
-import { shownUrl } from './program-policy.ts'
+import { hasAuthorization, shownUrl } from './program-policy.ts'
 import { ServerRun, type RunState } from './server-run.ts'
 
 /** An answer comes by then, also while the server is still starting. */
@@ -55,6 +65,7 @@ export class Supervisor {
       await run.stop(CHANGED)
       if (entry.isApproved) void run.start(entry, { isPatient: true })
     }
+    await this.#forgetSignIns()
     return ok(this.#view(entry))
   }
 
@@ -63,6 +74,7 @@ export class Supervisor {
     if (!removed.ok) return removed
     await this.#runs.get(removed.value.id)?.stop()
     this.#runs.delete(removed.value.id)
+    await this.#forgetSignIns()
     return ok(null)
   }
 
@@ -71,6 +83,31 @@ export class Supervisor {
     if (!approved.ok) return approved
     this.#startIfWanted(approved.value)
     return ok(this.#view(approved.value))
+  }
+
+  async signIn(name: string, redirectUrl: string, signal: AbortSignal): Promise<Result<{ link: string }>> {
+    const entry = await this.#runnable(name)
+    if (!entry.ok) return entry
+    const { program, reach } = entry.value
+    const refused = signInProblem(program)
+    if (refused !== undefined) return err(domainError('mcp_start_failed', { message: refused }))
+    const { url } = program as McpProgram & { transport: 'http' }
+    return await attempted(() => this.#deps.signIns.begin(url, { reach, redirectUrl, signal }))
+  }
+
+  async finishSignIn(name: string, answer: SignInAnswer, signal: AbortSignal): Promise<Result<McpServer>> {
+    const done = await attempted(() => this.#deps.signIns.finish(answer, signal))
+    if (!done.ok) return done
+    await this.stop(name)
+    return await this.start(name)
+  }
+
+  async signOut(name: string): Promise<Result<McpServer>> {
+    const entry = await this.#find(name)
+    if (!entry.ok) return entry
+    const { program } = entry.value
+    if (program.transport === 'http') await this.#deps.signIns.forget(program.url)
+    return await this.stop(name)
   }
 
   async start(name: string): Promise<Result<McpServer>> {
@@ -149,6 +186,14 @@ export class Supervisor {
   async close(): Promise<void> {
     this.#isClosed = true
     await Promise.all([...this.#runs.values()].map((run) => run.stop()))
+  }
+
+  /** A sign-in is kept as long as a server has its address. */
+  async #forgetSignIns(): Promise<void> {
+    const entries = await this.#catalogue.all()
+    if (!entries.ok) return
+    const urls = entries.value.flatMap(({ program }) => (program.transport === 'http' ? [program.url] : []))
+    await this.#deps.signIns.keep(new Set(urls))
   }
 
   #startIfWanted(entry: McpEntry): void {
@@ -239,6 +284,22 @@ const NEVER_RUN: RunState = {
   tools: [],
   startedAtMs: null,
   nextTryAtMs: null,
+}
+
+/** Why nobody can sign in at this server. */
+function signInProblem(program: McpProgram): string | undefined {
+  if (program.transport !== 'http') return 'It is a program on this machine: nobody signs in there.'
+  return hasAuthorization(program.headers)
+    ? 'It has a header Authorization already, which goes before a sign-in: take that out first (`rookery mcp set`).'
+    : undefined
+}
+
+async function attempted<T>(work: () => Promise<T>): Promise<Result<T>> {
+  try {
+    return ok(await work())
+  } catch (error) {
+    return err(domainError('mcp_start_failed', { message: error instanceof Error ? error.message : String(error) }))
+  }
 }
 
 const CHANGED = 'Its definition has changed.'

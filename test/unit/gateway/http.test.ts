@@ -2,7 +2,7 @@ import Fastify from 'fastify'
 import { expect, it } from 'vitest'
 import { z } from 'zod'
 import { addressKey } from '../../../gateway/http/address.ts'
-import { guard } from '../../../gateway/http/app.ts'
+import { createApp, guard } from '../../../gateway/http/app.ts'
 import { createAuthenticator } from '../../../gateway/http/authenticator.ts'
 import { createBoundedSet } from '../../../gateway/http/bounded-set.ts'
 import { allowedNames, checkBinding, ownName } from '../../../gateway/http/config.ts'
@@ -32,6 +32,10 @@ it.each([
   ['::', '0:0:0:0::/64'],
 ])('[A-T5] counts %s as %s', (address, key) => {
   expect(addressKey(address)).toBe(key)
+})
+
+it('starts however busy the machine is: no plugin has to be ready within a time', () => {
+  expect(createApp(config, (_error, _request, reply) => reply).initialConfig.pluginTimeout).toBe(0)
 })
 
 it('allows as many requests per window as the limit says, and starts anew after it', async () => {
