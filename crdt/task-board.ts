@@ -15,8 +15,8 @@ import { TaskSource } from './task-source.ts'
 import type * as Y from 'yjs'
 import type { Page, PageRequest } from './page.ts'
 import type { InstanceId, PeerId, ProjectId } from './ids.ts'
-import type { ShownTask, StandingClaim, TaskEntry } from './task-entry.ts'
-import type { ClaimedRecord, ClaimRecord } from './task-record.ts'
+import type { RecordRules, ShownTask, StandingClaim, TaskEntry } from './task-entry.ts'
+import type { ClaimRecord } from './task-record.ts'
 import { TASK_STATUSES } from './task.ts'
 import type { Priority, Task, TaskStatus } from './task.ts'
 
@@ -28,9 +28,7 @@ export type TaskTransition = {
   readonly reason: string | undefined
 }
 
-export type TaskBoardRules = {
-  /** Was this claim granted to this node by the voters? Asked once per record. */
-  readonly verify: (node: PeerId, record: ClaimedRecord) => boolean
+export type TaskBoardRules = RecordRules & {
   /** Does its holder still renew it, as far as this node knows? When the answer changes, tell `refreshLease`. */
   readonly isLive: (claim: StandingClaim) => boolean
 }
@@ -62,7 +60,7 @@ export class TaskBoard {
   constructor(projectId: ProjectId, rules: TaskBoardRules) {
     this.projectId = projectId
     this.#rules = rules
-    this.#reader = new ClaimReader(rules.verify)
+    this.#reader = new ClaimReader(rules)
   }
 
   get size(): number {
@@ -121,7 +119,18 @@ export class TaskBoard {
 
   standing(id: TaskId): StandingClaim | undefined {
     const entry = this.#entries.get(id)
-    return entry && standingClaim(entry)
+    return entry && standingClaim(entry, this.#reader)
+  }
+
+  /** What the node says of its claim of the task, if anything. */
+  saidBy(node: PeerId, id: TaskId): ClaimRecord | undefined {
+    return this.#entries.get(id)?.claims?.get(node)
+  }
+
+  /** Whether others than the node have claimed the task, or ended a claim of it. */
+  hasOthers(node: PeerId, id: TaskId): boolean {
+    const { claims, completions } = this.#entries.get(id) ?? {}
+    return [...(claims?.keys() ?? []), ...(completions?.keys() ?? [])].some((author) => author !== node)
   }
 
   taskOfLease(lease: string): TaskId | undefined {
@@ -185,7 +194,7 @@ export class TaskBoard {
       touched.add(id.data)
     }
     for (const key of changes.completions) {
-      const read = readCompletion(source.doc, key)
+      const read = readCompletion(source.doc, key, this.#rules.isWriter)
       if (!read) continue
       const entry = this.#entry(read.id)
       if (read.completion) (entry.completions ??= new Map()).set(read.author, read.completion)
@@ -254,11 +263,11 @@ export class TaskBoard {
   #look(entry: TaskEntry): ShownTask | undefined {
     if (entry.lease !== undefined) this.#tasksByLease.delete(entry.lease)
     if (!entry.body || entry.isDeleted) return undefined
-    const standing = standingClaim(entry)
+    const standing = standingClaim(entry, this.#reader)
     entry.lease = standing?.record.lease
     if (entry.lease !== undefined) this.#tasksByLease.set(entry.lease, entry.id)
     const claim = standing && this.#rules.isLive(standing) ? standing : undefined
-    const completion = claim ? undefined : bestCompletion(entry)
+    const completion = claim ? undefined : bestCompletion(entry, this.#reader)
     const isBlocked = !completion && entry.body.dependencies.some((dependency) => this.#isOpen(dependency))
     return { id: entry.id, body: entry.body, claim, completion, isBlocked }
   }
@@ -267,8 +276,8 @@ export class TaskBoard {
   #isOpen(id: TaskId): boolean {
     const entry = this.#entries.get(id)
     if (!entry?.body || entry.isDeleted) return false
-    const claim = standingClaim(entry)
-    return bestCompletion(entry) === undefined || (claim !== undefined && this.#rules.isLive(claim))
+    const claim = standingClaim(entry, this.#reader)
+    return bestCompletion(entry, this.#reader) === undefined || (claim !== undefined && this.#rules.isLive(claim))
   }
 
   #isSame(a: ShownTask | undefined, b: ShownTask | undefined): boolean {

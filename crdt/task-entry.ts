@@ -1,7 +1,9 @@
 import { PeerId } from './ids.ts'
 import { taskBodies, taskClaims, taskCompletions, taskEdits, splitTaskKey } from './task-document.ts'
 import { ClaimRecord, Completion, TASK_FIELDS, TaskBody, TaskFields } from './task-record.ts'
-import type { ClaimedRecord } from './task-record.ts'
+import { writtenAt, writtenIn } from './written-values.ts'
+import type { ClaimedRecord, ReleasedRecord } from './task-record.ts'
+import type { Written } from './written-values.ts'
 import type * as Y from 'yjs'
 import type { ProjectId, TaskId } from './ids.ts'
 import type { Task, TaskStatus } from './task.ts'
@@ -54,35 +56,52 @@ export function readBody(doc: Y.Doc, { id, isEdited }: { id: TaskId; isEdited: b
 
 const SomeFields = TaskFields.partial()
 
-/** @returns the task and author of a completion's key, and the completion unless it is gone or invalid */
+/** @returns the task and author of a completion's key, and the completion unless it is gone, invalid or by another */
 export function readCompletion(
   doc: Y.Doc,
   key: string,
+  isWriter: RecordRules['isWriter'],
 ): { id: TaskId; author: PeerId; completion: Completion | undefined } | undefined {
   const parts = splitTaskKey(key)
   const author = PeerId.safeParse(parts?.rest)
   if (!parts || !author.success) return undefined
+  const written = writtenAt(taskCompletions(doc), key)
+  const isOwn = written !== undefined && isWriter(author.data, written.client)
   return {
     id: parts.id,
     author: author.data,
-    completion: Completion.safeParse(taskCompletions(doc).get(key)).data,
+    completion: isOwn ? Completion.safeParse(written.value).data : undefined,
   }
 }
 
+/** What a node says that the voters granted it. */
+export type Granted = Pick<ClaimedRecord, 'task' | 'lease' | 'token' | 'instance' | 'certificate'>
+
+export type RecordRules = {
+  /** Whether this node wrote what has this Yjs client id. */
+  readonly isWriter: (node: PeerId, client: number) => boolean
+  /** Was this granted to this node by the voters? Asked once per record. */
+  readonly verify: (node: PeerId, granted: Granted) => boolean
+}
+
+/** How a claim ends. */
+type ClaimEnd = ReleasedRecord | Completion
+
 /** Parses each stored record once, however often the array around it changes. */
 export class ClaimReader {
-  readonly #verify: (node: PeerId, record: ClaimedRecord) => boolean
+  readonly #rules: RecordRules
   #parsed = new WeakMap<object, ClaimRecord | 'invalid'>()
+  #proven = new WeakMap<ClaimEnd, boolean>()
 
-  constructor(verify: (node: PeerId, record: ClaimedRecord) => boolean) {
-    this.#verify = verify
+  constructor(rules: RecordRules) {
+    this.#rules = rules
   }
 
   /** The author's newest valid record of each task. */
   read(doc: Y.Doc, author: PeerId): Map<TaskId, ClaimRecord> {
     const records = new Map<TaskId, ClaimRecord>()
-    for (const value of taskClaims(doc, author).toArray()) {
-      const record = this.#parse(author, value)
+    for (const written of writtenIn(taskClaims(doc, author))) {
+      const record = this.#parse(author, written)
       if (record !== undefined && record.token >= (records.get(record.task)?.token ?? 0)) {
         records.set(record.task, record)
       }
@@ -93,41 +112,70 @@ export class ClaimReader {
   /** What could not be verified before may be now: the voters' keys may have arrived since. */
   forget(): void {
     this.#parsed = new WeakMap()
+    this.#proven = new WeakMap()
   }
 
-  #parse(author: PeerId, value: unknown): ClaimRecord | undefined {
+  /**
+   * Whether the token of an end is one that its author was granted. Only asked for where it decides something, so that
+   * the ends of 100,000 tasks cost no signature.
+   */
+  isProven(node: PeerId, task: TaskId, end: ClaimEnd): boolean {
+    const { certificate } = end
+    if (!certificate) return false
+    const isProven = this.#proven.get(end) ?? this.#rules.verify(node, { ...end, task, certificate })
+    this.#proven.set(end, isProven)
+    return isProven
+  }
+
+  #parse(author: PeerId, { value, client }: Written): ClaimRecord | undefined {
     if (typeof value !== 'object' || value === null) return undefined
     const known = this.#parsed.get(value)
     if (known !== undefined) return known === 'invalid' ? undefined : known
-    const record = ClaimRecord.safeParse(value).data
-    const isValid = record !== undefined && (record.state === 'released' || this.#verify(author, record))
+    const record = this.#rules.isWriter(author, client) ? ClaimRecord.safeParse(value).data : undefined
+    const isValid = record !== undefined && (record.state === 'released' || this.#rules.verify(author, record))
     this.#parsed.set(value, isValid ? record : 'invalid')
     return isValid ? record : undefined
   }
 }
 
+/** Of a claim that is named beside the end. */
+export type Proofs = Pick<ClaimReader, 'isProven'>
+
 /**
- * The claim with the highest fencing token, unless its author or somebody with a higher token has ended it. Whether
- * its holder still renews it is another question.
+ * The claim with the highest fencing token, unless its author has ended it, or somebody who proves to have been granted
+ * a higher token has. Whether its holder still renews it is another question.
  */
-export function standingClaim(entry: TaskEntry): StandingClaim | undefined {
+export function standingClaim(entry: TaskEntry, proofs: Proofs): StandingClaim | undefined {
   let standing: StandingClaim | undefined
-  let endedUpTo = -1
-  for (const [node, record] of entry.claims ?? []) {
-    if (record.state === 'released') endedUpTo = Math.max(endedUpTo, record.token)
-    else if (record.token > (standing?.record.token ?? -1)) standing = { node, record }
-  }
-  for (const { token } of entry.completions?.values() ?? []) endedUpTo = Math.max(endedUpTo, token)
-  return standing && standing.record.token > endedUpTo ? standing : undefined
+  for (const [node, record] of entry.claims ?? [])
+    if (record.state === 'claimed' && record.token > (standing?.record.token ?? -1)) standing = { node, record }
+  if (!standing) return undefined
+  const { node: holder, record: claim } = standing
+  const isOver = endsOf(entry).some(
+    ({ node, end }) =>
+      (node === holder && end.lease === claim.lease) ||
+      (end.token >= claim.token && proofs.isProven(node, entry.id, end)),
+  )
+  return isOver ? undefined : standing
+}
+
+function endsOf({ claims, completions }: TaskEntry): { node: PeerId; end: ClaimEnd }[] {
+  const ends: { node: PeerId; end: ClaimEnd }[] = []
+  for (const [node, end] of claims ?? []) if (end.state === 'released') ends.push({ node, end })
+  for (const [node, end] of completions ?? []) ends.push({ node, end })
+  return ends
 }
 
 /**
- * A completion of a lower token than a claim in force came too late and is history only; when that claim ends without
- * a completion of its own, the late one counts after all, since the work has been delivered.
+ * The one with the highest token among those that prove theirs; if none does, among all. A completion of a lower token
+ * than a claim in force came too late and is history only; when that claim ends without a completion of its own, the
+ * late one counts after all, since the work has been delivered.
  */
-export function bestCompletion(entry: TaskEntry): Completion | undefined {
+export function bestCompletion(entry: TaskEntry, proofs: Proofs): Completion | undefined {
+  const all = [...(entry.completions ?? [])]
+  const proven = all.length > 1 ? all.filter(([node, end]) => proofs.isProven(node, entry.id, end)) : []
   let best: Completion | undefined
-  for (const completion of entry.completions?.values() ?? [])
+  for (const [, completion] of proven.length > 0 ? proven : all)
     if (completion.token > (best?.token ?? -1)) best = completion
   return best
 }

@@ -8,9 +8,10 @@ import { PRIORITIES } from './task.ts'
  *   map   `edits`          <task id>/<field> → value; one key per field, so concurrent edits of two fields both survive
  *   map   `deleted`        <task id> → when; nothing brings a deleted task back
  *   array `claims/<peer>`  ClaimRecord, written by that peer alone, at most one per task
- *   map   `completions`    <task id>/<peer> → Completion
+ *   map   `completions`    <task id>/<peer> → Completion, written by that peer alone
  * Claims are owner-written arrays because they turn over all the time: 100,000 overwrites spread over 1,000 keys of a
  * map leave 100,000 structs behind, in an array that drops its own old entries they leave a handful.
+ * What is written in the place of a peer and not by it is passed over.
  */
 
 /** Bodies, edits and completions beyond this would not fit an envelope with the rest of its batch. */
@@ -39,6 +40,8 @@ export type TaskFields = z.infer<typeof TaskFields>
 export type TaskField = keyof TaskFields
 export const TASK_FIELDS = Object.keys(fields).map((name) => TaskFields.keyof().parse(name))
 
+const certificate = z.custom<Uint8Array>((v) => v instanceof Uint8Array && v.byteLength <= CERTIFICATE_BYTES_MAX)
+
 const claim = {
   task: TaskId,
   /** Fencing token of the lease, as a number. */
@@ -52,18 +55,31 @@ export const ClaimedRecord = z.object({
   ...claim,
   state: z.literal('claimed'),
   tokenId: z.string().min(1).max(128),
-  /** Proves that the lease was granted to the author; kept only while the claim stands. */
-  certificate: z.custom<Uint8Array>((v) => v instanceof Uint8Array && v.byteLength <= CERTIFICATE_BYTES_MAX),
+  /** Proves that the lease was granted to the author; kept only while the claim stands, and where an end needs it. */
+  certificate,
 })
 export type ClaimedRecord = z.infer<typeof ClaimedRecord>
 
-export const ReleasedRecord = z.object({ ...claim, state: z.literal('released'), reason: z.string().max(2000) })
+/** As in `Completion`. */
+const proof = { certificate: certificate.exactOptional() }
+
+export const ReleasedRecord = z.object({
+  ...claim,
+  ...proof,
+  state: z.literal('released'),
+  reason: z.string().max(2000),
+})
 export type ReleasedRecord = z.infer<typeof ReleasedRecord>
 
 export const ClaimRecord = z.discriminatedUnion('state', [ClaimedRecord, ReleasedRecord])
 export type ClaimRecord = z.infer<typeof ClaimRecord>
 
+/**
+ * Ends the author's own claim under this lease; claims of others with a lower token only with the certificate of that
+ * token. It is written where others have said something of the task: of most tasks nobody has, and they stay small.
+ */
 export const Completion = z.object({
+  ...proof,
   token: claim.token,
   lease: claim.lease,
   instance: InstanceId,

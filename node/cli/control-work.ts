@@ -61,13 +61,13 @@ export const WORK_METHODS = {
   ),
   'task.complete': method(
     z.strictObject({ ...taskProof, summary: z.string().max(50_000), files: z.array(z.string()).max(500) }),
-    ({ services, self }, { id, summary, files, fencing_token }) =>
-      services.tasks.complete(localActor(self), id, { summary, filesModified: files, ...proof(fencing_token) }),
+    ({ services, self }, { id, summary, files, fencing_token }, signal) =>
+      services.tasks.complete(localActor(self), id, { summary, filesModified: files, ...proof(fencing_token) }, signal),
   ),
   'task.release': method(
     z.strictObject({ ...taskProof, reason: z.string().max(2000) }),
-    ({ services, self }, { id, reason, fencing_token }) =>
-      services.tasks.release(localActor(self), id, { reason, ...proof(fencing_token) }),
+    ({ services, self }, { id, reason, fencing_token }, signal) =>
+      services.tasks.release(localActor(self), id, { reason, ...proof(fencing_token) }, signal),
   ),
 
   'lock.acquire': method(
@@ -90,12 +90,10 @@ export const WORK_METHODS = {
   ),
   'lock.release': method(
     z.strictObject({ project: z.string(), path: z.string(), instance, fencing_token: z.int().optional() }),
-    (context, { project, path, instance = localInstance(context), fencing_token }) =>
-      context.services.locks.release(localActor(context.self), project, {
-        path,
-        instanceId: instance,
-        ...proof(fencing_token),
-      }),
+    (context, { project, path, instance = localInstance(context), fencing_token }, signal) => {
+      const lock = { path, instanceId: instance, ...proof(fencing_token) }
+      return context.services.locks.release(localActor(context.self), project, lock, signal)
+    },
   ),
   'lock.list': method(z.strictObject({ project: z.string() }), ({ services }, { project }) =>
     services.locks.list(project),

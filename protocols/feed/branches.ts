@@ -69,6 +69,8 @@ export class Branches {
   readonly #forks: ReadonlyMap<PeerId, ForkedFeed>
   readonly #spans = new Map<string, Span>()
   readonly #views = new Map<PeerId, View>()
+  /** By the name that the structs of an envelope have. */
+  readonly #authors = new Map<number, PeerId>()
 
   constructor(crypto: Crypto, doc: DocId, forks: ReadonlyMap<PeerId, ForkedFeed>) {
     this.#crypto = crypto
@@ -79,6 +81,11 @@ export class Branches {
   /** Whether this envelope of a branch is part of the document. */
   has(hash: Uint8Array): boolean {
     return this.#spans.has(toHex(hash))
+  }
+
+  /** Who wrote the envelope in a branch whose structs have this name; undefined for any other clientID. */
+  authorOf(client: number): PeerId | undefined {
+    return this.#authors.get(client)
   }
 
   /** Envelopes of branches on which this one builds and that have not been noted, in their order. To be noted one by one. */
@@ -139,6 +146,7 @@ export class Branches {
     if (this.isEmpty) return
     if (!span) return void this.#views.set(envelope.author, view)
     this.#spans.set(toHex(envelope.hash), span)
+    this.#authors.set(span.renamed, envelope.author)
     span.line.last = span
     if (span.client === undefined || span.to === span.from) return
     const spans = span.line.spans.get(span.client)

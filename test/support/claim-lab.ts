@@ -356,6 +356,19 @@ const projectView = ({ id, repository, settings }: LabProject): Project =>
 export const codeOf = (result: { ok: boolean; error?: { code: string } }): string =>
   result.ok ? 'ok' : (result.error?.code ?? 'unknown')
 
+/** What has been answered by now: a code, or `waits`. */
+export function answerOf(asked: Promise<Parameters<typeof codeOf>[0]>): () => Promise<string> {
+  let code = 'waits'
+  asked.then(
+    (answer) => (code = codeOf(answer)),
+    () => (code = 'failed'),
+  )
+  return async () => {
+    await settle()
+    return code
+  }
+}
+
 export function valueOf<T>(
   result: { ok: true; value: T } | { ok: false; error: { code: string; message: string } },
 ): T {

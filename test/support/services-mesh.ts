@@ -178,6 +178,7 @@ export class SimNode {
       reached: async () => true,
       list: () => [...this.docs.keys()],
       heads: () => new Map(),
+      authorOf: (doc, client) => this.mesh.nodes.find(({ docs }) => docs.get(doc)?.clientID === client)?.peer,
       onChange: () => () => undefined,
       onDocument: () => () => undefined,
       // All of it is in memory, always.
@@ -296,6 +297,7 @@ export class SimLeases {
         for (const [key, holder] of this.#held) if (holder === leaseId) this.#held.delete(key)
         for (const wake of this.#waiting.splice(0)) wake()
       },
+      settled: async () => undefined,
       extend: () => true,
       onEnd: () => () => undefined,
       held: () => [],

@@ -114,6 +114,9 @@ const wireFailures = (failed: BulkLocks['failed']) => ({
 const TAKING = ['lock_held', 'quorum_unreachable', 'superseded', 'limit_reached', ...ACROSS_MESH] as const
 const GIVING = ['lock_not_held_by_caller', 'superseded', 'limit_reached', ...ACROSS_MESH] as const
 
+const fencingOf = ({ fencing_token: token }: { fencing_token?: number | null | undefined }) =>
+  typeof token === 'number' ? { fencingToken: token } : {}
+
 export const lockRoutes = [
   route({
     doc: '9.1 List locks',
@@ -176,13 +179,10 @@ export const lockRoutes = [
     body: z.strictObject({ path, instance_id: instanceId, additional_minutes: minutes, fencing_token: fencing }),
     aliases: { minutes: 'additional_minutes', locked_by: 'instance_id' },
     reply: LockReply,
-    run: ({ services }, { actor, params, body }) =>
-      services.locks.extend(actor, params.project, {
-        path: body.path,
-        instanceId: body.instance_id,
-        additionalMinutes: body.additional_minutes,
-        ...(typeof body.fencing_token === 'number' ? { fencingToken: body.fencing_token } : {}),
-      }),
+    run: ({ services }, { actor, params, body, signal }) => {
+      const lock = { path: body.path, instanceId: body.instance_id, additionalMinutes: body.additional_minutes }
+      return services.locks.extend(actor, params.project, { ...lock, ...fencingOf(body) }, signal)
+    },
     toWire: flatLock,
   }),
   route({
@@ -226,12 +226,10 @@ export const lockRoutes = [
     body: z.strictObject({ path, instance_id: instanceId, fencing_token: fencing }),
     aliases: { locked_by: 'instance_id' },
     reply: z.null(),
-    run: ({ services }, { actor, params, body }) =>
-      services.locks.release(actor, params.project, {
-        path: body.path,
-        instanceId: body.instance_id,
-        ...(typeof body.fencing_token === 'number' ? { fencingToken: body.fencing_token } : {}),
-      }),
+    run: ({ services }, { actor, params, body, signal }) => {
+      const lock = { path: body.path, instanceId: body.instance_id, ...fencingOf(body) }
+      return services.locks.release(actor, params.project, lock, signal)
+    },
     toWire: () => ({ data: null }),
   }),
   route({

@@ -172,8 +172,8 @@ export const taskRoutes = [
     ...byId,
     body: z.strictObject({ reason: z.string().max(2000).default(''), ...proofFields }),
     reply: MessageReply,
-    run: ({ services }, { actor, params, body }) =>
-      services.tasks.release(actor, params.id, { ...proofOf(body), reason: body.reason }),
+    run: ({ services }, { actor, params, body, signal }) =>
+      services.tasks.release(actor, params.id, { ...proofOf(body), reason: body.reason }, signal),
     toWire: withMessage('Task released'),
   }),
   route({
@@ -190,12 +190,10 @@ export const taskRoutes = [
     }),
     aliases: { completion_summary: 'summary' },
     reply: MessageReply,
-    run: ({ services }, { actor, params, body }) =>
-      services.tasks.complete(actor, params.id, {
-        ...proofOf(body),
-        summary: body.summary,
-        filesModified: body.files_modified,
-      }),
+    run: ({ services }, { actor, params, body, signal }) => {
+      const { summary, files_modified: filesModified } = body
+      return services.tasks.complete(actor, params.id, { ...proofOf(body), summary, filesModified }, signal)
+    },
     toWire: withMessage('Task completed'),
   }),
 ]

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import type { ElectorateView, ElectorView } from '../../services/voters/electorate-service.ts'
 import { askYes, isSomebodyHere } from '../ask-yes.ts'
@@ -6,9 +7,13 @@ import { CommandFailure, EXIT } from '../exit.ts'
 import { choiceWarnings, electorateLines, wireElectorate } from '../voters-words.ts'
 
 export function votersCommand(): Command {
-  return group('voters', 'the machines whose agreement makes a claim: show them (`list`), or choose others (`set`)')
+  return group(
+    'voters',
+    'the machines whose agreement makes a claim: show them (`list`), choose others (`set`), or start over on this one (`reset`)',
+  )
     .addCommand(list(), { isDefault: true })
     .addCommand(set())
+    .addCommand(reset())
 }
 
 function list(): Command {
@@ -33,7 +38,7 @@ function set(): Command {
       const force = forceOf(options)
       const before = await ask<ElectorateView>(options, 'voters.view')
       say(explanation(members, before, force !== undefined))
-      if (force !== undefined && !options.yes) await confirm()
+      if (force !== undefined && !options.yes) await confirm('Install these voters by force?')
       const after = await withProgress(options, () => ask<ElectorateView>(options, 'voters.set', { members, ...force }))
       print(options, wireElectorate(after), () => electorateLines(after))
     })
@@ -71,11 +76,32 @@ function explanation(members: readonly string[], { machines, quorum }: Electorat
   return [...how, ...choiceWarnings(new Set(members).size, chosen)]
 }
 
+const RESET_HELP = `
+For a machine whose disk was put back to an earlier state: a snapshot of a virtual machine, an image, a copied folder.
+What it has promised since then it does not know, so it may promise the same to somebody else. Stop the node, reset its
+voter, start it: its vote counts again once \`rookery voters set\` has named it. \`rookery restore\` does this by itself.`
+
+function reset(): Command {
+  return command('reset', 'make the voter of this stopped node another one, after its disk was put back')
+    .option('--yes', 'do not ask whether you are sure')
+    .addHelpText('after', RESET_HELP)
+    .action(async (options: CommonOptions & { yes?: boolean }) => {
+      say(['Its vote will not count until `rookery voters set` names this machine again.'])
+      if (!options.yes) await confirm('Give the voter of this node a new identity?')
+      const { resetVoter } = await import('../resetting-voter.ts')
+      const { mesh, incarnation } = await resetVoter(resolve(options.dataDir))
+      print(options, { mesh_id: mesh, incarnation }, () => [
+        'The voter of this node has a new identity: what it signed before is not its word any more.',
+        'Start the node (`rookery up`). If it is to vote again, an admin names all voters: `rookery voters set …`.',
+        'If the voters that are left are no majority, for one because it was the only one, add --force --reason "reset".',
+      ])
+    })
+}
+
 /** @throws CommandFailure unless a person says yes. */
-async function confirm(): Promise<void> {
+async function confirm(question: string): Promise<void> {
   if (!isSomebodyHere()) throw new CommandFailure('Nobody is here to ask whether this is meant: add --yes.', EXIT.usage)
-  if (!(await askYes('Install these voters by force?')))
-    throw new CommandFailure('Nothing was changed.', EXIT.refused, { code: 'cancelled' })
+  if (!(await askYes(question))) throw new CommandFailure('Nothing was changed.', EXIT.refused, { code: 'cancelled' })
 }
 
 const PROGRESS_MS = 5000

@@ -10,7 +10,7 @@ import { createForks, restoreForks, type Forks } from './forks.ts'
 import { loadFrozen, type Frozen, type FrozenListener } from './frozen.ts'
 import { createGenerations, type Generations } from './generations.ts'
 import { receiveEnvelopes } from './intake.ts'
-import { createLoader, takeSnapshot, type Loader } from './loading.ts'
+import { authorOf, createLoader, takeSnapshot, type Loader } from './loading.ts'
 import { headsOf, isKnown, missing, vectorsOf } from './missing.ts'
 import { createOwnWrites, type OwnWrites } from './own-writes.ts'
 import { createResidence, pin, usable, weigh, type Residence } from './residence.ts'
@@ -168,6 +168,10 @@ function createDocumentApi({ replica, ownWrites, residence, isOpen }: Parts): Do
       if (!feed || feed.pins === 0) throw new Error(`${doc} is not open`)
       if (!feed.live) throw new StorageError(`The document ${doc} could not be rebuilt.`)
       return look(feed, feed.live, project)
+    },
+    authorOf(doc, client) {
+      const feed = replica.feeds.get(doc)
+      return feed && authorOf(replica, feed, client)
     },
     write: (doc, actor, change) =>
       use(doc, async (feed, live) => {

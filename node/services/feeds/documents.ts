@@ -62,6 +62,11 @@ export type Documents = {
     actor: Actor | undefined,
     change: (state: Y.Doc) => T,
   ): Promise<{ value: T; position: FeedPosition }>
+  /**
+   * Who wrote what has this Yjs client id in a document that is in memory. That is certain: envelopes are signed, and an
+   * author can use only its own client ids. Undefined for a client id that nobody has used.
+   */
+  authorOf(doc: DocId, client: number): PeerId | undefined
   /** Pins the document in memory and tells of every later change, after it is durable. Returns the unpin. */
   open(doc: DocId, onChange?: (change: DocumentChange, state: Y.Doc) => void): Promise<() => void>
   /**

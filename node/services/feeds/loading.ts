@@ -124,9 +124,21 @@ function* updatesOf(replica: Replica, live: LiveDoc, envelopes: readonly Envelop
 
 /** Keeps track of what an applied envelope says beside its update. */
 export function noteEnvelope(replica: Replica, live: LiveDoc, { author, doc, nonce, bytes }: Envelope): void {
-  if (nonce) live.clients.set(author, clientIdOf(replica.crypto, author, doc, nonce))
+  if (nonce) declare(live, author, clientIdOf(replica.crypto, author, doc, nonce))
   live.tailCount += 1
   live.tailBytes += bytes.byteLength
+}
+
+function declare(live: LiveDoc, author: PeerId, client: number): void {
+  live.clients.set(author, client)
+  live.authors.set(client, author)
+}
+
+/** Whose structs have this clientID; undefined for one that nobody has declared. */
+export function authorOf({ self }: Replica, { own, live }: Feed, client: number): PeerId | undefined {
+  // What this process has just written is declared with the envelope that carries it.
+  if (client === own?.client) return self
+  return live?.authors.get(client) ?? live?.branches.authorOf(client)
 }
 
 /** Which names branches have is known from the feeds alone: a document with forked ones is always replayed. */
@@ -138,21 +150,25 @@ export function isSnapshotDue({ doc, forks }: Feed, live: LiveDoc, unloading: bo
 
 const SnapshotBody = z.strictObject({
   v: z.literal(1),
+  /** Every clientID that is in the state, with its author; of each author the one in use is the last. */
   clients: z.array(z.tuple([PeerId, z.int().min(0)])),
   state: z.custom<Uint8Array>((value) => value instanceof Uint8Array),
 })
 
 /** The live state as bytes; the caller sees to it that it holds exactly what `heads` say. */
-export const takeSnapshot = ({ clients, state }: LiveDoc, heads: ReadonlyMap<PeerId, FeedHead>): Snapshot => ({
-  heads: new Map(heads),
-  bytes: encodeCanonical({ v: 1, clients: [...clients], state: Y.encodeStateAsUpdateV2(state) }),
-})
+export function takeSnapshot({ clients, authors, state }: LiveDoc, heads: ReadonlyMap<PeerId, FeedHead>): Snapshot {
+  const former = [...authors].filter(([client, author]) => clients.get(author) !== client)
+  const declared = [...former.map(([client, author]) => [author, client]), ...clients]
+  const bytes = encodeCanonical({ v: 1, clients: declared, state: Y.encodeStateAsUpdateV2(state) })
+  return { heads: new Map(heads), bytes }
+}
 
 function createLive(replica: Replica, feed: Feed): LiveDoc {
   const live: LiveDoc = {
     state: createReplicaDoc(),
     branches: new Branches(replica.crypto, feed.doc, feed.forks),
     clients: new Map(),
+    authors: new Map(),
     writing: false,
     version: replica.nextVersion(),
     snapshotBytes: 0,
@@ -190,7 +206,7 @@ async function loadQuickly(replica: Replica, feed: Feed, whole: boolean): Promis
   const live = createLive(replica, feed)
   const heads = new Map(feed.heads)
   const from = whole ? new Map<PeerId, FeedHead>() : await applySnapshot(replica, feed, live)
-  if (from === 'damaged') return loadQuickly(replica, feed, true)
+  if (from === 'incomplete') return loadQuickly(replica, feed, true)
   const last = new Map(from)
   const checkChain = ({ author, seq, prev, hash }: Envelope): void => {
     const before = last.get(author)
@@ -210,24 +226,26 @@ async function loadQuickly(replica: Replica, feed: Feed, whole: boolean): Promis
 }
 
 /**
- * Applies the snapshot and returns the heads it stands for: none when it is not of the feeds we have (any more). A
- * damaged one costs time, no more: the feeds hold everything.
+ * Applies the snapshot and returns the heads it stands for: none when it is not of the feeds we have (any more). One that
+ * is damaged, or does not say who wrote what, costs time, no more: the feeds hold everything.
  */
 async function applySnapshot(
   replica: Replica,
   feed: Feed,
   live: LiveDoc,
-): Promise<ReadonlyMap<PeerId, FeedHead> | 'damaged'> {
+): Promise<ReadonlyMap<PeerId, FeedHead> | 'incomplete'> {
   if (isVolatile(feed.doc) || feed.forks.size > 0) return new Map()
   const snapshot = await replica.store.loadSnapshot(feed.doc)
   if (!snapshot || !(await isOfFeeds(replica, feed, snapshot))) return new Map()
   try {
     const { clients, state } = decodeCanonical(SnapshotBody, snapshot.bytes, SNAPSHOT_BYTES_MAX)
     Y.applyUpdateV2(live.state, state, REMOTE)
-    for (const [author, client] of clients) live.clients.set(author, client)
+    for (const [author, client] of clients) declare(live, author, client)
+    // Releases before 0.2.0 kept of each author only the clientID in use.
+    for (const client of live.state.store.clients.keys()) if (!live.authors.has(client)) return 'incomplete'
   } catch (err) {
     replica.log.error({ err, doc: feed.doc }, 'a snapshot is damaged: the document is replayed from its feeds')
-    return 'damaged'
+    return 'incomplete'
   }
   live.snapshotBytes = snapshot.bytes.byteLength
   return snapshot.heads

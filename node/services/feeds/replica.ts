@@ -91,6 +91,8 @@ export type LiveDoc = {
   readonly branches: Branches
   /** The clientID each author declared last. */
   readonly clients: Map<PeerId, number>
+  /** Who declared a clientID; those that name envelopes in branches are known to `branches`. */
+  readonly authors: Map<number, PeerId>
   /** True while `write` runs a change: a change made at any other time is a bug, and is undone. */
   writing: boolean
   /** Grows with every change of the state, and from one live document to the next. */

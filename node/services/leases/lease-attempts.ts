@@ -175,6 +175,7 @@ export class Attempts {
   #changed(leaseId: string, event: ClaimEvent): void {
     if (event.is === 'lost') this.#deps.leases.lose(leaseId)
     if (event.is === 'retokened') this.#deps.leases.replace(heldLease(event.certificate))
+    this.#deps.leases.confirmed(leaseId)
     if (event.is !== 'renewed') this.#deps.log.info({ leaseId, state: event.is }, 'a lease has changed its state')
   }
 

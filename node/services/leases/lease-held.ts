@@ -15,6 +15,8 @@ type Held = {
   readonly running: RunningClaim
   /** The holder's own limit, as a duration from a moment: wall time may be stepped. */
   hold: { readonly since: Instant; readonly lengthMs: number }
+  /** Told when it is known again whether the lease is held. */
+  readonly waiting: Set<() => void>
   cancel: Cancel
 }
 
@@ -30,7 +32,7 @@ export class HeldLeases {
 
   add(lease: HeldLease, running: RunningClaim, holdUntilMs: number): void {
     const now = instantOf(this.#deps.clock)
-    const held: Held = { lease, running, hold: holdFrom(now, holdUntilMs), cancel: () => undefined }
+    const held: Held = { lease, running, hold: holdFrom(now, holdUntilMs), waiting: new Set(), cancel: () => undefined }
     this.#leases.set(lease.leaseId, held)
     // Not at once, even if the time has passed already: whoever acquires must learn of the lease before its end.
     this.#wake(held, now)
@@ -54,6 +56,27 @@ export class HeldLeases {
     const held = this.#leases.get(leaseId)
     const now = instantOf(this.#deps.clock)
     return held !== undefined && leftMs(held, now) > 0 && held.running.claim.isValid(now)
+  }
+
+  /** See `LeaseService.settled`. */
+  settled(leaseId: string, signal?: AbortSignal): Promise<void> {
+    const held = this.#leases.get(leaseId)
+    if (!held || this.isValid(leaseId) || signal?.aborted === true) return Promise.resolve()
+    return new Promise((resolve) => {
+      const conclude = (): void => {
+        held.waiting.delete(conclude)
+        signal?.removeEventListener('abort', conclude)
+        resolve()
+      }
+      held.waiting.add(conclude)
+      signal?.addEventListener('abort', conclude)
+    })
+  }
+
+  /** The voters have just supported the lease. */
+  confirmed(leaseId: string): void {
+    const held = this.#leases.get(leaseId)
+    if (held && this.isValid(leaseId)) wakeAll(held)
   }
 
   extend(leaseId: string, holdUntilMs: number): boolean {
@@ -84,8 +107,10 @@ export class HeldLeases {
   }
 
   close(): void {
-    for (const { cancel } of this.#leases.values()) cancel()
+    const held = [...this.#leases.values()]
+    for (const { cancel } of held) cancel()
     this.#leases.clear()
+    for (const one of held) wakeAll(one)
   }
 
   #wake(held: Held, now: Instant): void {
@@ -103,6 +128,7 @@ export class HeldLeases {
     this.#leases.delete(held.lease.leaseId)
     held.cancel()
     held.running.release(after)
+    wakeAll(held)
   }
 
   #end(held: Held, why: 'expired' | 'lost'): void {
@@ -115,6 +141,10 @@ export class HeldLeases {
       }
     }
   }
+}
+
+function wakeAll({ waiting }: Held): void {
+  for (const wake of waiting) wake()
 }
 
 const holdFrom = (since: Instant, untilMs: number): Held['hold'] => ({ since, lengthMs: untilMs - since.wallMs })

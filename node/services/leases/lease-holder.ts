@@ -94,6 +94,7 @@ export function createLeaseService(deps: LeaseServiceDeps): RunningLeaseService 
     isValid: (leaseId) => leases.isValid(leaseId),
     find: (leaseId) => leases.find(leaseId),
     release: async (leaseId, after) => leases.release(leaseId, after),
+    settled: (leaseId, signal) => leases.settled(leaseId, signal),
     extend: (leaseId, holdUntilMs) => leases.extend(leaseId, holdUntilMs),
     onEnd: (listener) => leases.onEnd(listener),
     held: () => leases.all(),

@@ -58,6 +58,11 @@ export type LeaseService = {
   /** Stops using at once, then tells the voters; `after` is the last write made under the lease. */
   release(leaseId: string, after?: FeedPosition): Promise<void>
   extend(leaseId: string, holdUntilMs: number): boolean
+  /**
+   * Waits while a lease is held and not valid: until its voters have confirmed it or it has ended, `signal` aborts, or
+   * this service closes. A lease that is not confirmed is lost after a few rounds: within 20 s.
+   */
+  settled(leaseId: string, signal?: AbortSignal): Promise<void>
   /** Called once when a lease ended other than by `release`: expiry of its hold, or lost to an unreachable quorum. */
   onEnd(listener: (lease: HeldLease, why: 'expired' | 'lost') => void): () => void
   /** All leases held by this node, for presence. */

@@ -65,7 +65,14 @@ export async function prepareVoterJournal(journal: LeaseJournal, random: Random)
     const record = decodeRecord(bytes)
     if (record.t === 'init') known = record.inc
   }
-  if (known !== undefined) return known
+  return known ?? (await renewVoterIncarnation(journal, random))
+}
+
+/**
+ * From here on the voter of this journal is another one, as after a proof that its disk was rolled back: what it signs
+ * counts in no configuration so far. What it has promised it goes on to know. Durable when this resolves.
+ */
+export async function renewVoterIncarnation(journal: LeaseJournal, random: Random): Promise<string> {
   const inc = createVoterIncarnation(random)
   journal.append(encodeRecord({ t: 'init', v: 1, inc }))
   await journal.sync()

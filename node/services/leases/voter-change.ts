@@ -76,8 +76,9 @@ export class VoterChanger {
     if (!wanted.ok) return wanted
     const stop = AbortSignal.any([closing, ...(signal ? [signal] : [])])
     const voters = await this.#offersOf(wanted.value, current.set, stop)
-    if (!voters.ok) return voters
+    // Whoever was not heard until then need not be offline.
     if (stop.aborted) return err(domainError('cancelled'))
+    if (!voters.ok) return voters
     if (force) return await this.#force(current.set, voters.value, force.reason)
     if (isSameSet(current.set, voters.value)) return ok(null)
     return await this.#propose(current.set, voters.value, stop)

@@ -5,6 +5,7 @@ import { lockExtent, lockView } from '../../../crdt/lock-board.ts'
 import { LockView } from '../../../crdt/lock-view.ts'
 import { err, ok } from '../../../crdt/result.ts'
 import { Position } from '../../../protocols/lease/messages.ts'
+import { UNSURE_CALL_MS, untilCertain } from '../claims/claim-certainty.ts'
 import { mayActFor } from '../claims/claim-owner.ts'
 import { reachedWithin } from '../claims/claim-reached.ts'
 import { dropLease, dropPath } from './lock-lease.ts'
@@ -45,28 +46,29 @@ type Extend = z.infer<typeof ExtendInput>
 /** Giving back and prolonging: always on the node that holds the lease. */
 export function createLockEnding(deps: LockDeps): LockEnding {
   return {
-    async release(actor, projectId, input) {
-      const lock = await endableLock(deps, { ...input, projectId }, (held) => refuse(actor, held, input))
+    async release(actor, projectId, input, signal) {
+      const lock = await ownLock(deps, { ...input, projectId }, (held) => refuse(actor, held, input))
       if (!lock.ok) return lock
-      return await atHolder(deps, actor, { lock: lock.value, method: 'lock.release', input: { ...input, projectId } })
+      const call = { lock: lock.value, method: 'lock.release', input: { ...input, projectId } } as const
+      return await atHolder(deps, actor, call, signal)
     },
-    async extend(actor, projectId, input) {
+    async extend(actor, projectId, input, signal) {
       const minutes = lockMinutes('additional_minutes', input.additionalMinutes)
       if (!minutes.ok) return minutes
-      const lock = await heldLock(deps, { ...input, projectId })
+      const lock = await ownLock(deps, { ...input, projectId }, (held) => refuse(actor, held, input))
       if (!lock.ok) return lock
-      const refused = refuse(actor, lock.value, input)
-      if (refused) return err(refused)
       const untilMs = Date.parse(lock.value.record.expiresAt) + minutes.value * 60_000
-      return await prolong(deps, actor, { lock: lock.value, untilMs, fencingToken: input.fencingToken })
+      const wish = { lock: lock.value, untilMs, fencingToken: input.fencingToken }
+      return await prolong(deps, actor, wish, { timeoutMs: UNSURE_CALL_MS, ...(signal && { signal }) })
     },
     async forceRelease(actor, projectId, path) {
       if (!can(actor, 'lock:admin')) return err(domainError('forbidden'))
-      const lock = await endableLock(deps, { projectId, path }, () => undefined)
+      const lock = await ownLock(deps, { projectId, path }, () => undefined)
       if (!lock.ok) return lock
-      return await atHolder(deps, actor, { lock: lock.value, method: 'lock.forceRelease', input: { projectId, path } })
+      const call = { lock: lock.value, method: 'lock.forceRelease', input: { projectId, path } } as const
+      return await atHolder(deps, actor, call, undefined)
     },
-    prolong: (actor, lock, untilMs) => prolong(deps, actor, { lock, untilMs, fencingToken: undefined }),
+    prolong: (actor, lock, untilMs) => prolong(deps, actor, { lock, untilMs, fencingToken: undefined }, {}),
     serve: () => serve(deps),
     async leaseEnded({ leaseId }) {
       if (deps.live.ofLease(leaseId).length > 0) await dropLease(deps, leaseId)
@@ -81,36 +83,28 @@ function serve(deps: LockDeps): void {
     name: 'lock.release',
     input: ReleaseInput,
     needsRun,
-    run: (actor, input) => releaseHere(deps, actor, input),
+    run: (actor, input, _from, signal) => releaseHere(deps, actor, input, signal),
   })
   deps.rpc.serve({
     name: 'lock.extend',
     input: ExtendInput,
     needsRun,
-    run: (actor, input) => extendHere(deps, actor, input),
+    run: (actor, input, _from, signal) => extendHere(deps, actor, input, signal),
   })
   deps.rpc.serve({
     name: 'lock.forceRelease',
     input: ForceInput,
     needsRun,
-    run: async (actor, input) =>
-      can(actor, 'lock:admin') ? await forceHere(deps, actor, input) : err(domainError('forbidden')),
+    run: async (actor, input, _from, signal) =>
+      can(actor, 'lock:admin') ? await forceHere(deps, actor, input, signal) : err(domainError('forbidden')),
   })
 }
 
-async function heldLock(deps: LockDeps, { projectId, path }: Place): Promise<Result<HeldLock>> {
-  await deps.resuming.known()
-  const found = await findLock(deps, projectId, path)
-  if (!found.ok) return found
-  const { lock } = found.value
-  return lock ? ok(lock) : err(noLock())
-}
-
 /**
- * The lock that is to be ended. Where the one that is shown may not be, or none is, it can be one that this node is not
- * sure of at the moment: who gives that back must not find it held again later.
+ * The lock that is to be ended or prolonged. Where the one that is shown may not be, or none is, it can be one that this
+ * node is not sure of at the moment: who gives that back must not find it held again later.
  */
-async function endableLock(
+async function ownLock(
   deps: LockDeps,
   { projectId, path }: Place,
   refusal: (lock: HeldLock) => DomainError | undefined,
@@ -120,8 +114,8 @@ async function endableLock(
   if (!found.ok) return found
   const { lock, own } = found.value
   const candidates = lock ? [lock, ...own] : own
-  const endable = candidates.find((one) => refusal(one) === undefined)
-  if (endable) return ok(endable)
+  const allowed = candidates.find((one) => refusal(one) === undefined)
+  if (allowed) return ok(allowed)
   const [first] = candidates
   return err((first && refusal(first)) ?? noLock())
 }
@@ -142,9 +136,11 @@ async function atHolder(
   deps: LockDeps,
   actor: Actor,
   call: { lock: HeldLock; method: 'lock.release' | 'lock.forceRelease'; input: Place },
+  signal: AbortSignal | undefined,
 ): Promise<Result<null>> {
   const { lock, method, input } = call
-  const reply = await deps.rpc.call(lock.node, method, { actor, input, reply: Released })
+  const patience = { timeoutMs: UNSURE_CALL_MS, ...(signal && { signal }) }
+  const reply = await deps.rpc.call(lock.node, method, { actor, input, reply: Released, ...patience })
   if (!reply.ok) return err(holderError(deps, lock, reply.error))
   await reachedWithin(deps, reply.value.position)
   return ok(null)
@@ -154,10 +150,11 @@ async function prolong(
   deps: LockDeps,
   actor: Actor,
   { lock, untilMs, fencingToken }: { lock: HeldLock; untilMs: number; fencingToken: number | undefined },
+  patience: { readonly timeoutMs?: number; readonly signal?: AbortSignal },
 ): Promise<Result<FileLock>> {
   const { node, record } = lock
   const input = { projectId: record.project, path: record.path, instanceId: record.instance, fencingToken, untilMs }
-  const reply = await deps.rpc.call(node, 'lock.extend', { actor, input, reply: Extended })
+  const reply = await deps.rpc.call(node, 'lock.extend', { actor, input, reply: Extended, ...patience })
   if (!reply.ok) return err(holderError(deps, lock, reply.error))
   await reachedWithin(deps, reply.value.position)
   return ok(reply.value.lock)
@@ -170,9 +167,14 @@ function holderError(deps: LockDeps, { node, record }: HeldLock, error: DomainEr
   return domainError('machine_offline', { message, details: { retryAfterMs } })
 }
 
-async function releaseHere(deps: LockDeps, actor: Actor, input: Release): Promise<Result<z.infer<typeof Released>>> {
-  const lock = await endableLock(deps, input, (held) => refuseHere(deps, actor, { held, input }))
-  return lock.ok ? await dropAll(deps, lock.value) : lock
+async function releaseHere(
+  deps: LockDeps,
+  actor: Actor,
+  input: Release,
+  signal: AbortSignal,
+): Promise<Result<z.infer<typeof Released>>> {
+  const lock = await ownLock(deps, input, (held) => refuseHere(deps, actor, { held, input }))
+  return lock.ok ? await dropAll(deps, lock.value, signal) : lock
 }
 
 /** As `refuse`, of locks that this node holds. */
@@ -182,23 +184,36 @@ const refuseHere = (
   { held, input }: { held: HeldLock; input: Omit<Release, 'projectId'> },
 ): DomainError | undefined => (held.node === deps.self ? refuse(actor, held, input) : domainError('superseded'))
 
-async function forceHere(deps: LockDeps, actor: Actor, input: Place): Promise<Result<z.infer<typeof Released>>> {
+async function forceHere(
+  deps: LockDeps,
+  actor: Actor,
+  input: Place,
+  signal: AbortSignal,
+): Promise<Result<z.infer<typeof Released>>> {
   const isOwn = ({ node }: HeldLock): boolean => node === deps.self
-  const lock = await endableLock(deps, input, (held) => (isOwn(held) ? undefined : domainError('superseded')))
+  const lock = await ownLock(deps, input, (held) => (isOwn(held) ? undefined : domainError('superseded')))
   if (!lock.ok) return lock
   const { record } = lock.value
   deps.log.info(
     { actor: actor.id, gateway: actor.gateway, path: record.path, instance: record.instance },
     'a lock was taken away',
   )
-  return await dropAll(deps, lock.value)
+  return await dropAll(deps, lock.value, signal)
 }
 
 /**
  * Two calls at once may each have taken a lease on the path for one holder, and a provisional lock may just be getting
  * its certificate: all of them are given back.
  */
-async function dropAll(deps: LockDeps, { id, record }: HeldLock): Promise<Result<z.infer<typeof Released>>> {
+async function dropAll(
+  deps: LockDeps,
+  { id, record }: HeldLock,
+  signal: AbortSignal,
+): Promise<Result<z.infer<typeof Released>>> {
+  // What else the lease covers can be kept only while it is valid.
+  const isAlone = deps.live.ofLease(record.lease).length <= 1
+  const known = isAlone ? ok(null) : await untilCertain(deps, record.lease, signal)
+  if (!known.ok) return known
   let dropped = await drop(deps, { id, record })
   for (const { id: twin, record: other } of deps.live.onExtent(lockExtent(record))) {
     if (!dropped.ok) return dropped
@@ -218,12 +233,17 @@ async function drop(
   return dropped.ok ? ok({ position: dropped.value }) : dropped
 }
 
-async function extendHere(deps: LockDeps, actor: Actor, input: Extend): Promise<Result<z.infer<typeof Extended>>> {
-  const lock = await heldLock(deps, input)
+async function extendHere(
+  deps: LockDeps,
+  actor: Actor,
+  input: Extend,
+  signal: AbortSignal,
+): Promise<Result<z.infer<typeof Extended>>> {
+  const lock = await ownLock(deps, input, (held) => refuseHere(deps, actor, { held, input }))
   if (!lock.ok) return lock
-  const refused = refuseHere(deps, actor, { held: lock.value, input })
-  if (refused) return err(refused)
   const { record } = lock.value
+  const known = await untilCertain(deps, record.lease, signal)
+  if (!known.ok) return known
   const untilMs = Math.min(input.untilMs, Math.trunc(deps.clock.wallMs()) + LOCK_MINUTES_MAX * 60_000)
   return await deps.turns(record.lease, async () => {
     // A provisional lock may have got its certificate meanwhile: it is the same lock all the same.

@@ -28,10 +28,16 @@ export type LockService = {
   acquire(actor: Actor, projectId: string, input: LockInput & { path: string }): Promise<Result<FileLock>>
   /** The lock that covers the path, or null. Display only: whoever must be sure acquires. */
   check(projectId: string, path: string): Promise<Result<FileLock | null>>
+  /**
+   * While the holder's node is not sure of its lease (it was stalled, asleep or cut off), this waits until it is, or has
+   * lost it: within 20 s. So does `release` where others of the lease are to be kept. Where `signal` aborts before,
+   * nothing has changed (`cancelled`).
+   */
   extend(
     actor: Actor,
     projectId: string,
     input: { path: string; instanceId: string; additionalMinutes: number; fencingToken?: number },
+    signal?: AbortSignal,
   ): Promise<Result<FileLock>>
   /** All it can get in one round, with the reason for each of the rest; `allOrNothing` takes one lease over all. */
   bulk(
@@ -43,6 +49,7 @@ export type LockService = {
     actor: Actor,
     projectId: string,
     input: { path: string; instanceId: string; fencingToken?: number },
+    signal?: AbortSignal,
   ): Promise<Result<null>>
   /** Gives back all that the caller's instance holds. @errors those of `release`, when nothing could be given back */
   releaseByInstance(actor: Actor, input: { projectId: string; instanceId: string }): Promise<Result<ReleasedLocks>>

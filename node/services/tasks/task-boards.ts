@@ -54,6 +54,8 @@ export type TaskBoardsDeps = {
   log: Log
   self: PeerId
   certifies: CertificateCheck
+  /** Told after another node has written to the project. */
+  onOthersWrite: (board: TaskBoard) => void
   /** Length of a lease: how long a silent holder is still shown. */
   ttlMs?: number
 }
@@ -102,7 +104,11 @@ class Boards implements TaskBoards {
       part: 'tasks',
       summary: TaskSummary,
       loaded: (doc, state) => this.#enter(doc, state),
-      changed: ({ doc }, state) => this.#takeIn(doc, state),
+      changed: ({ doc, local }, state) => {
+        this.#takeIn(doc, state)
+        const board = this.#loaded.get(doc)?.board
+        if (board && !local) this.#deps.onOthersWrite(board)
+      },
       isNeeded: (doc) => this.#hasOwnClaim(doc),
       summarize: (doc) => this.#summarize(doc),
       names: (doc) => this.#namesOf(doc),
@@ -201,7 +207,7 @@ class Boards implements TaskBoards {
     if (this.#loaded.has(doc)) return this.#takeIn(doc, state)
     const projectId = projectOfDoc(doc)
     if (projectId === undefined) return
-    const board = new TaskBoard(projectId, boardRules(projectId, this.#deps.certifies, this.#watch))
+    const board = new TaskBoard(projectId, boardRules(projectId, this.#deps, this.#watch))
     board.sync(state)
     this.#loaded.set(doc, { board, names: new TaskNames(this.#away.has(doc)) })
     this.#away.delete(doc)
@@ -248,18 +254,14 @@ class Boards implements TaskBoards {
   }
 }
 
-const boardRules = (projectId: ProjectId, certifies: CertificateCheck, watch: ClaimWatch): TaskBoardRules => ({
-  verify: (node, record) =>
-    certifies(
-      {
-        node,
-        leaseId: record.lease,
-        token: record.token,
-        instanceId: record.instance,
-        resource: taskResource(projectId, record.task),
-      },
-      record.certificate,
-    ),
+const boardRules = (
+  projectId: ProjectId,
+  { documents, certifies }: Pick<TaskBoardsDeps, 'documents' | 'certifies'>,
+  watch: ClaimWatch,
+): TaskBoardRules => ({
+  isWriter: (node, client) => documents.authorOf(projectDoc(projectId), client) === node,
+  verify: (node, { task, lease: leaseId, token, instance: instanceId, certificate }) =>
+    certifies({ node, leaseId, token, instanceId, resource: taskResource(projectId, task) }, certificate),
   isLive: ({ node, record }: StandingClaim) =>
     watch.isLive({ leaseId: record.lease, node, issuedAtMs: Date.parse(record.at) }),
 })

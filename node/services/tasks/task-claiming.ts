@@ -12,6 +12,7 @@ import type { DomainError, DomainErrorCode } from '../../../crdt/errors.ts'
 import type { TaskId } from '../../../crdt/ids.ts'
 import type { Project } from '../../../crdt/project.ts'
 import type { Result } from '../../../crdt/result.ts'
+import type { ClaimedRecord } from '../../../crdt/task-record.ts'
 import type { TaskBoard } from '../../../crdt/task-board.ts'
 import type { Task, TaskClaim } from '../../../crdt/task.ts'
 import type { Resuming } from '../claims/claim-resuming.ts'
@@ -20,6 +21,7 @@ import type { HeldLease } from '../leases/lease-service.ts'
 import type { TaskBoards } from './task-boards.ts'
 import type { TaskServiceDeps } from './task-deps.ts'
 import type { TaskService } from './task-service.ts'
+import type { TaskUpholding } from './task-upholding.ts'
 
 /** Tasks that one call tries when others are faster each time; the caller then hears that it should try again. */
 const CLAIM_NEXT_TRIES_MAX = 16
@@ -34,7 +36,12 @@ const TRY_THE_NEXT: ReadonlySet<DomainErrorCode> = new Set([
 ])
 
 type Bid = { actor: Actor; instance: InstanceId; project: Project; board: TaskBoard; id: TaskId }
-type ClaimingDeps = TaskServiceDeps & { boards: TaskBoards; turns: Turns; resuming: Resuming }
+type ClaimingDeps = TaskServiceDeps & {
+  boards: TaskBoards
+  turns: Turns
+  resuming: Resuming
+  upholding: Pick<TaskUpholding, 'hold'>
+}
 
 /** One winner per task: the lease decides, and the document says so before the winner is told. */
 export function createTaskClaiming(deps: ClaimingDeps): Pick<TaskService, 'claim' | 'claimNext'> {
@@ -145,21 +152,23 @@ async function recordClaim(deps: ClaimingDeps, wanted: Bid, lease: HeldLease): P
   const { leaseId, fencingToken: token } = lease
   const isOvertaken = (): boolean =>
     !deps.leases.isValid(leaseId) || (board.standing(id)?.record.token ?? 0) > token || board.get(id) === undefined
+  const record: ClaimedRecord = {
+    state: 'claimed',
+    task: id,
+    token,
+    lease: leaseId,
+    instance,
+    tokenId: actor.tokenId,
+    at: new Date(deps.clock.wallMs()).toISOString(),
+    certificate: certificateBytes(lease.certificate),
+  }
   const result = await writeTask(deps, board, actor, (state) => {
-    if (isOvertaken()) return
-    putClaim(state, deps.self, {
-      state: 'claimed',
-      task: id,
-      token,
-      lease: leaseId,
-      instance,
-      tokenId: actor.tokenId,
-      at: new Date(deps.clock.wallMs()).toISOString(),
-      certificate: certificateBytes(lease.certificate),
-    })
+    if (!isOvertaken()) putClaim(state, deps.self, record)
   })
   if (!result.ok) return result
   const task = board.get(id)
   if (!task) return err(domainError('task_not_found'))
-  return task.claim?.leaseId === leaseId ? ok(task) : err(domainError('superseded'))
+  if (task.claim?.leaseId !== leaseId) return err(domainError('superseded'))
+  deps.upholding.hold(board.projectId, record)
+  return ok(task)
 }

@@ -8,6 +8,7 @@ import { withTask } from './task-deps.ts'
 import { createTaskEditing } from './task-editing.ts'
 import { createTaskEnding } from './task-ending.ts'
 import { resumeTasks } from './task-resuming.ts'
+import { createTaskUpholding } from './task-upholding.ts'
 import type { ProjectId, TaskId } from '../../../crdt/ids.ts'
 import type { TaskServiceDeps } from './task-deps.ts'
 import type { TaskService } from './task-service.ts'
@@ -27,8 +28,14 @@ export type { TaskServiceDeps } from './task-deps.ts'
 
 /** The task board of the mesh, on this node. */
 export function createTaskService(input: TaskServiceDeps): RunningTaskService {
-  const boards = createTaskBoards({ ...input, certifies: createCertificateCheck(input) })
-  const deps = { ...input, boards, turns: createTurns(), resuming: createResuming(input) }
+  const boards = createTaskBoards({
+    ...input,
+    certifies: createCertificateCheck(input),
+    onOthersWrite: (board) => upholding.look(board),
+  })
+  const turns = createTurns()
+  const upholding = createTaskUpholding({ ...input, boards, turns })
+  const deps = { ...input, boards, turns, upholding, resuming: createResuming(input) }
   const ending = createTaskEnding(deps)
   const stops: (() => void)[] = []
   return {
@@ -69,6 +76,7 @@ export function createTaskService(input: TaskServiceDeps): RunningTaskService {
     stop() {
       deps.resuming.stop()
       for (const stop of stops) stop()
+      upholding.stop()
       boards.stop()
     },
     votersChanged: () => boards.reverify(),

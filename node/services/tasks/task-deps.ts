@@ -18,7 +18,7 @@ import type { ProjectService } from '../projects/project-service.ts'
 import type { Rpc } from '../rpc/rpc.ts'
 import type { TaskBoards, TaskBoardsDeps } from './task-boards.ts'
 
-export type TaskServiceDeps = Omit<TaskBoardsDeps, 'certifies' | 'leases'> & {
+export type TaskServiceDeps = Omit<TaskBoardsDeps, 'certifies' | 'leases' | 'onOthersWrite'> & {
   leases: LeaseService
   rpc: Rpc
   random: Random

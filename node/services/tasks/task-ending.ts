@@ -5,6 +5,8 @@ import { completeTask, putClaim } from '../../../crdt/task-document.ts'
 import { TASK_BYTES_MAX } from '../../../crdt/task-record.ts'
 import { TaskView } from '../../../crdt/task-view.ts'
 import { Position } from '../../../protocols/lease/messages.ts'
+import { certificateBytes } from '../claims/claim-certificate.ts'
+import { UNSURE_CALL_MS, untilCertain } from '../claims/claim-certainty.ts'
 import { mayActFor } from '../claims/claim-owner.ts'
 import { reachedWithin } from '../claims/claim-reached.ts'
 import { projectsOfLease } from './task-boards.ts'
@@ -16,6 +18,7 @@ import type { TaskId } from '../../../crdt/ids.ts'
 import type { Result } from '../../../crdt/result.ts'
 import type { TaskBoard } from '../../../crdt/task-board.ts'
 import type { StandingClaim } from '../../../crdt/task-entry.ts'
+import type { ClaimedRecord } from '../../../crdt/task-record.ts'
 import type { Task } from '../../../crdt/task.ts'
 import type { Resuming } from '../claims/claim-resuming.ts'
 import type { Turns } from '../claims/claim-turns.ts'
@@ -57,13 +60,15 @@ type Ending =
 /** Giving back and completing: always on the node that holds the lease, since only it knows whether it still counts. */
 export function createTaskEnding(deps: EndingDeps): TaskEnding {
   return {
-    async release(actor, id, input) {
+    async release(actor, id, input, signal) {
       const parsed = ReleaseInput.safeParse({ id, ...input })
-      return parsed.success ? await end(deps, actor, { kind: 'release', ...parsed.data }) : err(invalid(parsed.error))
+      if (!parsed.success) return err(invalid(parsed.error))
+      return await end(deps, actor, { ending: { kind: 'release', ...parsed.data }, signal })
     },
-    async complete(actor, id, input) {
+    async complete(actor, id, input, signal) {
       const parsed = CompleteInput.safeParse({ id, ...input })
-      return parsed.success ? await end(deps, actor, { kind: 'complete', ...parsed.data }) : err(invalid(parsed.error))
+      if (!parsed.success) return err(invalid(parsed.error))
+      return await end(deps, actor, { ending: { kind: 'complete', ...parsed.data }, signal })
     },
     serve() {
       // Nothing runs on this machine: it holds the lease because its gateway was asked, so it also ends it.
@@ -72,13 +77,15 @@ export function createTaskEnding(deps: EndingDeps): TaskEnding {
         name: 'task.release',
         input: ReleaseInput,
         needsRun,
-        run: (actor, input) => endForOther(deps, actor, { kind: 'release', ...input }),
+        run: (actor, input, _from, signal) =>
+          endForOther(deps, actor, { ending: { kind: 'release', ...input }, signal }),
       })
       deps.rpc.serve({
         name: 'task.complete',
         input: CompleteInput,
         needsRun,
-        run: (actor, input) => endForOther(deps, actor, { kind: 'complete', ...input }),
+        run: (actor, input, _from, signal) =>
+          endForOther(deps, actor, { ending: { kind: 'complete', ...input }, signal }),
       })
     },
     async leaseEnded(lease, why) {
@@ -96,30 +103,35 @@ function invalid({ issues }: z.ZodError): DomainError {
   return invalidField(FIELD_NAMES[String(issue?.path[0])] ?? String(issue?.path[0]), issue?.message ?? 'is invalid')
 }
 
-async function end(deps: EndingDeps, actor: Actor, ending: Ending): Promise<Result<Task>> {
+type Asked = { readonly ending: Ending; readonly signal: AbortSignal | undefined }
+
+async function end(deps: EndingDeps, actor: Actor, { ending, signal }: Asked): Promise<Result<Task>> {
   await deps.resuming.known()
   return await withTask(deps, ending.id, async (found) => {
     const standing = found.board.standing(found.id)
     const isForeign = standing !== undefined && standing.node !== deps.self && found.task.claim !== null
     if (isForeign) {
       const refused = refuse(actor, ending, standing)
-      return refused ? err(refused) : await forward(deps, actor, { ending, standing })
+      return refused ? err(refused) : await forward(deps, actor, { ending, standing, signal })
     }
-    const ended = await endHere(deps, actor, { ending, found })
+    const ended = await endHere(deps, actor, { ending, found, signal })
     return ended.ok ? ok(ended.value.task) : ended
   })
 }
 
-async function endForOther(deps: EndingDeps, actor: Actor, ending: Ending): Promise<Result<Ended>> {
+async function endForOther(deps: EndingDeps, actor: Actor, { ending, signal }: Asked): Promise<Result<Ended>> {
   await deps.resuming.known()
-  return await withTask(deps, ending.id, (found) => endHere(deps, actor, { ending, found }))
+  return await withTask(deps, ending.id, (found) => endHere(deps, actor, { ending, found, signal }))
 }
 
-async function endHere(
-  deps: EndingDeps,
-  actor: Actor,
-  what: { ending: Ending; found: Located },
-): Promise<Result<Ended>> {
+async function endHere(deps: EndingDeps, actor: Actor, what: Asked & { found: Located }): Promise<Result<Ended>> {
+  const { ending, found, signal } = what
+  const standing = found.board.standing(found.id)
+  // Not in turn: whoever wants the task meanwhile is answered at once.
+  if (standing?.node === deps.self && !refuse(actor, ending, standing)) {
+    const known = await untilCertain(deps, standing.record.lease, signal)
+    if (!known.ok) return known
+  }
   const ended = await endInTurn(deps, actor, what)
   if (!ended.ok && what.ending.kind === 'complete') await deps.completions.end(what.found.id)
   return ended
@@ -143,7 +155,7 @@ const endInTurn = (
     if (ending.kind === 'complete') await deps.completions.begin({ task: id, project: board.projectId, instance })
     const written = await writeTask(deps, board, actor, (state) => {
       if (isOvertaken()) return false
-      record(deps, state, { ending, id, standing })
+      record(deps, state, { ending, board, id, standing })
       return true
     })
     if (!written.ok) return written
@@ -160,17 +172,24 @@ const endInTurn = (
 function record(
   deps: EndingDeps,
   state: Y.Doc,
-  { ending, id, standing }: { ending: Ending; id: TaskId; standing: StandingClaim },
+  { ending, board, id, standing }: { ending: Ending; board: TaskBoard; id: TaskId; standing: StandingClaim },
 ): void {
-  const { lease, instance, token } = standing.record
+  const { lease, instance } = standing.record
   const at = new Date(deps.clock.wallMs()).toISOString()
-  // The lease may have been carried over to a new voter set since the claim, under a higher token.
-  const ended = { lease, instance, at, token: Math.max(token, deps.leases.find(lease)?.fencingToken ?? 0) }
+  const { token, certificate } = grantOf(deps, standing)
+  const ended = { lease, instance, at, token, ...(board.hasOthers(deps.self, id) ? { certificate } : {}) }
   if (ending.kind === 'release') {
     putClaim(state, deps.self, { ...ended, task: id, state: 'released', reason: ending.reason })
   } else {
     completeTask(state, deps.self, id, { ...ended, summary: ending.summary, files_modified: ending.filesModified })
   }
+}
+
+/** The lease may have been carried over to a new voter set since the claim, under a higher token. */
+function grantOf({ leases }: EndingDeps, { record }: StandingClaim): Pick<ClaimedRecord, 'token' | 'certificate'> {
+  const held = leases.find(record.lease)
+  if (!held || held.fencingToken <= record.token) return record
+  return { token: held.fencingToken, certificate: certificateBytes(held.certificate) }
 }
 
 function refuse(actor: Actor, ending: Ending, { record }: StandingClaim): DomainError | undefined {
@@ -186,10 +205,16 @@ const notClaimed = (task: Task | undefined): DomainError =>
 async function forward(
   deps: EndingDeps,
   actor: Actor,
-  { ending: { kind, ...input }, standing }: { ending: Ending; standing: StandingClaim },
+  { ending: { kind, ...input }, standing, signal }: Asked & { standing: StandingClaim },
 ): Promise<Result<Task>> {
   const { node, record } = standing
-  const reply = await deps.rpc.call(node, `task.${kind}`, { actor, input, reply: Ended })
+  const reply = await deps.rpc.call(node, `task.${kind}`, {
+    actor,
+    input,
+    reply: Ended,
+    timeoutMs: UNSURE_CALL_MS,
+    ...(signal && { signal }),
+  })
   if (!reply.ok) return reply.error.code === 'machine_offline' ? err(holderOffline(deps, standing)) : reply
   await reachedWithin(deps, reply.value.position)
   deps.log.debug({ lease: record.lease, node }, 'a claim was ended on its own node')
@@ -229,7 +254,7 @@ async function writeRelease(
   { board, id, reason, standing }: Given & { standing: StandingClaim },
 ): Promise<void> {
   const result = await writeTask(deps, board, undefined, (state) =>
-    record(deps, state, { ending: { kind: 'release', id, reason }, id, standing }),
+    record(deps, state, { ending: { kind: 'release', id, reason }, board, id, standing }),
   )
   if (!result.ok) deps.log.warn({ task: id, code: result.error.code }, 'the end of a claim could not be written')
 }

@@ -39,10 +39,15 @@ export type TaskService = {
   claim(actor: Actor, id: string, instanceId: string): Promise<Result<Task>>
   /** Picks and claims in one step; goes on to the following task when another wins the first. */
   claimNext(actor: Actor, projectId: string, instanceId: string): Promise<Result<Task | null>>
-  release(actor: Actor, id: string, input: ClaimProof & { reason: string }): Promise<Result<Task>>
+  /**
+   * While the holder's node is not sure of its lease (it was stalled, asleep or cut off), this and `complete` wait until
+   * it is, or has lost it (`superseded`): within 20 s. Where `signal` aborts before, nothing has changed (`cancelled`).
+   */
+  release(actor: Actor, id: string, input: ClaimProof & { reason: string }, signal?: AbortSignal): Promise<Result<Task>>
   complete(
     actor: Actor,
     id: string,
     input: ClaimProof & { summary: string; filesModified: readonly string[] },
+    signal?: AbortSignal,
   ): Promise<Result<Task>>
 }

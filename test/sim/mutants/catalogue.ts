@@ -1,4 +1,5 @@
 import { attemptMutants } from './catalogue/attempts.ts'
+import { certaintyMutants } from './catalogue/certainty.ts'
 import { claimEndMutants } from './catalogue/claim-ends.ts'
 import { claimantMutants } from './catalogue/claimant.ts'
 import { claimMutants } from './catalogue/claims.ts'
@@ -21,6 +22,7 @@ import { replicationMutants } from './catalogue/replication.ts'
 import { statementMutants } from './catalogue/statements.ts'
 import { successionMutants } from './catalogue/succession.ts'
 import { taskClaimMutants } from './catalogue/task-claims.ts'
+import { taskHostileMutants } from './catalogue/task-hostile.ts'
 import { taskRecordMutants } from './catalogue/task-records.ts'
 import { voterChangeMutants } from './catalogue/voter-change.ts'
 import { voterServiceMutants } from './catalogue/voter-service.ts'
@@ -54,6 +56,8 @@ const leaseCuts: readonly Cut[] = [
   ...lockNoticeMutants,
   ...taskClaimMutants,
   ...taskRecordMutants,
+  ...taskHostileMutants,
+  ...certaintyMutants,
   ...gateMutants,
 ]
 

@@ -7,6 +7,7 @@ import { electorateScenarios } from './scenarios/electorate.ts'
 import { gateScenarios } from './scenarios/gates.ts'
 import { leaseEdgeScenarios } from './scenarios/lease-edges.ts'
 import { lockScenarios } from './scenarios/locks.ts'
+import { feedAuthorScenarios } from './scenarios/feed-authors.ts'
 import { membershipScenarios } from './scenarios/membership.ts'
 import { lockAskingScenarios } from './scenarios/lock-asking.ts'
 import { lockClaimScenarios } from './scenarios/lock-claims.ts'
@@ -21,6 +22,7 @@ import { serviceScenarios } from './scenarios/services.ts'
 import { statementScenarios } from './scenarios/statements.ts'
 import { successionScenarios } from './scenarios/succession.ts'
 import { taskClaimScenarios } from './scenarios/task-claims.ts'
+import { taskHostileScenarios } from './scenarios/task-hostile.ts'
 import { taskRecordScenarios } from './scenarios/task-records.ts'
 import { voterChangeScenarios } from './scenarios/voters-change.ts'
 import { voterMemoryScenarios } from './scenarios/voter-memory.ts'
@@ -53,6 +55,8 @@ export const scenarios: readonly Scenario[] = [
   ...lockScenarios,
   ...taskClaimScenarios,
   ...taskRecordScenarios,
+  ...taskHostileScenarios,
   ...gateScenarios,
   ...passingOnScenarios,
+  ...feedAuthorScenarios,
 ]

@@ -202,6 +202,7 @@ const NO_LEASES: LeaseService = {
   isValid: () => false,
   find: () => undefined,
   release: async () => undefined,
+  settled: async () => undefined,
   extend: () => false,
   onEnd: () => () => undefined,
   held: () => [],

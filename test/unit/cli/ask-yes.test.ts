@@ -23,9 +23,9 @@ const TYPED = [
 it('takes only yes for yes and only no for no, whatever else is typed, and Ctrl-C and Ctrl-D for neither', async () => {
   const program = `
     import { askYes, isSomebodyHere } from ${JSON.stringify(MODULE)}
-    console.log('somebody', isSomebodyHere())
+    console.log('somebody ' + isSomebodyHere())
     for (let n = 0; n < ${TYPED.length}; n++)
-      console.log('said', n, await askYes('Is it ' + n + '?').catch((error) => error.code ?? error))`
+      console.log('said ' + n + ' ' + (await askYes('Is it ' + n + '?').catch((error) => error.code ?? error)))`
   const terminal = inTerminal(process.execPath, ['--input-type=module', '-e', program])
   for (const [n, [text]] of TYPED.entries()) {
     await terminal.until(`Is it ${n}? Type yes or no: `)

@@ -49,13 +49,16 @@ const completion = (token: number): Completion => ({
   files_modified: [],
 })
 
+/** Of an end, where one is needed. */
+const PROOF = new Uint8Array([7])
+
 const released = (n: number, token: number, reason = 'no reason') => {
   const { task, lease, instance, at } = claimed(n, token)
   return { task, lease, instance, at, token, state: 'released' as const, reason }
 }
 
 const board = (rules: Partial<TaskBoardRules> = {}): TaskBoard =>
-  new TaskBoard(PROJECT, { verify: () => true, isLive: () => true, ...rules })
+  new TaskBoard(PROJECT, { isWriter: () => true, verify: () => true, isLive: () => true, ...rules })
 
 function withTasks(count: number, change: (n: number) => Partial<TaskBody> = () => ({})): Y.Doc {
   const doc = new Y.Doc()
@@ -117,18 +120,67 @@ describe('which claim counts', () => {
     expect(summaryOf(shown)).toEqual(['completed', undefined, 'by 5'])
   })
 
-  it('a claim below a completion or a release of a higher token is over', () => {
+  it('a claim below a completion or a release of a higher token is over, if that token is proven', () => {
     const doc = withTasks(2)
     putClaim(doc, A, claimed(1, 5))
     completeTask(doc, B, id(1), completion(9))
     putClaim(doc, A, claimed(2, 6))
     putClaim(doc, B, released(2, 10))
+    const bare = board()
+    bare.sync(doc)
+    expect([summaryOf(bare, 1), summaryOf(bare, 2)]).toEqual([
+      ['in_progress', 'agent-5', undefined],
+      ['in_progress', 'agent-6', undefined],
+    ])
+    completeTask(doc, B, id(1), { ...completion(9), certificate: PROOF })
+    putClaim(doc, B, { ...released(2, 10), certificate: PROOF })
+    const forged = board({ verify: (_node, { certificate }) => certificate !== PROOF })
+    forged.sync(doc)
+    expect([summaryOf(forged, 1), summaryOf(forged, 2)]).toEqual([summaryOf(bare, 1), summaryOf(bare, 2)])
     const shown = board()
     shown.sync(doc)
     expect([summaryOf(shown, 1), summaryOf(shown, 2)]).toEqual([
       ['completed', undefined, 'by 9'],
       ['pending', undefined, undefined],
     ])
+  })
+
+  it('[L2.6] of two completions the one that proves its token goes first, whatever the other says', () => {
+    const doc = withTasks(1)
+    completeTask(doc, A, id(1), { ...completion(5), certificate: PROOF })
+    completeTask(doc, B, id(1), completion(9))
+    const shown = board()
+    shown.sync(doc)
+    expect(summaryOf(shown)).toEqual(['completed', undefined, 'by 5'])
+  })
+
+  it('[M13] nothing that another has written in the place of the holder', () => {
+    const doc = withTasks(1)
+    const other = new Y.Doc()
+    Y.applyUpdate(other, Y.encodeStateAsUpdate(doc))
+    putClaim(other, A, claimed(1, 5))
+    completeTask(other, A, id(1), completion(5))
+    putClaim(other, B, claimed(1, 3))
+    Y.applyUpdate(doc, Y.encodeStateAsUpdate(other))
+    const shown = board({ isWriter: (node) => node === B })
+    shown.sync(doc)
+    expect(summaryOf(shown)).toEqual(['in_progress', 'agent-3', undefined])
+  })
+
+  it('asks for the proofs of ends only where a claim of another stands against them', () => {
+    const doc = withTasks(100)
+    for (let n = 1; n <= 100; n++) completeTask(doc, A, id(n), { ...completion(n), certificate: PROOF })
+    putClaim(doc, B, claimed(7, 1))
+    const asked: number[] = []
+    const verify: TaskBoardRules['verify'] = (_node, { token, certificate }) => {
+      if (certificate === PROOF) asked.push(token)
+      return true
+    }
+    const shown = board({ verify })
+    shown.sync(doc)
+    for (let n = 1; n <= 100; n++) shown.get(id(n))
+    shown.claimed()
+    expect(asked).toEqual([7])
   })
 
   it('[M13] none that was not granted to its author', () => {
@@ -263,7 +315,7 @@ describe('ten thousand tasks', () => {
   const FIELDS = Object.keys(body(1)).length
   const doc = withTasks(10_000, (n) => ({ priority: PRIORITIES[n % 4]! }))
   for (let n = 1; n <= 100; n++) putClaim(doc, A, claimed(50 * n, n))
-  for (let n = 1; n <= 100; n++) completeTask(doc, B, id(77 * n), completion(1000 + n))
+  for (let n = 1; n <= 100; n++) completeTask(doc, B, id(77 * n), { ...completion(1000 + n), certificate: PROOF })
   const shown = board()
   shown.sync(doc)
   const work = new Work(doc)

@@ -146,9 +146,15 @@ export const leaseEdgeMutants: readonly Cut[] = [
   ...mutantsOf({ file: `${SERVICES}/voter-change.ts`, rule: 'L2.7', scenario: 'called-off' }, [
     {
       name: 'called-off-and-forced',
-      from: "    if (stop.aborted) return err(domainError('cancelled'))\n    if (force)",
-      to: '    if (force)',
+      from: "    if (stop.aborted) return err(domainError('cancelled'))\n    if (!voters.ok)",
+      to: '    if (!voters.ok)',
       why: 'whoever thinks better of it in time has installed voters by force all the same',
+    },
+    {
+      name: 'called-off-and-offline',
+      from: "    if (stop.aborted) return err(domainError('cancelled'))\n    if (!voters.ok) return voters\n",
+      to: "    if (!voters.ok) return voters\n    if (stop.aborted) return err(domainError('cancelled'))\n",
+      why: 'whoever calls a change off is told that a machine cannot be reached',
     },
   ]),
 ]

@@ -21,8 +21,8 @@ export const lockEndingMutants: readonly Cut[] = [
     },
     {
       name: 'force-believed',
-      from: "can(actor, 'lock:admin') ? await forceHere(deps, actor, input) : err(domainError('forbidden'))",
-      to: 'await forceHere(deps, actor, input)',
+      from: "can(actor, 'lock:admin') ? await forceHere(deps, actor, input, signal) : err(domainError('forbidden'))",
+      to: 'await forceHere(deps, actor, input, signal)',
       why: 'a gateway has locks of others taken away',
     },
     {
@@ -33,14 +33,14 @@ export const lockEndingMutants: readonly Cut[] = [
     },
     {
       name: 'release-refused-too-late',
-      from: '{ ...input, projectId }, (held) => refuse(actor, held, input))',
-      to: '{ ...input, projectId }, () => undefined)',
+      from: 'refuse(actor, held, input))\n      if (!lock.ok) return lock\n      const call',
+      to: 'refuse && held && undefined)\n      if (!lock.ok) return lock\n      const call',
       why: 'whoever may not end a lock learns where it is held',
     },
     {
       name: 'extend-refused-too-late',
-      from: '      if (refused) return err(refused)\n      const untilMs',
-      to: '      void refused\n      const untilMs',
+      from: 'refuse(actor, held, input))\n      if (!lock.ok) return lock\n      const untilMs',
+      to: 'refuse && held && undefined)\n      if (!lock.ok) return lock\n      const untilMs',
       why: 'whoever may not prolong a lock learns where it is held',
     },
   ]),

@@ -27,13 +27,6 @@ export const lockHolderMutants: readonly Cut[] = [
       to: `${FOUND}  const { lock, own }`,
       why: 'a holder is told after a restart that it holds nothing, and its lock goes on',
     },
-    {
-      name: 'lock-prolonged-before-it-is-known',
-      rule: 'L2.11',
-      from: `${KNOWN}${FOUND}  const { lock } =`,
-      to: `${FOUND}  const { lock } =`,
-      why: 'a holder is told after a restart that it holds nothing, and its lock goes on',
-    },
   ]),
   ...mutantsOf({ file: ENDING, rule: 'L2.8', scenario: 'lock-prolonged' }, [
     {

@@ -1,5 +1,6 @@
 import { withTwoHistories, type Plan } from '../../replication/plan.ts'
 import type { Cut, Mutant } from '../mutant.ts'
+import { feedAuthorMutants } from './feed-authors.ts'
 import { passingOnMutants } from './passing-on.ts'
 
 /** Its seeds may be helped, as an attack or a fault is rare. */
@@ -363,6 +364,7 @@ const cuts: readonly ReplicationCut[] = [
     quick: false,
   },
   ...passingOnMutants,
+  ...feedAuthorMutants,
 ]
 
 export const replicationMutants: readonly Mutant[] = cuts.map(({ attack, tune = (plan) => plan, ...cut }) => ({

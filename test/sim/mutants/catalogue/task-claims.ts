@@ -27,6 +27,8 @@ export const taskClaimMutants: readonly Cut[] = [
     },
     {
       name: 'withdraws-the-claim-of-another',
+      rule: 'L2.11',
+      scenario: 'tasks-resumed',
       from: 'standing?.node !== deps.self || standing.record.lease !== leaseId',
       to: 'standing === undefined',
       why: 'a node whose lease has lapsed ends the claim of its successor',
@@ -34,8 +36,8 @@ export const taskClaimMutants: readonly Cut[] = [
     {
       name: 'token-of-the-epoch-before',
       rule: 'L2.7',
-      from: 'Math.max(token, deps.leases.find(lease)?.fencingToken ?? 0)',
-      to: 'token',
+      from: 'if (!held || held.fencingToken <= record.token) return record',
+      to: 'if (record) return record',
       why: 'a completion loses against claims of before the change of voters',
     },
   ]),
@@ -50,22 +52,22 @@ export const taskClaimMutants: readonly Cut[] = [
   ...mutantsOf({ file: 'crdt/task-board.ts', rule: 'L2.6', scenario: 'task-late-write' }, [
     {
       name: 'completion-hides-the-next-claim',
-      from: 'claim ? undefined : bestCompletion(entry)',
-      to: 'bestCompletion(entry)',
+      from: 'claim ? undefined : bestCompletion(entry, this.#reader)',
+      to: 'bestCompletion(entry, this.#reader)',
       why: 'a late completion is shown although another works on the task',
     },
   ]),
   ...mutantsOf({ file: CLAIMING, rule: 'I1', scenario: 'task-late-claim' }, [
     {
       name: 'late-claim-is-told-to-count',
-      from: "task.claim?.leaseId === leaseId ? ok(task) : err(domainError('superseded'))",
-      to: 'ok(task)',
+      from: "  if (task.claim?.leaseId !== leaseId) return err(domainError('superseded'))\n",
+      to: '',
       why: 'two are told that they hold one task',
     },
     {
       name: 'claims-under-a-lost-lease',
-      from: '    if (isOvertaken()) return\n',
-      to: '',
+      from: 'if (!isOvertaken()) putClaim',
+      to: 'if (isOvertaken) putClaim',
       why: 'others are shown a holder whose lease is over',
     },
     {

@@ -128,8 +128,8 @@ export const voterServiceMutants = [
     },
     {
       name: 'fresh-incarnation-each-start',
-      from: 'if (known !== undefined) return known',
-      to: '',
+      from: 'known ?? (await renewVoterIncarnation(journal, random))',
+      to: 'await renewVoterIncarnation(journal, random)',
       why: 'every restart costs the vote',
       scenario: 'restarted-voter',
     },

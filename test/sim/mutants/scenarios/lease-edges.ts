@@ -265,5 +265,14 @@ async function calledOff({ must }: Report): Promise<void> {
     const { answer } = await timed(mesh, asked, 60_000)
     const isOff = !answer.ok && answer.error.code === 'cancelled' && mesh.voterSets.length === 0
     must('L2.7', isOff, 'voters are installed by force after that was called off')
+    const [, , , fourth] = mesh.nodes
+    if (fourth) mesh.cut(first, fourth)
+    const later = new AbortController()
+    const waiting = first.leases.changes.set({ members: ['node-4'] }, later.signal)
+    await settle()
+    later.abort(new Error('cancelled'))
+    const called = await waiting
+    const isSo = !called.ok && called.error.code === 'cancelled'
+    must('L2.7', isSo, 'a change that is called off is told to have failed for another reason')
   })
 }

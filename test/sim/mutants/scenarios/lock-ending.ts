@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { projectDoc } from '../../../../crdt/ids.ts'
 import { openClaims } from '../../../../crdt/lock-notices.ts'
-import { codeOf, passing, PROJECT, type LabNode } from '../../../support/claim-lab.ts'
+import { answerOf, codeOf, passing, PROJECT, type LabNode } from '../../../support/claim-lab.ts'
 import { settle } from '../../../support/clock.ts'
 import { actorOf, LockCalls, locksOf, noticesOf, pathsOf } from '../../../support/lock-calls.ts'
 import type { Report, Scenario } from '../scenario.ts'
@@ -14,6 +14,7 @@ export const lockEndingScenarios: readonly Scenario[] = [
     run: endedOnce,
   },
   { id: 'lock-unsure', says: 'What is given back while its lease is unsure does not come back.', run: unsure },
+  { id: 'lock-waits', says: 'Whoever prolongs a lock that is unsure waits until it is known.', run: waits },
   { id: 'kept-locks', says: 'A process finds the locks of the one before as they were last.', run: kept },
 ]
 
@@ -113,6 +114,38 @@ async function unsure({ must }: Report): Promise<void> {
     await calls.lab.heal()
     await calls.lab.pass(5000)
     must('L2.8', (await pathsOf(voter)) === 'b', `held when the voters are back: ${await pathsOf(voter)}`)
+  })
+}
+
+async function waits({ must }: Report): Promise<void> {
+  await LockCalls.in({ nodes: 2, voters: 1 }, async (calls, nodes) => {
+    const [voter, holder] = nodes as [LabNode, LabNode]
+    await calls.lockAll(holder, ['a', 'b'], 'one')
+    const alone = await calls.lock(holder, 'c', 'one')
+    await calls.lab.pass(5000)
+    await calls.lab.split([voter], [holder])
+    await calls.lab.pass(58_000)
+    const more = { path: 'c', instanceId: 'one', additionalMinutes: 5 }
+    const [released, extended] = [
+      answerOf(holder.locks.release(actorOf(holder, 'one'), PROJECT, { path: 'a', instanceId: 'one' })),
+      answerOf(holder.locks.extend(actorOf(holder, 'one'), PROJECT, more)),
+    ]
+    const gone = new AbortController()
+    const called = answerOf(holder.locks.extend(actorOf(holder, 'one'), PROJECT, more, gone.signal))
+    const both = answerOf(
+      holder.locks.release(actorOf(holder, 'one'), PROJECT, { path: 'b', instanceId: 'one' }, gone.signal),
+    )
+    for (const is of [released, extended, called, both])
+      must('L2.5', (await is()) === 'waits', `a lock that may come back is told to be lost: ${await is()}`)
+    gone.abort(new Error('whoever asked has gone away'))
+    for (const is of [called, both])
+      must('L2.5', (await is()) === 'cancelled', `who has gone away is waited for: ${await is()}`)
+    await calls.lab.heal()
+    await calls.lab.pass(5000)
+    for (const is of [released, extended]) must('L2.5', (await is()) === 'ok', `is lost to its holder: ${await is()}`)
+    must('L2.5', (await pathsOf(voter)) === 'b,c', `the rest of a lease is lost with one path: ${await pathsOf(voter)}`)
+    const last = (await locksOf(voter)).find(({ path }) => path === 'c')
+    must('L2.5', last !== undefined && last.expiresAt > alone.expiresAt, 'what came back is not prolonged')
   })
 }
 

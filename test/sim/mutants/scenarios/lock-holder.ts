@@ -75,6 +75,7 @@ function holderTable() {
       extend: (id: string, untilMs: number) => means.isValid && extended.push(`${id[0]} ${minutes(untilMs)}`) > 0,
       release: async (id: string) => void released.push(id[0]!),
       isValid: () => means.isValid,
+      settled: async () => undefined,
       acquire: async () => ok(lease),
     },
     turns: createTurns(),

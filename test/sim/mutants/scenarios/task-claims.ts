@@ -1,8 +1,9 @@
 import { z } from 'zod'
 import { projectDoc } from '../../../../crdt/ids.ts'
+import type { Task } from '../../../../crdt/task.ts'
 import { taskCompletions } from '../../../../crdt/task-document.ts'
 import { err } from '../../../../crdt/result.ts'
-import { codeOf, passing, PROJECT, type LabNode } from '../../../support/claim-lab.ts'
+import { answerOf, codeOf, passing, PROJECT, type LabNode } from '../../../support/claim-lab.ts'
 import { settle } from '../../../support/clock.ts'
 import { shownOf, TaskCalls } from '../../../support/task-calls.ts'
 import type { Report, Scenario } from '../scenario.ts'
@@ -14,6 +15,7 @@ export const taskClaimScenarios: readonly Scenario[] = [
     run: lateWrite,
   },
   { id: 'task-unsure', says: 'What is given back while its lease is unsure does not come back.', run: unsure },
+  { id: 'task-waits', says: 'Whoever ends a claim that is unsure waits until it is known.', run: waits },
   { id: 'task-late-claim', says: 'A claim whose lease was lost before it was written is none.', run: lateClaim },
   { id: 'task-owners', says: 'Two instances are two owners, also under one token.', run: owners },
   { id: 'task-lapsed', says: 'A claim whose lease has lapsed is in nobody’s way.', run: lapsed },
@@ -107,11 +109,82 @@ async function unsure({ must }: Report): Promise<void> {
     await calls.lab.pass(5000)
     await calls.lab.split([voter], [holder])
     await calls.lab.pass(58_000)
+    // As if it had become unsure after the wait.
+    holder.leases.settled = async () => undefined
     await calls.release(holder, given, 'one')
     await calls.lab.heal()
     await calls.lab.pass(5000)
     must('L2.6', (await shownOf(voter, kept)).claim !== null, 'the lease has not come back when the voters are back')
     must('L2.6', (await shownOf(voter, given)).claim === null, 'held when the voters are back')
+  })
+}
+
+type Means = { calls: TaskCalls; voter: LabNode; holder: LabNode; tasks: readonly Task[] }
+
+/** Nobody has heard of the voter for so long that the leases of the holder's claims are not sure any more. */
+const whileUnsure = (run: (means: Means) => Promise<void>): Promise<void> =>
+  TaskCalls.in(2, async (calls, nodes) => {
+    const [voter, holder] = nodes as [LabNode, LabNode]
+    const tasks = [await calls.create(holder), await calls.create(holder), await calls.create(holder)]
+    for (const task of tasks) await calls.claim(holder, task, 'one')
+    await calls.lab.pass(5000)
+    await calls.lab.split([voter], [holder])
+    await calls.lab.pass(58_000)
+    await run({ calls, voter, holder, tasks })
+  })
+
+const DONE = { summary: 'done', filesModified: [] }
+const completing = ({ holder }: Means, { id }: Task, token = 'one', signal?: AbortSignal): (() => Promise<string>) =>
+  answerOf(holder.tasks.complete(holder.actor(token), id, DONE, signal))
+
+async function waits({ must }: Report): Promise<void> {
+  await whileUnsure(async (means) => {
+    const { calls, voter, holder, tasks } = means
+    const [done, given, kept] = tasks as [Task, Task, Task]
+    const [completed, stranger] = [completing(means, done), completing(means, kept, 'stranger')]
+    must('L2.5', (await completed()) === 'waits', `a lease that may come back is told to be lost: ${await completed()}`)
+    must('L2.6', (await stranger()) === 'task_not_claimed_by_caller', 'whoever has no claim waits for its lease')
+    const released = answerOf(holder.tasks.release(holder.actor('one'), given.id, { reason: 'x' }))
+    const gone = new AbortController()
+    const called = completing(means, kept, 'one', gone.signal)
+    must('L2.5', (await called()) === 'waits', 'a lease that may come back is told to be lost')
+    gone.abort(new Error('whoever asked has gone away'))
+    must('L2.5', (await called()) === 'cancelled', `who has gone away is waited for: ${await called()}`)
+    await calls.lab.heal()
+    await calls.lab.pass(5000)
+    must('L2.5', (await completed()) === 'ok', `a claim that came back is lost to its holder: ${await completed()}`)
+    must('L2.5', (await released()) === 'ok', 'a claim that came back cannot be given back')
+    const { status, claim } = await shownOf(voter, kept)
+    must('L2.5', status === 'in_progress' && claim !== null, 'what was called off has ended the claim')
+  })
+  await whileUnsure(async (means) => {
+    const completed = completing(means, means.tasks[0]!)
+    await completed()
+    await means.calls.lab.pass(20_000)
+    must('L2.5', (await completed()) === 'superseded', `nobody says that a lease is lost: ${await completed()}`)
+  })
+  await whileUnsure(async (means) => {
+    const completed = completing(means, means.tasks[0]!)
+    await completed()
+    means.holder.tasks.stop()
+    await means.holder.leases.close()
+    must('L2.5', (await completed()) === 'cancelled', `a node that stops is waited for: ${await completed()}`)
+  })
+  await TaskCalls.in(3, async (calls, nodes) => {
+    const [voter, holder, edge] = nodes as Three
+    const task = await calls.create(holder)
+    await calls.claim(holder, task, 'one')
+    await calls.lab.pass(5000)
+    await calls.lab.split([voter], [holder, edge])
+    await calls.lab.pass(51_000)
+    // Others show a claim for a while after its holder is not sure of it.
+    const asked = completing({ calls, voter, holder: edge, tasks: [] }, task)
+    must('L2.5', (await asked()) === 'waits', `through another gateway a lease is told to be lost: ${await asked()}`)
+    await calls.lab.pass(10_500)
+    must('L2.5', (await asked()) === 'waits', `another gateway gives up before it is known: ${await asked()}`)
+    await calls.lab.heal()
+    await calls.lab.pass(5000)
+    must('L2.5', (await asked()) === 'ok', `a claim that came back is lost for other gateways: ${await asked()}`)
   })
 }
 

@@ -6,7 +6,6 @@ import { putClaim, taskClaims } from '../../../../crdt/task-document.ts'
 import { bestCompletion, ClaimReader, standingClaim, type TaskEntry } from '../../../../crdt/task-entry.ts'
 import type { ClaimRecord, Completion } from '../../../../crdt/task-record.ts'
 import { createTurns } from '../../../../node/services/claims/claim-turns.ts'
-import type { EndingDeps } from '../../../../node/services/tasks/task-ending.ts'
 import { resumeTasks } from '../../../../node/services/tasks/task-resuming.ts'
 import { codeOf, passing, PROJECT, type LabNode } from '../../../support/claim-lab.ts'
 import { lease, OTHER, SELF } from '../../../support/claim-table.ts'
@@ -39,10 +38,19 @@ const taken = (token: number, task = TASK): ClaimRecord => ({
   tokenId: 't',
   certificate: new Uint8Array(1),
 })
-const given = (token: number, task = TASK): ClaimRecord => ({ ...shared(token, task), state: 'released', reason: 'x' })
+const anybody = { isWriter: () => true, verify: () => true }
+/** With what a quorum signed: whether that is so is another question. */
+const proof = { certificate: new Uint8Array(1) }
+const leaseOf = (token: number): Pick<Completion, 'lease' | 'token'> => ({ lease: hex(token), token })
+const given = (token: number, task = TASK): ClaimRecord => ({
+  ...shared(token, task),
+  ...proof,
+  state: 'released',
+  reason: 'x',
+})
 const done = (token: number): Completion => {
   const { task: _task, ...rest } = shared(token)
-  return { ...rest, summary: `${token}`, files_modified: [] }
+  return { ...rest, ...proof, summary: `${token}`, files_modified: [] }
 }
 const entryOf = (claims: [PeerId, ClaimRecord][], completions: [PeerId, Completion][] = []): TaskEntry => ({
   id: TASK,
@@ -59,11 +67,11 @@ function records({ must }: Report): void {
   const doc = new Y.Doc()
   taskClaims(doc, OTHER).push([taken(5), taken(3)])
   const read = (isProven: boolean): ClaimRecord | undefined =>
-    new ClaimReader(() => isProven).read(doc, OTHER).get(TASK)
+    new ClaimReader({ ...anybody, verify: () => isProven }).read(doc, OTHER).get(TASK)
   must('M13', read(true)?.token === 5, 'a member goes back to a claim of before')
   must('L2.10', read(false) === undefined, 'a member claims what nobody granted')
   let asked = 0
-  const reader = new ClaimReader(() => ++asked > 2)
+  const reader = new ClaimReader({ ...anybody, verify: () => ++asked > 2 })
   reader.read(doc, OTHER)
   const first = asked
   reader.read(doc, OTHER)
@@ -71,7 +79,12 @@ function records({ must }: Report): void {
   reader.forget()
   must('L2.10', reader.read(doc, OTHER).size === 1, 'a claim stays hidden whose voters were not known at first')
 
-  const standing = (...said: Parameters<typeof entryOf>): number => standingClaim(entryOf(...said))?.record.token ?? 0
+  const isAnothers = new ClaimReader({ ...anybody, isWriter: () => false }).read(doc, OTHER)
+  must('M13', isAnothers.size === 0, 'what another has written in its place is taken for what the holder says')
+
+  const proofs = (is: boolean) => new ClaimReader({ ...anybody, verify: () => is })
+  const standing = (...said: Parameters<typeof entryOf>): number =>
+    standingClaim(entryOf(...said), proofs(true))?.record.token ?? 0
   const [lower, higher] = [taken(3), taken(5)]
   for (const both of [
     [lower, higher],
@@ -97,6 +110,31 @@ function records({ must }: Report): void {
     'the end of one claim ends the one that followed',
   )
   must('L2.6', standing([[SELF, taken(3)]], [[OTHER, done(5)]]) === 0, 'a claim outlives the completion of its task')
+  const mine: [PeerId, ClaimRecord][] = [[SELF, taken(3)]]
+  const bare = { ...done(5), certificate: undefined } as unknown as Completion
+  must('L2.6', standing(mine, [[OTHER, bare]]) === 3, 'a token that nobody granted ends the claim of another')
+  const forged = entryOf(mine, [[OTHER, done(5)]])
+  must('L2.6', standingClaim(forged, proofs(false)) !== undefined, 'a proof that proves nothing ends a claim')
+  const own = entryOf([[SELF, taken(3)]], [[SELF, { ...bare, ...leaseOf(3) }]])
+  must('L2.6', standingClaim(own, proofs(true)) === undefined, 'a claim outlives its own end')
+  const namesakes = entryOf([[SELF, taken(3)]], [[OTHER, { ...bare, ...leaseOf(3) }]])
+  must('L2.6', standingClaim(namesakes, proofs(true)) !== undefined, 'who knows the lease of another ends its claim')
+  const late = entryOf(
+    [],
+    [
+      [SELF, done(3)],
+      [OTHER, bare],
+    ],
+  )
+  must('L2.6', bestCompletion(late, proofs(true))?.token === 3, 'a token that nobody granted goes before one that was')
+  let looked = 0
+  const counting = new ClaimReader({ ...anybody, verify: () => ++looked > 0 })
+  for (let i = 0; i < 3; i++) standingClaim(forged, counting)
+  bestCompletion(entryOf([], [[OTHER, done(5)]]), counting)
+  must('L2.10', looked === 1, `an end is verified ${looked} times`)
+  counting.forget()
+  standingClaim(forged, counting)
+  must('L2.10', looked === 2, 'an end stays unproven whose voters were not known at first')
   for (const both of [
     [done(3), done(5)],
     [done(5), done(3)],
@@ -104,22 +142,22 @@ function records({ must }: Report): void {
     const said = both.map((completion, i): [PeerId, Completion] => [[SELF, OTHER][i]!, completion])
     must(
       'L2.6',
-      bestCompletion(entryOf([], said))?.token === 5,
+      bestCompletion(entryOf([], said), proofs(true))?.token === 5,
       'a late completion counts for the one that was in time',
     )
   }
 
-  const mine = new Y.Doc()
+  const written = new Y.Doc()
   for (let n = 1; n < 1000; n++) {
     const task = TaskId.parse(`00000000-0000-4000-8000-${n.toString(16).padStart(12, '0')}`)
-    putClaim(mine, SELF, taken(n, task))
-    if (n > 5) putClaim(mine, SELF, given(n, task))
+    putClaim(written, SELF, taken(n, task))
+    if (n > 5) putClaim(written, SELF, given(n, task))
   }
-  const kept = new ClaimReader(() => true).read(mine, SELF)
+  const kept = new ClaimReader(anybody).read(written, SELF)
   const claims = [...kept.values()].filter(({ state }) => state === 'claimed').length
-  must('D9', taskClaims(mine, SELF).length < 300, 'what was ever given back is kept')
+  must('D9', taskClaims(written, SELF).length < 300, 'what was ever given back is kept')
   must('D9', claims === 5, 'claims are dropped to make room for what was given back')
-  must('D9', taskClaims(mine, SELF).length === kept.size, 'a claim is kept beside its end')
+  must('D9', taskClaims(written, SELF).length === kept.size, 'a claim is kept beside its end')
 }
 
 async function resumed({ must }: Report): Promise<void> {
@@ -132,6 +170,8 @@ async function resumed({ must }: Report): Promise<void> {
     isOld?: boolean
     isDead?: boolean
     isGranted?: boolean
+    /** Another claim stands by the time that this one is known to be lost. */
+    followedBy?: PeerId
   }
   const fateOf = async (means: Means & { isStopped?: boolean } = {}): Promise<string> => {
     const { node = SELF, isHeld = false, isProven = true, isOld = false, isDead = false, isGranted = true } = means
@@ -141,7 +181,8 @@ async function resumed({ must }: Report): Promise<void> {
     const board = {
       projectId: PROJECT,
       claimed: () => [{ id: TASK, claim }],
-      standing: () => claim,
+      standing: () => (means.followedBy ? { node: means.followedBy, record: { ...taken(5), at } } : claim),
+      hasOthers: () => false,
     } as unknown as TaskBoard
     const deps = {
       boards: {
@@ -169,11 +210,12 @@ async function resumed({ must }: Report): Promise<void> {
       projects: { get: async () => ok(plainProject(PROJECT)) },
       hasEnded: () => isDead,
       resuming: { isStopped: means.isStopped === true },
+      upholding: { hold: () => undefined },
       turns: createTurns(),
       clock,
       self: SELF,
       log: createRecordedLog(),
-    } as unknown as EndingDeps
+    } as unknown as Parameters<typeof resumeTasks>[0]
     await resumeTasks(deps)
     return said.join()
   }
@@ -186,6 +228,8 @@ async function resumed({ must }: Report): Promise<void> {
   await shows({ isOld: true }, 'given back,ended', 'a claim goes on beyond its time')
   await shows({ isDead: true }, 'given back,ended', 'the claim of an agent that has ended goes on')
   await shows({ isGranted: false }, 'asked,ended', 'a claim that is lost stays on the board')
+  for (const followedBy of [SELF, OTHER])
+    await shows({ isGranted: false, followedBy }, 'asked', 'the claim that followed is ended with the one that is lost')
   await shows({ isGranted: false, isStopped: true }, 'asked', 'a claim is lost because its node stopped')
 }
 

@@ -1,8 +1,10 @@
 import * as Y from 'yjs'
 import { describe, expect, it } from 'vitest'
+import { z } from 'zod'
 import { liveDoc, machineDoc, type DocId } from '../../../../crdt/ids.ts'
 import type { Actor } from '../../../../crdt/actor.ts'
-import { encodeCanonical } from '../../../../protocols/codec.ts'
+import { writtenAt } from '../../../../crdt/written-values.ts'
+import { decodeCanonical, encodeCanonical } from '../../../../protocols/codec.ts'
 import { parseEnvelope } from '../../../../protocols/feed/envelope.ts'
 import { LIVE_BYTES_MAX } from '../../../../node/services/feeds/generations.ts'
 import { StorageError, type DocumentChange } from '../../../../node/services/feeds/documents.ts'
@@ -348,6 +350,46 @@ describe('documents', () => {
     expect(await a.documents.contentHash(PROJECT)).toEqual(hash)
     const replayed = createTestReplica(0, membership, { ...a.store, loadSnapshot: async () => undefined })
     expect(await (await replayed).documents.contentHash(PROJECT)).toEqual(hash)
+  })
+
+  it('say who wrote what, also of what was written by former processes and is in a snapshot', async () => {
+    const membership = createMembership(2)
+    let a = await createTestReplica(0, membership)
+    const b = await createTestReplica(1, membership)
+    const authorsAt = async ({ documents }: typeof a) => {
+      const clients = await documents.read(PROJECT, (state) =>
+        ['first', 'second', 'other'].map((key) => writtenAt(state.getMap('m'), key)?.client ?? -1),
+      )
+      return clients.map((client) => documents.authorOf(PROJECT, client))
+    }
+    await a.documents.write(PROJECT, undefined, setKey('first', 1))
+    a = await createTestReplica(0, membership, a.store.crash())
+    await a.documents.write(PROJECT, undefined, (state) => {
+      setKey('second', 2)(state)
+      expect(a.documents.authorOf(PROJECT, state.clientID)).toBe(a.peer)
+    })
+    await b.documents.write(PROJECT, undefined, setKey('other', 3))
+    await sync(b, a)
+    expect(await authorsAt(a)).toEqual([a.peer, a.peer, b.peer])
+    expect(a.documents.authorOf(PROJECT, 1)).toBeUndefined()
+    for (let i = 0; i < 120; i++) await a.documents.write(PROJECT, undefined, setKey('more', i))
+    await a.documents.close()
+    const disk = a.store.crash()
+    const snapshot = await disk.loadSnapshot(PROJECT)
+    const again = await createTestReplica(0, membership, disk)
+    expect(await authorsAt(again)).toEqual([a.peer, a.peer, b.peer])
+    // As release 0.1.0 left it: of each author the client id in use.
+    if (!snapshot) throw new Error('no snapshot')
+    const body = decodeCanonical(
+      z.looseObject({ clients: z.array(z.tuple([z.string(), z.number()])) }),
+      snapshot.bytes,
+      1_000_000,
+    )
+    expect(body.clients.length).toBe(3)
+    const bytes = encodeCanonical({ ...body, clients: [...new Map(body.clients)] })
+    await again.documents.close()
+    await disk.saveSnapshot(PROJECT, { ...snapshot, bytes })
+    expect(await authorsAt(await createTestReplica(0, membership, disk.crash()))).toEqual([a.peer, a.peer, b.peer])
   })
 
   it('[M15] are replayed when their snapshot is damaged or of other feeds', async () => {

@@ -208,7 +208,7 @@ describe('[L2.7] a change is refused', () => {
     const answer = first.leases.changes.set({ members: named([4]) }, stop.signal)
     await settle()
     stop.abort()
-    expect((await answer).ok).toBe(false)
+    expect(await answer).toMatchObject({ error: { code: 'cancelled' } })
     expect(mesh.voterSets).toEqual([])
   })
 })
