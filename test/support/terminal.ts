@@ -15,7 +15,9 @@ export const rookeryInTerminal = (args: readonly string[]): TypedAt => inTermina
 
 /** Any program. */
 export function inTerminal(file: string, args: readonly string[]): TypedAt {
-  const terminal = spawn(file, [...args], { cols: 200, rows: 50 })
+  // Whatever terminal the tests themselves run in.
+  const env = { ...process.env, TERM: 'xterm-256color' }
+  const terminal = spawn(file, [...args], { cols: 200, rows: 50, env })
   let shown = ''
   const looks = new Set<() => void>()
   terminal.onData((text) => {
