@@ -223,7 +223,7 @@ function followMembership(
     tasks.votersChanged()
     events.publish({ type: 'members.changed' })
     documents.membershipChanged().catch((error: unknown) => {
-      means.log.error({ err: error }, 'what a removed member wrote could not be cut off; it will be at the next start')
+      means.log.error({ err: error }, 'what a member that has left keeps this node waiting for could not be saved')
     })
   })
 }

@@ -92,13 +92,23 @@ export async function createDocuments(deps: ReplicaDeps): Promise<DocumentsServi
   let isOpen = true
   const shared = { replica, frozen, forks, room, generations, loader, ownWrites, restoration }
   const parts: Parts = { ...shared, residence, hold, isOpen: () => isOpen }
-  await replica.exclusive(() => catchUpCuts(parts))
+  const cuts = createCutting(parts)
+  // An earlier run may have ended between hearing of a removal and cutting off what it voids.
+  await replica.exclusive(cuts.apply)
   // A mesh of one has nobody to wait for.
   await restoration.look()
-  const cancelSweep = every(replica.clock, SWEEP_MS, () => void replica.exclusive(() => residence.sweep()))
+  const sweep = async (): Promise<void> => {
+    await cuts.retry()
+    await residence.sweep()
+  }
+  const cancelSweep = every(replica.clock, SWEEP_MS, () => void replica.exclusive(sweep))
   return {
     ...createDocumentApi(parts),
     ...createExchange(parts),
+    async membershipChanged() {
+      await replica.exclusive(cuts.apply)
+      await restoration.look()
+    },
     info: () => [...replica.feeds.values()].filter(isKnown).map((feed) => describe(feed, room)),
     onFrozen: frozen.onFrozen,
     evidence: frozen.evidence,
@@ -115,13 +125,19 @@ export async function createDocuments(deps: ReplicaDeps): Promise<DocumentsServi
   }
 }
 
-/** An earlier run may have ended between hearing of a removal and cutting off what it voids. */
-async function catchUpCuts(parts: Parts): Promise<void> {
-  try {
-    await applyCuts(parts)
-  } catch (err) {
-    parts.replica.log.error({ err }, 'what removed members wrote could not be cut off; it will be at the next start')
+/** Cuts off what removals void. A disk that refuses keeps it, and is tried again; both inside `exclusive`. */
+function createCutting(parts: Parts): { apply(): Promise<void>; retry(): Promise<void> } {
+  let isDue = false
+  const apply = async (): Promise<void> => {
+    try {
+      await applyCuts(parts)
+      isDue = false
+    } catch (err) {
+      isDue = true
+      parts.replica.log.error({ err }, 'what removed members wrote could not be cut off; it is tried again')
+    }
   }
+  return { apply, retry: async () => (isDue ? await apply() : undefined) }
 }
 
 async function restoreHeads(replica: Replica): Promise<void> {
@@ -231,8 +247,8 @@ async function reached(
   }
 }
 
-function createExchange(parts: Parts): FeedExchange {
-  const { replica, frozen, forks, ownWrites, restoration, residence } = parts
+function createExchange(parts: Parts): Omit<FeedExchange, 'membershipChanged'> {
+  const { replica, frozen, forks, ownWrites, residence } = parts
   return {
     vectors: () => vectorsOf(replica),
     missing: (theirs, bytesMax, refused = new Set()) => missing(replica, { theirs, refused }, bytesMax),
@@ -245,10 +261,6 @@ function createExchange(parts: Parts): FeedExchange {
     hasContent: (doc) => hasContent(feedOf(replica, doc)),
     contentHash: (doc) => hashContent({ replica, ownWrites, visit: residence.visit }, feedOf(replica, doc)),
     rebuild: (doc) => rebuild(parts, feedOf(replica, doc)),
-    async membershipChanged() {
-      await replica.exclusive(() => applyCuts(parts))
-      await restoration.look()
-    },
   }
 }
 

@@ -66,6 +66,9 @@ export type FeedExchange = {
    * updates can. Does nothing, and says so, when it has been done a short while ago: a claimed difference proves nothing.
    */
   rebuild(doc: DocId): Promise<'rebuilt' | 'too soon'>
-  /** Forgets envelopes beyond cuts after a membership change (rebuilding the documents that had them). */
+  /**
+   * Forgets envelopes beyond cuts after a membership change (rebuilding the documents that had them). Where the disk
+   * refuses, it is tried again until it can be done.
+   */
   membershipChanged(): Promise<void>
 }

@@ -30,6 +30,13 @@ describe('replicas under simulated faults', () => {
   )
 })
 
+describe('replicas whose disk refuses', () => {
+  it('[M7] [M16] cut a removed member off later, without a restart (seed 314)', async () => {
+    const { violations } = await runWorld(new World(drawPlan(314)))
+    expect(violations).toEqual([])
+  })
+})
+
 /** Of a member's two histories each was built upon before anybody knew of both: once, such a document stayed split. */
 describe('replicas that were told two histories', () => {
   it.each([

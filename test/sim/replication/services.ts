@@ -167,7 +167,7 @@ function followMembership({
   membership.onChange(() => {
     network.membersChanged()
     documents.membershipChanged().catch((error: unknown) => {
-      log.error({ err: error }, 'what a removed member wrote could not be cut off; it will be at the next start')
+      log.error({ err: error }, 'what a member that has left keeps this node waiting for could not be saved')
     })
   })
 }

@@ -12,8 +12,8 @@ const DISK_TROUBLE = [
   'a snapshot could not be saved',
   'a fork of a feed could not be carried out',
   'membership records could not be stored',
-  'what a removed member wrote could not be cut off',
   'what removed members wrote could not be cut off',
+  'what a member that has left keeps this node waiting for could not be saved',
 ]
 
 /** Counts what nodes warn of. What has no place in a mesh of honest nodes with sound disks is a violation. */

@@ -26,6 +26,7 @@ const disunited = (plan: Plan): Plan => ({
 })
 
 const CHECK = 'protocols/feed/check.ts'
+const DOCUMENTS = 'node/services/feeds/documents-service.ts'
 const INSPECT = 'protocols/feed/inspect.ts'
 const INTAKE = 'node/services/feeds/intake.ts'
 const MISSING = 'node/services/feeds/missing.ts'
@@ -127,6 +128,17 @@ const cuts: readonly ReplicationCut[] = [
     expects: ['M7', 'M16'],
     tune: disunited,
     seeds: [1],
+    quick: true,
+  },
+  {
+    name: 'a cut that the disk refused is forgotten',
+    rule: 'M7',
+    file: DOCUMENTS,
+    from: 'isDue = true',
+    to: '',
+    why: 'a node keeps what a removed member wrote until it is restarted, and differs from all others',
+    expects: ['M16'],
+    seeds: [314],
     quick: true,
   },
   {

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { liveDoc, type DocId, type PeerId } from '../../../../crdt/ids.ts'
 import type { FeedCut } from '../../../../protocols/membership/membership.ts'
 import { NotWritableError } from '../../../../node/services/feeds/documents.ts'
+import { eventually } from '../../../support/nodes.ts'
 import {
   contentOf,
   createMembership,
@@ -83,6 +84,23 @@ describe('removal of a member', () => {
     expect(a.documents.list()).toEqual([])
     expect(await contentOf(a)).toEqual({})
     expect(await contentOf(a, live)).toEqual({})
+  })
+
+  it('[M7] is tried again when the disk refused to cut anything off', async () => {
+    const { membership, a, b, c } = await threeReplicas()
+    await c.documents.write(PROJECT, undefined, setKey('before', 1))
+    await sync(c, a)
+    const cuts = a.documents.headsOf(c.peer)
+    await c.documents.write(PROJECT, undefined, setKey('after', 2))
+    await sync(c, b)
+    remove(membership, c.peer, cuts)
+    b.store.failWith(new Error('the disk is full'))
+    await b.documents.membershipChanged()
+    b.store.failWith(undefined)
+    await b.clock.advance(10_000)
+    await eventually(() => (b.documents.headsOf(c.peer).get(PROJECT)?.seq === 1 ? true : undefined))
+    expect(await contentOf(b)).toEqual({ before: 1 })
+    expect(b.documents.vectors()).toEqual(a.documents.vectors())
   })
 
   it('[M7] is caught up with at the start, when the node ended before it had cut anything off', async () => {
