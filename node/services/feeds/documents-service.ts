@@ -126,7 +126,7 @@ export async function createDocuments(deps: ReplicaDeps): Promise<DocumentsServi
 }
 
 /** Cuts off what removals void. A disk that refuses keeps it, and is tried again; both inside `exclusive`. */
-function createCutting(parts: Parts): { apply(): Promise<void>; retry(): Promise<void> } {
+function createCutting(parts: Parts): { readonly apply: () => Promise<void>; readonly retry: () => Promise<void> } {
   let isDue = false
   const apply = async (): Promise<void> => {
     try {
