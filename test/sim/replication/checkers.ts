@@ -56,15 +56,15 @@ function checkRemovals(world: World, { membership, node }: Process): void {
       world.violations.add('M4', `${node.name} has ${world.nameOf(peer)} as removed by nobody`)
 }
 
-/** M7, told anew: what a former member wrote counts up to its cut, or as far as members (or what they need) build on it. */
+/** M7, told anew: what a former member wrote counts up to its cut, or as far as what counts builds on it. */
 function checkCuts(world: World, { node, membership }: Process): void {
   const { members, removed } = membership.current()
   for (const [doc, authors] of node.disk.state.feeds) {
-    const needed = neededIn(authors, members)
+    const cutOf = (author: PeerId): number =>
+      members.has(author) ? Infinity : (removed.get(author)?.get(doc)?.seq ?? 0)
+    const needed = neededIn(authors, cutOf)
     for (const [author, feed] of authors) {
-      if (members.has(author)) continue
-      const cut = removed.get(author)?.get(doc)?.seq ?? 0
-      const limit = Math.max(cut, needed.get(author) ?? 0)
+      const limit = Math.max(cutOf(author), needed.get(author) ?? 0)
       if (feed.length > limit)
         world.violations.add('M7', `${doc} of ${world.nameOf(author)} goes on to ${feed.length}, beyond ${limit}`)
     }
@@ -73,12 +73,13 @@ function checkCuts(world: World, { node, membership }: Process): void {
 
 type Feeds = SimNode['disk']['state']['feeds'] extends Map<DocId, infer T> ? T : never
 
-function neededIn(authors: Feeds, members: ReadonlyMap<PeerId, unknown>): Map<PeerId, number> {
+/** How far others build on each author, of what counts up to its cut or because it is needed in turn. */
+function neededIn(authors: Feeds, cutOf: (author: PeerId) => number): Map<PeerId, number> {
   const needed = new Map<PeerId, number>()
   for (let grown = true; grown;) {
     grown = false
     for (const [author, feed] of authors) {
-      const counted = members.has(author) ? feed : feed.slice(0, needed.get(author) ?? 0)
+      const counted = feed.slice(0, Math.max(cutOf(author), needed.get(author) ?? 0))
       for (const { bytes } of counted) {
         for (const [peer, { seq }] of builtOn(bytes)) {
           if (seq <= (needed.get(peer) ?? 0)) continue
