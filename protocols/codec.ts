@@ -39,9 +39,10 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
 
 export function toHex(bytes: Uint8Array): string {
-  let hex = ''
-  for (const byte of bytes) hex += HEX[byte]
-  return hex
+  // Put together one by one, each text would stay a tree of its parts, ten times its size, in whatever keeps it.
+  const parts = new Array<string | undefined>(bytes.length)
+  for (let i = 0; i < bytes.length; i++) parts[i] = HEX[bytes[i] ?? 0]
+  return parts.join('')
 }
 
 /** The text has to be hex: whoever takes it from outside checks that. */

@@ -67,32 +67,32 @@ export const claimMutants: readonly Cut[] = [
   ...mutantsOf({ file: `${CLAIMS}/claim-certificate.ts`, rule: 'L2.10', scenario: 'claim-certificates' }, [
     {
       name: 'certificate-of-another-node',
-      from: '      req.node === claimed.node &&\n',
+      from: '      granted.node === claimed.node &&\n',
       to: '',
       why: 'a member shows the certificate of another as its own',
     },
     {
       name: 'certificate-of-another-lease',
-      from: '      req.lid === claimed.leaseId &&\n',
+      from: '      granted.leaseId === claimed.leaseId &&\n',
       to: '',
       why: 'a member goes on with the certificate of a lease that has ended',
     },
     {
       name: 'certificate-of-another-token',
-      from: '      tokenNumber(req.token) === claimed.token &&\n',
+      from: '      granted.token === claimed.token &&\n',
       to: '',
       why: 'a member shows a token that fences off everybody',
     },
     {
       name: 'certificate-of-another-instance',
-      from: '      req.info.instanceId === claimed.instanceId &&\n',
+      from: '      granted.instanceId === claimed.instanceId &&\n',
       to: '',
       why: 'a member shows others as holders of what it holds',
     },
     {
       name: 'certificate-of-something-else',
-      from: 'req.res.some((granted) => sameResource(granted, claimed.resource))',
-      to: 'req.res.length > 0',
+      from: 'granted.resources.some((resource) => sameResource(resource, claimed.resource))',
+      to: 'granted.resources.length > 0',
       why: 'one lease is shown on everything',
     },
     {
@@ -121,8 +121,8 @@ export const claimMutants: readonly Cut[] = [
     },
     {
       name: 'forgeries-remembered',
-      from: '    if (!certificate) return undefined\n',
-      to: '',
+      from: '    if (!req) return undefined\n',
+      to: '    if (!req) return void verified.set(hash, verified.size >= VERIFIED_MAX ? verified.clear() : undefined)\n',
       why: 'one member has all others check everything anew',
     },
     {
