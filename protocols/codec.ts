@@ -40,8 +40,8 @@ const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(
 
 export function toHex(bytes: Uint8Array): string {
   // Put together one by one, each text would stay a tree of its parts, ten times its size, in whatever keeps it.
-  const parts = new Array<string | undefined>(bytes.length)
-  for (let i = 0; i < bytes.length; i++) parts[i] = HEX[bytes[i] ?? 0]
+  const parts: (string | undefined)[] = []
+  for (const byte of bytes) parts.push(HEX[byte])
   return parts.join('')
 }
 
