@@ -26,6 +26,7 @@ export const OUT_OF_REACH: Readonly<Record<string, string>> = {
   'node/adapters/model-http.ts JSON.parse(': CHOSEN_MODEL,
   'node/adapters/mcp-definition-file.ts JSON.parse(': OWN_FILES,
   'node/adapters/mcp-processes.ts JSON.parse(': OWN_FILES,
+  'node/adapters/mcp-sign-in-files.ts JSON.parse(': OWN_FILES,
   'node/adapters/level-sizes.ts decodeCanonical(Written': OWN_STORE,
   'node/adapters/level-store.ts decodeCanonical(StoredSnapshot': OWN_STORE,
   'node/cli/remembered.ts decodeCanonical(Addresses': OWN_STORE,
