@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { openDataDirectory } from '../adapters/data-directory.ts'
 import { LeaseJournalError, openLeaseJournal } from '../adapters/lease-journal.ts'
@@ -26,11 +26,11 @@ export async function resetVoter(dataDir: string): Promise<{ mesh: string; incar
 }
 
 async function findJournal(dataDir: string): Promise<{ mesh: string; file: string }> {
-  const isNode = await stat(join(dataDir, 'keys')).catch(() => undefined)
-  const data = isNode && (await openDataDirectory(dataDir))
+  // Opening a directory makes what it lacks: this one must be there.
+  const data = existsSync(join(dataDir, 'keys')) ? await openDataDirectory(dataDir) : undefined
   const mesh = await data?.currentMesh()
   const file = data && mesh !== undefined ? journalFile(data.meshDir(mesh)) : undefined
-  if (mesh === undefined || file === undefined || !(await stat(file).catch(() => undefined)))
+  if (mesh === undefined || file === undefined || !existsSync(file))
     throw new CommandFailure(
       `There is no voter in ${dataDir}: name the directory of the node with --data-dir.`,
       EXIT.refused,

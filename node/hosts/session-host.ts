@@ -4,6 +4,7 @@ import type { ProgramState } from '../../protocols/session-stream.ts'
 import { createAgentWatch } from './agents/agent-watch.ts'
 import { childEnvironment } from './child-environment.ts'
 import { createFrameSocket } from './frame-socket.ts'
+import { freshState } from './fresh-state.ts'
 import { HostSession } from './host-session.ts'
 import { startOf } from './process-table.ts'
 import { startProgram } from './program.ts'
@@ -18,7 +19,7 @@ async function main(directory: string): Promise<void> {
   const inheritedUmask = process.umask(0o077)
   const spec = readSpec(directory)
   const host = { pid: process.pid, start: startOf(process.pid) ?? '' }
-  const record: HostState = { v: 1, host, program: null, state: freshState(spec) }
+  const record: HostState = { v: 1, host, program: null, state: freshState(spec.session.size) }
   const save = (change: Partial<HostState>): void => writeState(directory, Object.assign(record, change))
   try {
     await serve({ directory, spec, inheritedUmask, save })
@@ -46,7 +47,7 @@ async function serve({ directory, spec, inheritedUmask, save }: Serve): Promise<
     home: process.env['HOME'],
     onChange: (state) => session.agentChanged(state),
   })
-  let saved: ProgramState = { ...freshState(spec), ...agent.state }
+  let saved: ProgramState = { ...freshState(spec.session.size), ...agent.state }
   const session = new HostSession({
     timing: spec.timing,
     agent,
@@ -108,19 +109,6 @@ function assertStartable({ session }: HostSpec): void {
     throw new Error(`${session.program.file} cannot be executed.`)
   }
 }
-
-const freshState = ({ session }: HostSpec): ProgramState => ({
-  status: 'running',
-  size: session.size,
-  startedAtMs: Date.now(),
-  endedAtMs: null,
-  exitCode: null,
-  signal: null,
-  killed: false,
-  problem: null,
-  waiting: false,
-  usage: null,
-})
 
 /** The node waits for one line, then closes its end; it may also be gone already. */
 function tellReady(): void {

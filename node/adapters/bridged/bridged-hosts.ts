@@ -6,6 +6,7 @@ import { err, ok, type Result } from '../../../crdt/result.ts'
 import type { PtySize } from '../../../crdt/session.ts'
 import { makePrivate } from '../../hosts/launch-host.ts'
 import { connectLocalPipe } from '../../hosts/local-pipe.ts'
+import { freshState } from '../../hosts/fresh-state.ts'
 import { readSessionLog } from '../../hosts/session-log.ts'
 import type { AgentLink, AgentReport, BridgedHosts, Taken } from '../../ports/agent-link.ts'
 import type { Log } from '../../ports/log.ts'
@@ -192,7 +193,7 @@ class Hosts implements BridgedHosts {
       return err(domainError('session_limit', { message: `This gateway bridges ${RUNNING_MAX} sessions already.` }))
     const directory = join(this.#root, spec.id)
     makePrivate(directory)
-    const kept = freshState(spec)
+    const kept = freshBridged(spec)
     writeBridgedSpec(directory, spec)
     writeBridgedState(directory, kept)
     const session = this.#keep(directory, { spec, kept, isNew: true })
@@ -281,19 +282,8 @@ const isMissing = (error: unknown): boolean => error instanceof Error && 'code' 
 
 const hosted = ({ spec, state }: BridgedSession): HostedSession<BridgedSpec> => ({ spec, state })
 
-const freshState = ({ size }: BridgedSpec): BridgedState => ({
+const freshBridged = ({ size }: BridgedSpec): BridgedState => ({
   nextSeq: 0,
   owesEnd: false,
-  state: {
-    status: 'running',
-    size,
-    startedAtMs: Date.now(),
-    endedAtMs: null,
-    exitCode: null,
-    signal: null,
-    killed: false,
-    problem: null,
-    waiting: false,
-    usage: null,
-  },
+  state: freshState(size),
 })

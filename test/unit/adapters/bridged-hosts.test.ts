@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
+import { setImmediate as othersTurn } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { MachineId, type SessionId } from '../../../crdt/ids.ts'
 import { createBridgedHosts } from '../../../node/adapters/bridged/bridged-hosts.ts'
@@ -327,7 +327,7 @@ describe('viewers of a bridged session', () => {
     const quick = consume(await watch(stage.hosts, sessionId(1)), (text) => text.includes('the end'))
     for (let i = 0; i < 64; i++) {
       agent.print(sessionId(1), 'x'.repeat(64 * 1024))
-      await delay(0)
+      await othersTurn()
     }
     agent.print(sessionId(1), 'the end')
     expect((await quick).gaps).toEqual([])

@@ -197,7 +197,8 @@ describe('[A-X2] nothing outside the places is read or written', () => {
     }
     const swapping = swap()
     const seen = new Set<string>()
-    for (let i = 0; i < 100; i++) {
+    // How often the folder is there when it is looked at is chance: until it was there once, however busy the machine is.
+    for (let i = 0; i < 100 || !seen.has('inside'); i++) {
       const read = await files.read(spot(path))
       seen.add(read.ok ? read.value.content.slice(0, 6) : read.error.code)
       const written = await change(path, { content: `inside ${i}` })
@@ -206,7 +207,7 @@ describe('[A-X2] nothing outside the places is read or written', () => {
     }
     isOver = true
     await swapping
-    expect([seen.has('inside'), seen.has(secret)]).toEqual([true, false])
+    expect(seen.has(secret)).toBe(false)
     await untouched()
   })
 })

@@ -28,6 +28,18 @@ function remove(membership: TestMembership, peer: PeerId, cuts: ReadonlyMap<DocI
   membership.removed.set(peer, new Map(cuts))
 }
 
+/** `c` is removed with what `a` has of it; `b` has more, and has not been told. */
+async function removedBeforeSomeWrites() {
+  const { membership, a, b, c } = await threeReplicas()
+  await c.documents.write(PROJECT, undefined, setKey('before', 1))
+  await sync(c, a)
+  const cuts = a.documents.headsOf(c.peer)
+  await c.documents.write(PROJECT, undefined, setKey('after', 2))
+  await sync(c, b)
+  remove(membership, c.peer, cuts)
+  return { membership, a, b, c }
+}
+
 describe('removal of a member', () => {
   it('[M7] keeps what it wrote up to the cut and voids the rest, also after a restart', async () => {
     const { membership, a, b, c } = await threeReplicas()
@@ -87,13 +99,7 @@ describe('removal of a member', () => {
   })
 
   it('[M7] is tried again when the disk refused to cut anything off', async () => {
-    const { membership, a, b, c } = await threeReplicas()
-    await c.documents.write(PROJECT, undefined, setKey('before', 1))
-    await sync(c, a)
-    const cuts = a.documents.headsOf(c.peer)
-    await c.documents.write(PROJECT, undefined, setKey('after', 2))
-    await sync(c, b)
-    remove(membership, c.peer, cuts)
+    const { a, b, c } = await removedBeforeSomeWrites()
     b.store.failWith(new Error('the disk is full'))
     await b.documents.membershipChanged()
     b.store.failWith(undefined)
@@ -104,13 +110,7 @@ describe('removal of a member', () => {
   })
 
   it('[M7] is caught up with at the start, when the node ended before it had cut anything off', async () => {
-    const { membership, a, b, c } = await threeReplicas()
-    await c.documents.write(PROJECT, undefined, setKey('before', 1))
-    await sync(c, a)
-    const cuts = a.documents.headsOf(c.peer)
-    await c.documents.write(PROJECT, undefined, setKey('after', 2))
-    await sync(c, b)
-    remove(membership, c.peer, cuts)
+    const { membership, a, b } = await removedBeforeSomeWrites()
     const again = await createTestReplica(1, membership, b.store.crash())
     expect(await contentOf(again)).toEqual({ before: 1 })
     expect(again.documents.vectors()).toEqual(a.documents.vectors())
