@@ -52,6 +52,8 @@ export class Relay {
   /** Lately. */
   readonly #refused = new Set<PeerId>()
   #server: CircuitRelayService | undefined
+  #isWanted = false
+  #isStarted = false
   #candidates: () => readonly Connection[] = () => []
   #cancelRetry: Cancel | undefined
 
@@ -66,35 +68,38 @@ export class Relay {
     })
   }
 
+  /** Whether members may ask for a place here. */
   get serves(): boolean {
-    return this.#server !== undefined
+    return this.#isWanted && this.#isStarted
   }
 
-  /** Relays from now on for members that ask for it, or for nobody any more. */
+  /**
+   * Offers places to members from now on, or no more. Places that were given are kept: who has one would not be told, and
+   * would be looked for where nobody knows it any more, until it asks again after two hours.
+   */
   async serve(on: boolean): Promise<void> {
-    if (on === this.serves) return
-    const before = this.#server
-    this.#server = on
-      ? circuitRelayServer({
-          hopTimeout: HOP_MS,
-          maxInboundHopStreams: RELAYED_PER_MEMBER_MAX,
-          maxOutboundStopStreams: RELAYED_PER_MEMBER_MAX,
-          reservations: {
-            maxReservations: RESERVATIONS_MAX,
-            reservationTtl: RESERVATION_MS,
-            defaultDataLimit: RELAYED_BYTES_MAX,
-            defaultDurationLimit: RELAYED_MS_MAX,
-          },
-        })(this.#deps.libp2p.members.components)
-      : undefined
-    await stop(before)
+    this.#isWanted = on
+    if (!on || this.#server !== undefined) return
+    this.#server = circuitRelayServer({
+      hopTimeout: HOP_MS,
+      maxInboundHopStreams: RELAYED_PER_MEMBER_MAX,
+      maxOutboundStopStreams: RELAYED_PER_MEMBER_MAX,
+      reservations: {
+        maxReservations: RESERVATIONS_MAX,
+        reservationTtl: RESERVATION_MS,
+        defaultDataLimit: RELAYED_BYTES_MAX,
+        defaultDurationLimit: RELAYED_MS_MAX,
+      },
+    })(this.#deps.libp2p.members.components)
     await start(this.#server)
+    this.#isStarted = true
   }
 
   async stop(): Promise<void> {
     this.#cancelRetry?.()
     this.#candidates = () => []
-    await this.serve(false)
+    this.#isWanted = false
+    await stop(this.#server)
   }
 
   /** Keeps this node reachable through up to two of these members; of none, it lets the places run out. */

@@ -6,10 +6,11 @@ import type { Libp2pNode } from '../../node/p2p/libp2p-node.ts'
 import { lookupProtocol } from '../../node/p2p/lookup.ts'
 import type { MemberView } from '../../node/p2p/member-components.ts'
 import type { Libp2pNetwork, PeerNetworkOptions } from '../../node/p2p/libp2p-network.ts'
-import { reservationsOf } from '../../node/p2p/relay.ts'
+import { Relay, reservationsOf } from '../../node/p2p/relay.ts'
 import type { Channel, ProtocolOptions } from '../../node/ports/peer-network.ts'
 import { multiaddr, type Multiaddr } from '@multiformats/multiaddr'
 import { createManualClock } from '../support/clock.ts'
+import { createRecordedLog } from '../support/log.ts'
 import { createRawNode, createTestNode, peerOf, soon, testMesh, until } from '../support/libp2p-nodes.ts'
 
 const forMembers: ProtocolOptions = { policy: { who: 'member' }, frameBytesMax: 1024 * 1024, channelsPerPeerMax: 8 }
@@ -194,6 +195,26 @@ describe('what packages of libp2p serve', () => {
     expect(await ask(FIND_NODE)).toBe('answer')
     for (const type of [PUT_VALUE, GET_VALUE, ADD_PROVIDER, GET_PROVIDERS, PING])
       expect(await ask(type)).toBe('refusal')
+  })
+
+  it('keeps the places it has given at a relay whose own reachability comes and goes: who has one is not told', async () => {
+    const [node, near, far] = [await startRaw(1), await startRaw(2), await startRaw(3)]
+    await node.components.transportManager.listen([multiaddr('/ip4/127.0.0.1/tcp/0')])
+    const log = createRecordedLog()
+    const relay = new Relay({ libp2p: node, isMember: () => true, clock: createManualClock(), log, onChange() {} })
+    running.push(relay)
+    await relay.serve(true)
+    const there = node.node.getMultiaddrs()[0]!
+    await near.node.dial(there, { signal: soon() })
+    await reservationsOf(near.relayTransport).addRelay(node.node.peerId, 'configured')
+    const through = there.encapsulate(`/p2p-circuit/p2p/${near.node.peerId.toString()}`)
+    await far.node.dial(there, { signal: soon() })
+    const carried = await far.components.transportManager.dial(through, { signal: soon() })
+    for (const on of [false, true]) await relay.serve(on)
+    expect(reservationsOf(near.relayTransport).hasReservation(node.node.peerId)).toBe(true)
+    expect(carried.status).toBe('open')
+    const again = await far.components.transportManager.dial(through, { signal: soon() })
+    expect(again.remotePeer.toString()).toBe(peerOf(2))
   })
 
   it('reaches nobody through a relay that is not connected, or where nobody has a place', async () => {
