@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { z } from 'zod'
 import type { PeerId } from '../../crdt/ids.ts'
 import { decodeCanonical, encodeCanonical, MalformedError } from '../../protocols/codec.ts'
@@ -14,8 +15,8 @@ const FRAME_BYTES_MAX = 4096
 const ANSWER_MS = 10_000
 /** A member is asked at most this often: what it says of us does not change from one connection to the next. */
 const ASK_AGAIN_MS = 60_000
-/** Members, and addresses they see us at, that are kept in mind. */
-const SEEN_MAX = 64
+/** Members whose answers, and views of this node, are kept in mind. */
+const MEMBERS_MAX = 64
 
 export const DIAL_BACK_OPTIONS: ProtocolOptions = {
   policy: { who: 'member' },
@@ -54,8 +55,8 @@ export type ReachabilityDeps = {
 export class Reachability {
   readonly #deps: ReachabilityDeps
   readonly #askedMs = new Map<PeerId, number>()
-  /** Hosts that members see this node at. */
-  readonly #seenAt = new Set<string>()
+  /** Where each member sees this node, who said so last at the end. */
+  readonly #seenAt = new Map<PeerId, string>()
   #proven: readonly string[] = []
 
   constructor(deps: ReachabilityDeps) {
@@ -74,17 +75,21 @@ export class Reachability {
     this.#set([])
   }
 
-  /** A member sees this node at that address: asks it to dial there, unless that is known. */
+  /**
+   * A member sees this node at that address: asks it to dial there, unless that is known. Elsewhere than where others have
+   * reached this node, the provider may have given the router another address, which its own interfaces do not show.
+   */
   async seen(peer: PeerId, observed: string | undefined): Promise<void> {
     const host = observed === undefined ? undefined : hostOf(observed)
-    if (host !== undefined && isPublic(host) && this.#seenAt.size < SEEN_MAX) this.#seenAt.add(host)
+    if (host !== undefined && isPublic(host)) keepLast(this.#seenAt, peer, host)
     const { clock } = this.#deps
+    const isKnown = (): boolean => this.#proven.length > 0 && !this.#isElsewhere(host)
     const candidates = this.#candidates()
     const isAsked = clock.monoMs() - (this.#askedMs.get(peer) ?? -Infinity) < ASK_AGAIN_MS
-    if (this.#proven.length > 0 || candidates.length === 0 || isAsked || this.#askedMs.size >= SEEN_MAX) return
-    this.#askedMs.set(peer, clock.monoMs())
+    if (isKnown() || candidates.length === 0 || isAsked) return
+    keepLast(this.#askedMs, peer, clock.monoMs())
     const reached = await this.#ask(peer, candidates)
-    if (reached.length === 0 || this.#proven.length > 0) return
+    if (reached.length === 0 || isKnown()) return
     this.#set(reached)
   }
 
@@ -94,13 +99,22 @@ export class Reachability {
     await channel.send(encodeAddresses(await this.#deps.dialBack(channel.peer, addresses)))
   }
 
-  /** What we listen at, and the same ports where our NAT is seen: they may be forwarded. */
+  /** Of the same kind as an address where this node was reached, and another one. */
+  #isElsewhere(host: string | undefined): boolean {
+    if (host === undefined || !isPublic(host)) return false
+    const proven = this.#proven.map((address) => hostOf(address) ?? '')
+    return proven.some((known) => isIP(known) === isIP(host)) && !proven.includes(host)
+  }
+
+  /** The ports we listen at where our NAT was seen last, which may be forwarded, and what we listen at. */
   #candidates(): string[] {
     const listening = this.#deps.listening()
-    const forwarded = [...this.#seenAt].flatMap((host) =>
-      listening.map((address) => `/ip${host.includes(':') ? 6 : 4}/${host}${/\/tcp\/\d+/.exec(address)?.[0] ?? ''}`),
-    )
-    const all = new Set([...listening, ...forwarded])
+    const forwarded = [...this.#seenAt.values()]
+      .toReversed()
+      .flatMap((host) =>
+        listening.map((address) => `/ip${isIP(host)}/${host}${/\/tcp\/\d+/.exec(address)?.[0] ?? ''}`),
+      )
+    const all = new Set([...forwarded, ...listening])
     return [...all].filter((address) => isPublic(hostOf(address) ?? '')).slice(0, ADDRESSES_MAX)
   }
 
@@ -127,5 +141,15 @@ export class Reachability {
     if (proven.join() === this.#proven.join()) return
     this.#proven = proven
     this.#deps.onChange()
+  }
+}
+
+/** As the last one; of too many the first ones go. */
+function keepLast<Value>(map: Map<PeerId, Value>, peer: PeerId, value: Value): void {
+  map.delete(peer)
+  map.set(peer, value)
+  for (const first of map.keys()) {
+    if (map.size <= MEMBERS_MAX) return
+    map.delete(first)
   }
 }

@@ -10,7 +10,7 @@ const HOME = '/ip4/93.184.216.34/tcp/4001'
 const LISTENING = ['/ip4/192.168.1.7/tcp/4001']
 
 /** Node 1 asks the others; each tells under which of the addresses it reached node 1. */
-function create(reachable: ReadonlySet<string>, witnesses = [2, 3]) {
+function create(reachable: ReadonlySet<string>, witnesses = [2, 3], listening = LISTENING) {
   const clock = createManualClock()
   const network = createMemoryNetwork()
   const asked: [PeerId, readonly string[]][] = []
@@ -20,7 +20,7 @@ function create(reachable: ReadonlySet<string>, witnesses = [2, 3]) {
       clock,
       log: createRecordedLog(),
       open: (peer, signal) => port.open(peer, DIAL_BACK_PROTOCOL, signal),
-      listening: () => LISTENING,
+      listening: () => listening,
       async dialBack(peer, addresses) {
         asked.push([peerOf(n), addresses])
         return peer === peerOf(1) ? addresses.filter((address) => reachable.has(address)) : []
@@ -66,6 +66,52 @@ describe('whether this node can be reached publicly', () => {
     await node.seen(peerOf(2), '/ip4/93.184.216.34/tcp/1')
     expect(asked).toHaveLength(3)
     expect(node.proven).toEqual([])
+  })
+
+  it('is found out anew when a member sees this node elsewhere: its router has been given another address', async () => {
+    const reachable = new Set([HOME])
+    const { node, asked, changes, clock } = create(reachable)
+    for (const n of [2, 3]) await node.seen(peerOf(n), '/ip4/93.184.216.34/tcp/1')
+    await clock.advance(60_000)
+    reachable.delete(HOME)
+    const moved = '/ip4/93.184.216.99/tcp/4001'
+    reachable.add(moved)
+    await node.seen(peerOf(2), '/ip4/93.184.216.99/tcp/1')
+    await node.seen(peerOf(3), '/ip4/93.184.216.99/tcp/1')
+    expect({ proven: node.proven, changes }).toEqual({ proven: [moved], changes: [[HOME], [moved]] })
+    expect(asked.map(([, addresses]) => addresses)).toEqual([[HOME], [moved, HOME]])
+  })
+
+  it('stays where it was as long as nobody reaches the other address, nor is an address of another kind one', async () => {
+    const { node, asked, clock } = create(new Set([HOME]))
+    await node.seen(peerOf(2), '/ip4/93.184.216.34/tcp/1')
+    await clock.advance(60_000)
+    await node.seen(peerOf(2), '/ip6/2606:4700::1111/tcp/1')
+    expect(asked).toHaveLength(1)
+    await node.seen(peerOf(3), '/ip4/93.184.216.99/tcp/1')
+    expect({ asked: asked.length, proven: node.proven }).toEqual({ asked: 2, proven: [HOME] })
+  })
+
+  it('[A-D1] is found out although one member has said that it sees this node at a hundred places', async () => {
+    const { node, asked, clock } = create(new Set([HOME]))
+    for (let n = 0; n < 100; n++) await node.seen(peerOf(2), `/ip4/93.184.217.${n}/tcp/1`)
+    await clock.advance(60_000)
+    await node.seen(peerOf(3), '/ip4/93.184.216.34/tcp/1')
+    expect({ asked: asked.length, proven: node.proven }).toEqual({ asked: 2, proven: [HOME] })
+  })
+
+  it('is asked of a seventieth member, too', async () => {
+    const others = Array.from({ length: 70 }, (_, i) => i + 2)
+    const { node, asked } = create(new Set(), others)
+    for (const n of others) await node.seen(peerOf(n), '/ip4/93.184.216.34/tcp/1')
+    expect(asked).toHaveLength(70)
+  })
+
+  it('is asked about the forwarded port even if this host has more public addresses than fit', async () => {
+    const own = Array.from({ length: 6 }, (_, i) => `/ip6/2606:4700::${i + 1}/tcp/4001`)
+    const { node } = create(new Set([HOME]), [2], own)
+    await node.seen(peerOf(2), '/ip4/93.184.216.34/tcp/1')
+    expect(node.proven).toEqual([HOME])
   })
 
   it('is forgotten when the network has changed', async () => {
