@@ -58,7 +58,7 @@ export function createPulse(clock: ManualClock, of: PeerId): PresenceLink & { re
   const beat = (): Uint8Array => new TextEncoder().encode(`${of} ${++counter}`)
   return {
     heard,
-    current: () => undefined,
+    greeting: () => undefined,
     onBeat: (listener) => every(clock, 5000, () => listener(beat())),
     receive(bytes) {
       const [from = '', n] = new TextDecoder().decode(bytes).split(' ')

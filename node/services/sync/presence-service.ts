@@ -47,8 +47,8 @@ export type PresenceDeps = {
 
 /** What the sync service, which carries heartbeats, needs. */
 export type PresenceLink = {
-  /** The heartbeat to greet a newly connected peer with; undefined before `start` and after `stop`. */
-  current(): Uint8Array | undefined
+  /** The heartbeat to greet a newly connected peer with, now; undefined before `start` and after `stop`. */
+  greeting(to: PeerId): Uint8Array | undefined
   /** Every heartbeat, and the goodbye, to be sent to all connected members. */
   onBeat(listener: (beat: Uint8Array) => void): Cancel
   /**
@@ -98,6 +98,8 @@ class Observer implements PresenceService {
   /** Of members that were heard as two processes in turn: the one that does not count. */
   readonly #others = new Map<PeerId, Heard>()
   readonly #rtts = new Map<PeerId, number>()
+  /** The last heartbeat, which may be seconds old then, went to them at this time. */
+  readonly #greetedMs = new Map<PeerId, number>()
   readonly #skews = createSkews()
   readonly #told = new Map<PeerId, PresenceState>()
   readonly #listeners = new Set<(peer: PeerId) => void>()
@@ -117,6 +119,7 @@ class Observer implements PresenceService {
       network.onConnect((peer) => this.#tell(peer)),
       network.onDisconnect((peer) => {
         this.#rtts.delete(peer)
+        this.#greetedMs.delete(peer)
         this.#tell(peer)
       }),
     )
@@ -185,7 +188,8 @@ class Observer implements PresenceService {
     return () => this.#listeners.delete(listener)
   }
 
-  current(): Uint8Array | undefined {
+  greeting(to: PeerId): Uint8Array | undefined {
+    this.#greetedMs.set(to, this.#deps.clock.monoMs())
     return this.#heart.latest
   }
 
@@ -219,7 +223,8 @@ class Observer implements PresenceService {
   echoed(from: PeerId, echo: { boot: number; counter: number }): void {
     const sentMs = this.#heart.sentMs(echo)
     if (sentMs === undefined || !this.#deps.members().has(from)) return
-    this.#rtts.set(from, this.#deps.clock.monoMs() - sentMs)
+    const leftMs = Math.max(sentMs, this.#greetedMs.get(from) ?? -Infinity)
+    this.#rtts.set(from, this.#deps.clock.monoMs() - leftMs)
   }
 
   #hear(beat: Heartbeat, bytes: Uint8Array): Heard {
@@ -245,6 +250,7 @@ class Observer implements PresenceService {
       this.#heard.delete(peer)
       this.#others.delete(peer)
       this.#rtts.delete(peer)
+      this.#greetedMs.delete(peer)
       this.#skews.forget(peer)
     } else this.#told.set(peer, now)
     for (const listener of this.#listeners) listener(peer)

@@ -55,7 +55,8 @@ type Peer = {
   hasCompared: boolean
   /** Envelopes were applied since we last said where we stand. */
   hasProgressed: boolean
-  echoedMs: number
+  /** When the next heartbeat of the member is answered. */
+  echoDueMs: number
   readonly answerHeads: (heads: readonly Uint8Array[]) => void
   readonly answerVectors: (standing: Standing) => void
 }
@@ -184,7 +185,7 @@ class Sync implements SyncService {
       ask: false,
       hasCompared: false,
       hasProgressed: false,
-      echoedMs: -Infinity,
+      echoDueMs: -Infinity,
       answerHeads: latestOnly((heads) => sendRecords(membership, heads, link), log),
       answerVectors: latestOnly((standing) => answerStanding(feeds, standing, { link, onSent }), log),
     })
@@ -208,8 +209,8 @@ class Sync implements SyncService {
 
   #greet(id: PeerId): void {
     const peer = this.#peers.get(id)
-    const beat = this.#deps.presence?.current()
     if (peer === undefined) return
+    const beat = this.#deps.presence?.greeting(id)
     this.#hearing.greeted(id)
     peer.link.say({ t: 'hello', versions: [...SYNC_VERSIONS] })
     if (beat !== undefined) peer.link.say({ t: 'beat', beat })
@@ -285,8 +286,9 @@ class Sync implements SyncService {
 
   #isEchoDue(peer: Peer): boolean {
     const nowMs = this.#deps.clock.monoMs()
-    if (nowMs - peer.echoedMs < ECHO_EVERY_MS) return false
-    peer.echoedMs = nowMs
+    if (nowMs < peer.echoDueMs) return false
+    // The first one is in a queue with all that a new connection brings: the next one is measured, too.
+    peer.echoDueMs = peer.echoDueMs === -Infinity ? nowMs : nowMs + ECHO_EVERY_MS
     return true
   }
 

@@ -152,13 +152,13 @@ describe('presence', () => {
   })
 
   it('is away at once after a goodbye, and before a suspension; a new beat brings it back', async () => {
-    const { near, far, a } = await createPair()
+    const { near, far, a, b } = await createPair()
     near.suspend()
     expect(far.state(a)).toBe('away')
     near.resume()
     expect(far.state(a)).toBe('online')
     near.stop()
-    expect([far.state(a), near.current()]).toEqual(['away', undefined])
+    expect([far.state(a), near.greeting(b)]).toEqual(['away', undefined])
   })
 
   it('knows ourselves as online and who is no member as gone', async () => {
@@ -177,6 +177,17 @@ describe('presence', () => {
     expect(near.rttMs(b)).toBe(20)
     network.disconnect(a, b)
     expect(near.rttMs(b)).toBeUndefined()
+  })
+
+  it('measures from when a member was greeted, not from when the heartbeat it was greeted with was made', async () => {
+    const { near, b, clock, mute } = await createPair()
+    mute()
+    await clock.advance(4000)
+    const greeting = near.greeting(b)
+    if (greeting === undefined) throw new Error('there is nothing to greet with')
+    await clock.advance(30)
+    near.echoed(b, decodeHeartbeat(greeting))
+    expect(near.rttMs(b)).toBe(30)
   })
 
   it('knows when a lease was last renewed, as long as its holder names it', async () => {

@@ -144,7 +144,7 @@ describe('synchronisation', () => {
     const lab = createSyncLab(4)
     const heard: string[] = []
     const presence: PresenceLink = {
-      current: () => undefined,
+      greeting: () => undefined,
       onBeat: () => () => undefined,
       receive: (beat) => {
         heard.push(beat.join())
@@ -169,12 +169,33 @@ describe('synchronisation', () => {
     expect(right.heard.filter(({ t }) => t === 'beats')).toEqual([{ t: 'beats', beats: [new Uint8Array([1])] }])
   })
 
+  it('answers the first two heartbeats of a connection, since the first is slow, and then one in half a minute', async () => {
+    const lab = createSyncLab(2)
+    const presence: PresenceLink = {
+      greeting: () => undefined,
+      onBeat: () => () => undefined,
+      receive: (beat, from) => ({ peer: from, boot: 1, counter: beat[0] ?? 0 }),
+      echoed: () => undefined,
+    }
+    const node = await lab.node(0, { presence })
+    const port = lab.network.join(identity(1).peer)
+    const other = await impersonate(port, node)
+    await lab.connect(node.peer, port.self)
+    for (let counter = 1; counter <= 9; counter++) {
+      await other.say({ t: 'beat', beat: new Uint8Array([counter]) })
+      await lab.time.advance(5000)
+    }
+    await lab.quiet()
+    const echoes = other.heard.flatMap((message) => (message.t === 'echo' ? [message.counter] : []))
+    expect(echoes).toEqual([1, 2, 8])
+  })
+
   it('hears a goodbye that is read when the connection is gone already', async () => {
     const lab = createSyncLab(2)
     const [self, far] = [identity(0).peer, identity(1).peer]
     const heard: string[] = []
     const presence: PresenceLink = {
-      current: () => undefined,
+      greeting: () => undefined,
       onBeat: () => () => undefined,
       receive: (beat, from) => void heard.push(`${from} ${beat.join()}`),
       echoed: () => undefined,
@@ -291,7 +312,7 @@ describe('synchronisation', () => {
     const lab = createSyncLab(2)
     const heard: string[] = []
     const receive = (): undefined => undefined
-    const presence = { current: () => undefined, onBeat: () => () => undefined, receive, echoed: () => undefined }
+    const presence = { greeting: () => undefined, onBeat: () => () => undefined, receive, echoed: () => undefined }
     const node = await lab.node(0, { presence, onHeard: (peer) => heard.push(peer) })
     const port = lab.network.join(identity(1).peer)
     const other = await impersonate(port, node)
