@@ -19,6 +19,9 @@ const ADDRESS_CHARS_MAX = 256
 
 const HOST_CODES: ReadonlySet<number> = new Set([CODE_IP4, CODE_IP6, CODE_DNS, CODE_DNS4, CODE_DNS6])
 
+/** Whoever connects to these connects to itself. */
+const UNSPECIFIED: ReadonlySet<string> = new Set(['0.0.0.0', '::'])
+
 /** Where an address points to, as far as its text tells. */
 export type AddressScope = 'loopback' | 'link-local' | 'elsewhere'
 
@@ -33,7 +36,7 @@ export function normaliseAddress(text: string): string | undefined {
   const [host, tcp, ...rest] = parsed.decapsulateCode(CODE_P2P).getComponents()
   if (host === undefined || !HOST_CODES.has(host.code) || host.value === undefined) return undefined
   if (tcp?.code !== CODE_TCP || Number(tcp.value) < 1 || rest.length > 0) return undefined
-  if (host.value === '0.0.0.0' || host.value === '::') return undefined
+  if (UNSPECIFIED.has(withoutMapping(host.value))) return undefined
   return `/${host.name}/${host.value}/tcp/${tcp.value}`
 }
 
@@ -123,15 +126,16 @@ export function acceptHints(addresses: readonly string[], teller: Teller): strin
 }
 
 /**
- * Which of the addresses that one answer by multicast gave may be dialled. It reaches this link only, so link-local is
- * fine; loopback is, when the answer came from this host.
+ * Which of the addresses that one answer by multicast gave may be dialled; anybody on the LAN can give one. It reaches this
+ * link only, so link-local is fine; loopback is, when the packet came from this host. No names here either.
  */
-export function acceptLanHints(addresses: readonly Multiaddr[]): string[] {
-  const hosts = addresses.map((address) => ({ address, host: hostOf(address) }))
-  const onThisHost = hosts.some(({ host }) => host !== undefined && scopeOf(host) === 'elsewhere' && isThisHost(host))
-  return hosts.flatMap(({ address, host }) =>
-    host !== undefined && (scopeOf(host) !== 'loopback' || onThisHost) ? [address.toString()] : [],
-  )
+export function acceptLanHints(addresses: readonly Multiaddr[], from: string): string[] {
+  const onThisHost = isThisHost(from)
+  return addresses.flatMap((address) => {
+    const host = hostOf(address)
+    if (host === undefined || isIP(host) === 0) return []
+    return scopeOf(host) !== 'loopback' || onThisHost ? [address.toString()] : []
+  })
 }
 
 function parse(text: string): Multiaddr | undefined {

@@ -25,8 +25,8 @@ export type LanDiscoveryOptions = {
   readonly clock: Clock
   /** Whether there is somebody to be found. */
   readonly isMissing: () => boolean
-  /** Told of every answer, again and again, of this node's own too. */
-  readonly onPeer: (peer: LanPeer) => void
+  /** Told of every answer and the IP address it came from, again and again, of this node's own too. */
+  readonly onPeer: (peer: LanPeer, from: string) => void
   /** A port that cannot be opened, an interface that refuses: discovery then goes without. */
   readonly onProblem: (error: unknown) => void
 }
@@ -55,7 +55,7 @@ export class LanDiscovery {
     const socket = createSocket({ type: 'udp4', reuseAddr: true })
     this.#socket = socket
     socket.on('error', (error) => this.#options.onProblem(error))
-    socket.on('message', (packet) => this.#onPacket(packet))
+    socket.on('message', (packet, { address }) => this.#onPacket(packet, address))
     const isBound = await new Promise<boolean>((resolve) => {
       socket.once('error', () => resolve(false))
       socket.bind(PORT, () => resolve(true))
@@ -100,10 +100,10 @@ export class LanDiscovery {
     this.#send(lanQuestion(this.#options.tag))
   }
 
-  #onPacket(packet: Buffer): void {
+  #onPacket(packet: Buffer, from: string): void {
     const said = readLanPacket(packet, this.#options.tag)
     if (said === 'question') this.#answerSoon()
-    else if (said !== undefined) this.#options.onPeer(said)
+    else if (said !== undefined) this.#options.onPeer(said, from)
   }
 
   #answerSoon(): void {

@@ -55,7 +55,7 @@ export async function createPeerNetwork(options: PeerNetworkOptions): Promise<Li
       },
     },
     lan: options.mdns
-      ? { clock, onPeer: (peer) => network.onLanPeer(peer), isMissing: () => network.isMissingSomebody() }
+      ? { clock, onPeer: (peer, from) => network.onLanPeer(peer, from), isMissing: () => network.isMissingSomebody() }
       : undefined,
   })
   const network: Network = new Network({ options, libp2p, book, table, host })
@@ -247,10 +247,10 @@ class Network implements Libp2pNetwork {
     return this.#neighbourhood.targets().some((peer) => !this.#table.isConnected(peer))
   }
 
-  onLanPeer(found: LanPeer): void {
+  onLanPeer(found: LanPeer, from: string): void {
     const peer = PeerId.safeParse(found.id)
     if (!peer.success || peer.data === this.self || !this.#options.isMember(peer.data)) return
-    this.#book.hint(peer.data, acceptLanHints(found.multiaddrs))
+    this.#book.hint(peer.data, acceptLanHints(found.multiaddrs, from))
     if (!this.#table.isConnected(peer.data)) this.#dialer.hurry(peer.data)
   }
 

@@ -22,6 +22,7 @@ describe('addresses', () => {
     ['/ip6/2001:db8::1/tcp/4001', '/ip6/2001:db8::1/tcp/4001'],
     ['/ip4/0.0.0.0/tcp/4001', undefined],
     ['/ip6/::/tcp/4001', undefined],
+    ['/ip6/::ffff:0.0.0.0/tcp/4001', undefined],
     ['/ip4/10.0.0.1/tcp/0', undefined],
     ['/ip4/10.0.0.1/udp/4001', undefined],
     ['/ip4/10.0.0.1/tcp/4001/ws', undefined],
@@ -55,6 +56,7 @@ describe('addresses', () => {
       '/ip6/fe80::1/tcp/1',
       '/dns4/rebinding.example/tcp/1',
       '/ip6/::ffff:127.0.0.1/tcp/1',
+      '/ip6/::ffff:0.0.0.0/tcp/1',
       '/ip4/192.168.1.2/tcp/1',
       'nonsense',
     ]
@@ -68,15 +70,18 @@ describe('addresses', () => {
     ])
   })
 
-  it('takes from multicast what is on this link, and loopback from this host only', () => {
-    const told = (...texts: string[]): string[] => acceptLanHints(texts.map((text) => multiaddr(text)))
+  it('takes from multicast what is on this link, loopback from this host only, whatever it claims to be, and no names', () => {
+    const own = ownHosts().find((host) => isIP(host) === 4 && scopeOf(host) === 'elsewhere')
     const [loopback, linkLocal, elsewhere] = ['/ip4/127.0.0.1/tcp/1', '/ip4/169.254.1.1/tcp/1', '/ip4/192.0.2.1/tcp/1']
-    expect(told(loopback, linkLocal, elsewhere)).toEqual([linkLocal, elsewhere])
-    expect(told(loopback)).toEqual([])
-    const host = ownHosts().find((host) => isIP(host) === 4 && scopeOf(host) === 'elsewhere')
-    if (host === undefined) return // a host without a network has no way to tell that it talks to itself
-    const own = `/ip4/${host}/tcp/1`
-    expect(told(loopback, own)).toEqual([loopback, own])
+    const told = [loopback, linkLocal, elsewhere, '/dns4/rebinding.example/tcp/1', `/ip4/${own ?? '192.0.2.2'}/tcp/1`]
+    const takenFrom = (host: string): string[] =>
+      acceptLanHints(
+        told.map((text) => multiaddr(text)),
+        host,
+      )
+    const others = [linkLocal, elsewhere, told.at(-1)]
+    expect(takenFrom('192.0.2.1')).toEqual(others)
+    for (const host of ['127.0.0.1', own ?? '127.0.0.1']) expect(takenFrom(host)).toEqual([loopback, ...others])
   })
 
   it('[A-M1] takes a way through a relay only if the relay is one we would use', () => {
