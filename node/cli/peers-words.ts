@@ -4,16 +4,24 @@ export const PEER_HEADINGS = ['NAME', 'REACHED', 'SINCE', 'RTT', 'PROGRAM', 'ADD
 
 export const peerRow = (peer: PeerView, nowMs: number): string[] => [
   peer.name,
-  peer.via === null ? peer.how : `through ${peer.via.name}`,
+  reached(peer),
   peer.since === null ? '-' : age(peer.since, nowMs),
   peer.rttMs === null ? '-' : `${peer.rttMs.toFixed(1)} ms`,
   peer.agent ?? '-',
   peer.address === null ? '-' : withoutPeers(peer.address),
 ]
 
+function reached({ how, via, plan }: PeerView): string {
+  if (via !== null) return `through ${via.name}`
+  return plan === 'when needed' ? plan : how
+}
+
 /** Below the table: why a machine is not reached, or only through another one. */
 export const peerLines = (peers: readonly PeerView[], nowMs: number): string[] =>
-  peers.filter(({ how }) => how === 'not connected' || how === 'relay').flatMap((peer) => ['', ...whyNot(peer, nowMs)])
+  peers.filter(isExplained).flatMap((peer) => ['', ...whyNot(peer, nowMs)])
+
+const isExplained = ({ how, plan, failed }: PeerView): boolean =>
+  how === 'relay' || (how === 'not connected' && (plan !== 'when needed' || failed.length > 0))
 
 function whyNot(peer: PeerView, nowMs: number): string[] {
   const tried = peer.failed.map(
@@ -25,10 +33,13 @@ function whyNot(peer: PeerView, nowMs: number): string[] {
       : [`${peer.name} could not be reached directly:`, ...tried]
   const seen =
     peer.lastSeenAt === null ? 'not seen since this node started' : `last seen ${age(peer.lastSeenAt, nowMs)} ago`
-  const next = peer.nextTryInSeconds === null ? 'being tried now' : `next try in ${peer.nextTryInSeconds} s`
-  return tried.length === 0
-    ? [`${peer.name} is not connected: ${seen}; no address of it is known. Start it, or let it join anew.`]
-    : [`${peer.name} is not connected: ${seen}; ${next}.`, ...tried]
+  return [`${peer.name} is not connected: ${seen}; ${planned(peer)}.`, ...tried]
+}
+
+function planned({ plan, nextTryInSeconds }: PeerView): string {
+  if (plan === 'no address') return 'no address of it is known. Start it, or let it join anew'
+  if (plan === 'when needed') return 'it is tried when it is needed'
+  return nextTryInSeconds === null ? 'being tried now' : `next try in ${nextTryInSeconds} s`
 }
 
 /** The address as a person would write it: who is there is in the first column. */

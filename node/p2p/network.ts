@@ -210,6 +210,8 @@ class Network implements Libp2pNetwork {
       connection: this.#table.connectionTo(peer),
       agent: this.#reach.agentOf(peer),
       failed: this.#reach.connector.attempts(peer),
+      isAnyAddressKnown: this.#book.of(peer).length > 0,
+      isNeighbour: this.#neighbourhood.isNeighbour(peer),
       nextTryInMs: this.#dialer.stateOf(peer).nextTryInMs,
     })
   }

@@ -28,5 +28,6 @@ const wirePeer = (peer: PeerView): object => ({
   agent: peer.agent,
   last_seen_at: peer.lastSeenAt,
   failed: peer.failed,
+  plan: peer.plan,
   next_try_in_seconds: peer.nextTryInSeconds,
 })

@@ -8,6 +8,8 @@ import type { Presence } from '../sync/presence.ts'
 export type PeerView = Omit<Way, 'via' | 'sinceWallMs' | 'failed' | 'nextTryInMs'> & {
   readonly peerId: PeerId
   readonly name: string
+  /** Of the last heartbeat it has answered. */
+  readonly rttMs: number | null
   readonly via: { readonly peerId: PeerId; readonly name: string } | null
   readonly since: string | null
   readonly lastSeenAt: string | null
@@ -41,7 +43,7 @@ export function createPeersService(deps: PeersServiceDeps): PeersService {
 }
 
 function viewOf({ presence, ways, nameOf, clock }: PeersServiceDeps, peer: PeerId): PeerView {
-  const { via, sinceWallMs, failed, nextTryInMs, rttMs, ...way } = ways.wayTo(peer)
+  const { via, sinceWallMs, failed, nextTryInMs, ...way } = ways.wayTo(peer)
   const seenMs = sinceWallMs === null ? presence.lastSeenWallMs(peer) : clock.wallMs()
   return {
     peerId: peer,
@@ -49,8 +51,7 @@ function viewOf({ presence, ways, nameOf, clock }: PeersServiceDeps, peer: PeerI
     ...way,
     via: via === null ? null : { peerId: via, name: nameOf(via) },
     since: iso(sinceWallMs ?? undefined),
-    // The heartbeat's answer is finer, and there before the first keep-alive.
-    rttMs: sinceWallMs === null ? null : (presence.rttMs(peer) ?? rttMs),
+    rttMs: sinceWallMs === null ? null : (presence.rttMs(peer) ?? null),
     lastSeenAt: iso(seenMs),
     failed: failed.map(({ address, error, wallMs }) => ({ address, error, at: new Date(wallMs).toISOString() })),
     nextTryInSeconds: nextTryInMs === null ? null : Math.ceil(nextTryInMs / 1000),

@@ -17,6 +17,7 @@ const there: PeerView = {
   agent: 'rookery/0.1.0',
   lastSeenAt: at(0),
   failed: [],
+  plan: null,
   nextTryInSeconds: null,
 }
 const failed = [{ address: '/ip6/2001:db8::1/tcp/4001', error: 'no answer within 4 s', at: at(7) }]
@@ -56,6 +57,7 @@ it('says of a machine that is not connected when it was seen, what was tried and
     agent: null,
     lastSeenAt: at(10_000),
     failed: [...failed, { address: `/p2p/${peerOf(2)}/p2p-circuit`, error: 'not connected to the relay', at: at(6) }],
+    plan: 'tried later',
     nextTryInSeconds: 14,
   }
   expect(peerRow(gone, NOW)).toEqual(['desk', 'not connected', '-', '-', '-', '-'])
@@ -65,8 +67,24 @@ it('says of a machine that is not connected when it was seen, what was tried and
     '  [2001:db8::1]:4001: no answer within 4 s (7 s ago)',
     '  through another machine: not connected to the relay (6 s ago)',
   ])
-  expect(peerLines([{ ...gone, failed: [], lastSeenAt: null, nextTryInSeconds: null }], NOW)).toEqual([
+  const unseen: PeerView = { ...gone, failed: [], lastSeenAt: null, nextTryInSeconds: null }
+  expect(peerLines([{ ...unseen, plan: 'no address' }], NOW)).toEqual([
     '',
     'desk is not connected: not seen since this node started; no address of it is known. Start it, or let it join anew.',
+  ])
+  expect(peerLines([{ ...unseen, plan: 'being tried' }], NOW)).toEqual([
+    '',
+    'desk is not connected: not seen since this node started; being tried now.',
+  ])
+})
+
+it('does not take it for trouble that most of a large mesh is connected only when needed, unless that failed', () => {
+  const other: PeerView = { ...there, how: 'not connected', address: null, since: null, rttMs: null, plan: 'when needed' }
+  expect(peerRow(other, NOW).slice(0, 2)).toEqual(['desk', 'when needed'])
+  expect(peerLines([other], NOW)).toEqual([])
+  expect(peerLines([{ ...other, failed, lastSeenAt: at(20) }], NOW)).toEqual([
+    '',
+    'desk is not connected: last seen 20 s ago; it is tried when it is needed.',
+    '  [2001:db8::1]:4001: no answer within 4 s (7 s ago)',
   ])
 })
