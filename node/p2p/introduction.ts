@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { PeerId } from '../../crdt/ids.ts'
 import { decodeCanonical, encodeCanonical, MalformedError } from '../../protocols/codec.ts'
+import { PRINTABLE } from '../../protocols/membership/records.ts'
 import type { Channel, ProtocolOptions } from '../ports/peer-network.ts'
 
 /*
@@ -29,8 +30,8 @@ const Address = z.string().max(256)
 /** Unknown fields are ignored, missing ones are those of an earlier version. */
 const Introduction = z.object({
   v: z.int().min(1),
-  /** Name and version of the program. */
-  agent: z.string().max(128),
+  /** Name and version of the program; printed on terminals. */
+  agent: z.string().max(128).regex(PRINTABLE),
   addresses: z.array(Address).max(ADDRESSES_MAX),
   /** The address this node sees the other one at: what its NAT makes of it. */
   observed: Address.optional(),
