@@ -5,6 +5,7 @@ import { decodeCanonical, encodeCanonical, MalformedError } from '../../protocol
 import type { Clock } from '../ports/clock.ts'
 import type { Log } from '../ports/log.ts'
 import type { Channel, ProtocolOptions } from '../ports/peer-network.ts'
+import { createRateLimiter, type RateLimiter } from '../services/rate-limit.ts'
 import { hostOf, isPublic } from './addresses.ts'
 
 export const DIAL_BACK_PROTOCOL = '/rookery/dial-back/1'
@@ -15,6 +16,8 @@ const FRAME_BYTES_MAX = 4096
 const ANSWER_MS = 10_000
 /** A member is asked at most this often: what it says of us does not change from one connection to the next. */
 const ASK_AGAIN_MS = 60_000
+/** What one member may have dialled: it asks once a minute, and anew when its network changes. */
+const DIAL_BACKS_PER_MEMBER = { count: 6, perMs: 60_000, keysMax: 1024 } as const
 /** Members whose answers, and views of this node, are kept in mind. */
 const MEMBERS_MAX = 64
 
@@ -57,10 +60,12 @@ export class Reachability {
   readonly #askedMs = new Map<PeerId, number>()
   /** Where each member sees this node, who said so last at the end. */
   readonly #seenAt = new Map<PeerId, string>()
+  readonly #served: RateLimiter
   #proven: readonly string[] = []
 
   constructor(deps: ReachabilityDeps) {
     this.#deps = deps
+    this.#served = createRateLimiter(deps.clock, DIAL_BACKS_PER_MEMBER)
   }
 
   /** Public addresses that a member has dialled successfully. */
@@ -93,9 +98,10 @@ export class Reachability {
     this.#set(reached)
   }
 
-  /** The other side: dials whoever asks, and nobody else. */
+  /** The other side: dials whoever asks, seldom: the addresses are its word, and may be those of somebody else. */
   async serve(channel: Channel): Promise<void> {
     const addresses = await readAddresses(channel)
+    if (this.#served.take(channel.peer) !== undefined) throw new Error('asks to be dialled back too often')
     await channel.send(encodeAddresses(await this.#deps.dialBack(channel.peer, addresses)))
   }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { PeerId } from '../../../crdt/ids.ts'
-import { DIAL_BACK_OPTIONS, DIAL_BACK_PROTOCOL, Reachability } from '../../../node/p2p/reachability.ts'
+import { DIAL_BACK_OPTIONS, DIAL_BACK_PROTOCOL, encodeAddresses, Reachability } from '../../../node/p2p/reachability.ts'
 import { createManualClock } from '../../support/clock.ts'
 import { createRecordedLog } from '../../support/log.ts'
 import { createMemoryNetwork } from '../../support/memory-network.ts'
@@ -14,8 +14,7 @@ function create(reachable: ReadonlySet<string>, witnesses = [2, 3], listening = 
   const clock = createManualClock()
   const network = createMemoryNetwork()
   const asked: [PeerId, readonly string[]][] = []
-  const make = (n: number): Reachability => {
-    const port = network.join(peerOf(n))
+  const make = (n: number, port = network.join(peerOf(n))): Reachability => {
     const made: Reachability = new Reachability({
       clock,
       log: createRecordedLog(),
@@ -31,12 +30,13 @@ function create(reachable: ReadonlySet<string>, witnesses = [2, 3], listening = 
     return made
   }
   const changes: (readonly string[])[] = []
-  const node = make(1)
+  const port = network.join(peerOf(1))
+  const node = make(1, port)
   for (const n of witnesses) {
     make(n)
     network.connect(peerOf(1), peerOf(n))
   }
-  return { clock, node, asked, changes }
+  return { clock, node, port, asked, changes }
 }
 
 describe('whether this node can be reached publicly', () => {
@@ -98,6 +98,20 @@ describe('whether this node can be reached publicly', () => {
     await clock.advance(60_000)
     await node.seen(peerOf(3), '/ip4/93.184.216.34/tcp/1')
     expect({ asked: asked.length, proven: node.proven }).toEqual({ asked: 2, proven: [HOME] })
+  })
+
+  it('[A-D1] is no way to have others dialled: a member is answered a few times a minute', async () => {
+    const { port, asked, clock } = create(new Set([HOME]))
+    const ask = async (): Promise<void> => {
+      const channel = await port.open(peerOf(2), DIAL_BACK_PROTOCOL, AbortSignal.timeout(1000))
+      await channel.send(encodeAddresses([HOME]))
+      await Array.fromAsync(channel.frames).catch(() => undefined)
+    }
+    for (let n = 0; n < 100; n++) await ask()
+    expect(asked).toHaveLength(6)
+    await clock.advance(60_000)
+    await ask()
+    expect(asked).toHaveLength(7)
   })
 
   it('is asked of a seventieth member, too', async () => {
