@@ -13,6 +13,10 @@ const BUCKET_SIZE = 20
 const ASKED_AT_ONCE = 5
 /** Requests of one member that may wait here for their answers. */
 const REQUESTS_PER_PEER_MAX = 8
+/** Who is looked for. */
+const REQUEST_BYTES_MAX = 1024
+/** So many members, with as many addresses as one has in an address book, take half of it. */
+const ANSWER_BYTES_MAX = 32 * 1024
 /** For connected members to answer. */
 const LOOKUP_MS = 5000
 /** The table fills as members introduce themselves; a query for ourselves only repeats that. */
@@ -41,7 +45,11 @@ export const lookupPolicies = (
   mesh: MeshId,
   isMember: (peer: PeerId) => boolean,
 ): Readonly<Record<string, StreamPolicy>> => ({
-  [lookupProtocol(mesh)]: (peer, { remoteAddr }) => isMember(peer) && !isRelayed(remoteAddr),
+  [lookupProtocol(mesh)]: {
+    may: (peer, { remoteAddr }) => isMember(peer) && !isRelayed(remoteAddr),
+    requestBytesMax: REQUEST_BYTES_MAX,
+    answerBytesMax: ANSWER_BYTES_MAX,
+  },
 })
 
 /** A Kademlia table of this mesh's members only, which answers where somebody is, from our address book, and nothing else. */

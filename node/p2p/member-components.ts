@@ -5,6 +5,7 @@ import type { KadDHTComponents } from '@libp2p/kad-dht'
 import { CODE_P2P, multiaddr } from '@multiformats/multiaddr'
 import { PeerId } from '../../crdt/ids.ts'
 import { isRelayed } from './addresses.ts'
+import { boundStream } from './bounded-stream.ts'
 
 /** What packages of libp2p are made of. */
 type Components = CircuitRelayTransportComponents & CircuitRelayServerComponents & KadDHTComponents
@@ -12,11 +13,20 @@ type Components = CircuitRelayTransportComponents & CircuitRelayServerComponents
 /** What libp2p itself brings of that. */
 export type RealComponents = Omit<Components, 'ping'>
 
-/** Whether a stream of a member may reach a package's handler. */
-export type StreamPolicy = (peer: PeerId, connection: Connection) => boolean
+/** What members may do with a protocol that a package serves, and what is read of what they say. */
+export type StreamPolicy = {
+  /** Whether a stream of the member may reach the handler. */
+  readonly may: (peer: PeerId, connection: Connection) => boolean
+  readonly requestBytesMax: number
+  readonly answerBytesMax: number
+  /** Request and answer are only the beginning: then the stream carries a connection. */
+  readonly carries?: boolean
+}
 
 export type MemberView = {
   readonly isMember: (peer: PeerId) => boolean
+  /** Whether a member may open one more stream here; counted. */
+  readonly mayOpen: (peer: PeerId) => boolean
   /** Where a member may be found, best first. */
   readonly addressesOf: (peer: PeerId) => readonly string[]
   /** One per protocol that a package may serve; a protocol that is not here stops the boot. */
@@ -64,14 +74,14 @@ export function memberComponents(real: RealComponents, view: MemberView): Member
 /** The gate every handler of a package is behind, and what `identify` would have told the packages. */
 function memberRegistrar(
   real: () => Registrar,
-  { policies }: MemberView,
+  { policies, mayOpen }: MemberView,
   topologies: Map<string, Topology[]>,
 ): Registrar {
   const overrides: Pick<Registrar, 'handle' | 'register' | 'unregister'> = {
     async handle(protocol, handler, options) {
-      const may = policies[protocol]
-      if (may === undefined) throw new Error(`${protocol} has no policy`)
-      await real().handle(protocol, gated(protocol, may, handler), options)
+      const policy = policyOf(policies, protocol)
+      const may: StreamPolicy['may'] = (peer, connection) => policy.may(peer, connection) && mayOpen(peer)
+      await real().handle(protocol, gated(protocol, { ...policy, may }, handler), options)
     },
     async register(protocol, topology) {
       topologies.set(protocol, [...(topologies.get(protocol) ?? []), topology])
@@ -82,13 +92,34 @@ function memberRegistrar(
   return lateProxy(real, overrides)
 }
 
+function policyOf(policies: MemberView['policies'], protocol: string): StreamPolicy {
+  const policy = policies[protocol]
+  if (policy === undefined) throw new Error(`${protocol} has no policy`)
+  return policy
+}
+
 const gated =
-  (protocol: string, may: StreamPolicy, handler: StreamHandler): StreamHandler =>
+  (protocol: string, { may, requestBytesMax, carries }: StreamPolicy, handler: StreamHandler): StreamHandler =>
   (stream, connection) => {
     const peer = PeerId.safeParse(connection.remotePeer.toString())
-    if (peer.success && may(peer.data, connection)) return handler(stream, withPeerInAddress(connection))
-    stream.abort(new Error(`refused to serve ${protocol}`))
+    if (!peer.success || !may(peer.data, connection)) return stream.abort(new Error(`refused to serve ${protocol}`))
+    boundStream(stream, { bytesMax: requestBytesMax, ...(carries ? { untilSent: 1 } : {}) })
+    return handler(stream, withPeerInAddress(connection))
   }
+
+/** A connection on which a package can open streams that have a policy, and read bounded answers. */
+const asking = (connection: Connection, policies: MemberView['policies']): Connection =>
+  lateProxy(() => connection, {
+    async newStream(protocols, options) {
+      const [protocol = '', ...others] = [protocols].flat()
+      if (others.length > 0) throw new Error('one protocol at a time')
+      const { answerBytesMax, carries } = policyOf(policies, protocol)
+      const stream = await connection.newStream(protocol, options)
+      // What follows the answer is sent after our own next word.
+      boundStream(stream, { bytesMax: answerBytesMax, ...(carries ? { untilSent: 2 } : {}) })
+      return stream
+    },
+  })
 
 /** An inbound connection's address lacks the peer id; an address through it as a relay would not say whose it is. */
 function withPeerInAddress(connection: Connection): Connection {
@@ -100,12 +131,13 @@ function withPeerInAddress(connection: Connection): Connection {
 
 type Dials = Pick<ConnectionManager, 'getConnections' | 'openConnection' | 'openStream' | 'isDialable'>
 
-function directConnections(real: () => ConnectionManager, { isMember }: MemberView): ConnectionManager {
+function directConnections(real: () => ConnectionManager, { isMember, policies }: MemberView): ConnectionManager {
   const of = (peer: LibPeerId): Connection[] =>
     isMember(peer.toString() as PeerId)
       ? real()
           .getConnections(peer)
           .filter(({ status, remoteAddr }) => status === 'open' && !isRelayed(remoteAddr))
+          .map((connection) => asking(connection, policies))
       : []
   const overrides: Dials = {
     getConnections: (peer) => (peer === undefined ? [] : of(peer)),

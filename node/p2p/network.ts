@@ -34,10 +34,11 @@ export async function createPeerNetwork(options: PeerNetworkOptions): Promise<Li
   const { isMember, mayOpen, clock, log } = options
   const book = createAddressBook({ store: options.knownAddresses, clock, log })
   const table = new ConnectionTable(isMember, clock)
+  const conduct = new Conduct(clock, options.onMisconduct ?? (() => undefined))
   const host = new ProtocolHost({
     allowed: (peer, policy) => (policy.who === 'anyone' || isMember(peer)) && mayOpen(peer, policy),
     log,
-    conduct: new Conduct(clock, options.onMisconduct ?? (() => undefined)),
+    conduct,
     heard: (connection) => table.heard(connection),
   })
   const libp2p = await createLibp2pNode({
@@ -48,6 +49,7 @@ export async function createPeerNetwork(options: PeerNetworkOptions): Promise<Li
     gater: createConnectionGate({ isMember, isRemoved: options.isRemoved ?? (() => false) }),
     view: {
       isMember,
+      mayOpen: (peer) => conduct.mayOpen(peer),
       addressesOf: (peer) => book.of(peer),
       policies: {
         ...relayPolicies(isMember, (relay) => reservationsOf(libp2p.relayTransport).hasReservation(relay)),

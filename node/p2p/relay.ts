@@ -30,6 +30,10 @@ const RELAYED_MS_MAX = 12 * 60 * 60_000
 const RELAYED_PER_MEMBER_MAX = 64
 /** Asking the relay and being answered by the member behind it. */
 const HOP_MS = 10_000
+/** Who is to be reached. */
+const REQUEST_BYTES_MAX = 1024
+/** A place at a relay comes with all addresses of the relay. */
+const ANSWER_BYTES_MAX = 8 * 1024
 
 export type RelayDeps = {
   readonly libp2p: Pick<Libp2pNode, 'components' | 'members' | 'relayTransport'>
@@ -168,10 +172,14 @@ export function relayPolicies(
   isMember: (peer: PeerId) => boolean,
   reserved: (relay: LibPeerId) => boolean,
 ): Readonly<Record<string, StreamPolicy>> {
-  const isDirectMember: StreamPolicy = (peer, { remoteAddr }) => isMember(peer) && !isRelayed(remoteAddr)
+  const isDirectMember: StreamPolicy['may'] = (peer, { remoteAddr }) => isMember(peer) && !isRelayed(remoteAddr)
+  const words = { requestBytesMax: REQUEST_BYTES_MAX, answerBytesMax: ANSWER_BYTES_MAX, carries: true }
   return {
-    [RELAY_PROTOCOL]: isDirectMember,
-    [RELAYED_PROTOCOL]: (peer, connection) => isDirectMember(peer, connection) && reserved(connection.remotePeer),
+    [RELAY_PROTOCOL]: { ...words, may: isDirectMember },
+    [RELAYED_PROTOCOL]: {
+      ...words,
+      may: (peer, connection) => isDirectMember(peer, connection) && reserved(connection.remotePeer),
+    },
   }
 }
 

@@ -217,6 +217,33 @@ describe('what packages of libp2p serve', () => {
     expect(again.remotePeer.toString()).toBe(peerOf(2))
   })
 
+  it('[A-D1] reads no more of what a member says to it than makes sense, since decoding it holds up everything', async () => {
+    const relay = await startNode(1, members, { relay: 'on' })
+    const address = multiaddr(relay.addresses()[0] ?? '')
+    const member = await startRaw(2)
+    const large = Uint8Array.from([0x80, 0x80, 0x80, 0x01, ...new Uint8Array(2048)]) // says that it will be 2 MB
+    for (const protocol of [HOP, lookupProtocol(testMesh)]) {
+      const stream = await member.node.dialProtocol(address, protocol, { signal: soon() })
+      stream.send(large)
+      await until(() => stream.status !== 'open', 3000)
+    }
+    expect(relay.connected()).toEqual([member.node.peerId.toString()])
+  })
+
+  it('[A-D1] reads no more of an answer than it may have asked for', async () => {
+    const [asker, hostile] = [await startRaw(1), await startRaw(2)]
+    await hostile.components.transportManager.listen([multiaddr('/ip4/127.0.0.1/tcp/0')])
+    let addresses = 10
+    await hostile.node.handle(HOP, (stream) => stream.send(placeAt(addresses)))
+    await asker.node.dial(hostile.node.getMultiaddrs()[0]!, { signal: soon() })
+    const place = (): Promise<unknown> =>
+      reservationsOf(asker.relayTransport).addRelay(hostile.node.peerId, 'configured')
+    addresses = 1000
+    await expect(place()).rejects.toThrow(Error)
+    addresses = 10
+    await expect(place()).resolves.toBeDefined()
+  })
+
   it('reaches nobody through a relay that is not connected, or where nobody has a place', async () => {
     const relay = await startNode(1, members, { relay: 'on' })
     const two = await startNode(2, members, UNREACHABLE)
@@ -225,6 +252,16 @@ describe('what packages of libp2p serve', () => {
     await expect(two.dialAddresses(peerOf(3), elsewhere, soon())).rejects.toThrow(Error)
   })
 })
+
+/** The answer of a relay that has a place, as Protocol Buffers, with its length in front. */
+function placeAt(addresses: number): Uint8Array {
+  const varint = (value: number): number[] => (value < 128 ? [value] : [(value % 128) + 128, ...varint(Math.floor(value / 128))])
+  const sized = (bytes: readonly number[]): number[] => [...varint(bytes.length), ...bytes]
+  const address = [...multiaddr('/ip4/192.0.2.1/tcp/4001').bytes]
+  const expires = [0x08, ...varint(Math.floor(Date.now() / 1000) + 3600)]
+  const reservation = [...expires, ...Array.from({ length: addresses }, () => [0x12, ...sized(address)]).flat()]
+  return Uint8Array.from(sized([0x08, 2, 0x1a, ...sized(reservation), 0x28, 100]))
+}
 
 describe('members that moved', () => {
   const members = new Set([1, 2, 3].map(peerOf))

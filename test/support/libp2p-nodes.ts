@@ -47,6 +47,7 @@ export async function createRawNode(n: number, view: Partial<MemberView> = {}): 
     lan: undefined,
     view: {
       isMember: () => true,
+      mayOpen: () => true,
       addressesOf: () => [],
       policies: relayPolicies(
         () => true,
