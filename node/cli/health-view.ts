@@ -26,7 +26,7 @@ export type HealthView = {
   readonly startedAt: string
   /** Whether the mesh has removed this node, as far as its own log says. */
   readonly isRemoved: boolean
-  /** Whether members hang up on this node again and again: how one that does not know of its removal notices. */
+  /** Whether members hang up on this node again and again and none stays: how one that does not know of its removal notices. */
   readonly isRefused: boolean
   readonly others: readonly MemberHealth[]
   readonly voters: {

@@ -4,6 +4,7 @@ import type { EventLoopDelay } from '../ports/event-loop.ts'
 import type { Config } from './config.ts'
 import type { HealthView, MemberHealth } from './health-view.ts'
 import type { MeshNode } from './mesh-node.ts'
+import { isRefused } from './mesh-status.ts'
 import { openDescriptors } from './process-metrics.ts'
 import { rookeryVersion } from './version.ts'
 
@@ -20,7 +21,7 @@ export async function healthOf(
     version: rookeryVersion(),
     startedAt: new Date(performance.timeOrigin).toISOString(),
     isRemoved: !membership.current().members.has(self),
-    isRefused: network.refusers().length > 0,
+    isRefused: isRefused(network),
     others,
     voters: votersOf(core, others),
     frozen: [...documents.frozen()].map(([author, reason]) => ({ name: nameOf(author), reason })),

@@ -53,6 +53,13 @@ function frozenOf(documents: MeshCore['documents'], peer: PeerId): string | unde
 }
 
 const refusal = (network: MeshCore['network']): string | undefined =>
-  network.refusers().length === 0
-    ? undefined
-    : 'Members of this mesh hang up on this node: it may have been removed. What is written here stays here; `rookery leave` starts over.'
+  isRefused(network)
+    ? 'Members of this mesh hang up on this node: it may have been removed. What is written here stays here; `rookery leave` starts over.'
+    : undefined
+
+/**
+ * Members hang up on this node again and again, and none stays: how one that does not know of its removal notices. While
+ * another member stays, it is the one that hangs up which is in trouble: a program that ends at each start does that, too.
+ */
+export const isRefused = (network: Pick<MeshCore['network'], 'refusers' | 'connected'>): boolean =>
+  network.refusers().length > 0 && network.connected().length === 0

@@ -18,6 +18,8 @@ const HURRY_EVERY_MS = 5000
 const HANG_UP_MS = 5000
 /** … so many times in a row, does not want us: one time may be a restart, two a coincidence. */
 const HANG_UPS_MIN = 3
+/** One that does not want us is reached every few minutes; of one that is not reached any more nothing is known. */
+const HANG_UP_COUNTS_MS = 3 * BACKOFF_MAX_MS
 
 /** While too few members are connected, others are tried so often. */
 const SUBSTITUTE_EVERY_MS = 5000
@@ -127,7 +129,11 @@ export class Dialer {
 
   /** Peers that answer and hang up at once, again and again: that is how a removed member is treated. */
   refusers(): readonly PeerId[] {
-    return [...this.#states].flatMap(([peer, { hangUps }]) => (hangUps >= HANG_UPS_MIN ? [peer] : []))
+    const { clock, isConnected } = this.#deps
+    const sinceMs = clock.monoMs() - HANG_UP_COUNTS_MS
+    return [...this.#states].flatMap(([peer, { hangUps, lastConnectedMs }]) =>
+      hangUps >= HANG_UPS_MIN && lastConnectedMs >= sinceMs && !isConnected(peer) ? [peer] : [],
+    )
   }
 
   #tryNow(peer: PeerId): void {

@@ -90,6 +90,35 @@ describe('dialer', () => {
     dialer.stop()
   })
 
+  it('takes a member that hangs up three times in a row for one that refuses us, until it stays or is off', async () => {
+    const { dialer, clock, connected, state, targets } = create()
+    const [peer = peerOf(0)] = targets
+    state.isReachable = true
+    dialer.start()
+    const hangUp = async (): Promise<void> => {
+      while (!connected.has(peer)) await clock.advance(1000)
+      dialer.connected(peer)
+      connected.delete(peer)
+      dialer.disconnected(peer, 10)
+    }
+    for (let n = 0; n < 2; n++) await hangUp()
+    expect(dialer.refusers()).toEqual([])
+    for (let n = 0; n < 10; n++) {
+      await hangUp()
+      expect(dialer.refusers()).toEqual([peer])
+    }
+    state.isReachable = false
+    await clock.advance(20 * 60_000)
+    expect(dialer.refusers()).toEqual([])
+    state.isReachable = true
+    for (let n = 0; n < 3; n++) await hangUp()
+    expect(dialer.refusers()).toEqual([peer])
+    while (!connected.has(peer)) await clock.advance(1000)
+    dialer.connected(peer)
+    expect(dialer.refusers()).toEqual([])
+    dialer.stop()
+  })
+
   it('[D13] starts over when the network has changed, even while a dial is under way', async () => {
     const { dialer, dials, clock } = create()
     dialer.start()
