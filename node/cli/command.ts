@@ -43,11 +43,15 @@ export async function ask<T>(options: CommonOptions, method: ControlMethodName, 
   }
 }
 
-/** Prints the answer: JSON when asked for, else the lines for a person. */
+/** Prints the answer: JSON when asked for, else the lines for a person, without what would control a terminal. */
 export function print(options: CommonOptions, value: unknown, lines: () => readonly string[]): void {
   if (options.json) process.stdout.write(`${JSON.stringify(value)}\n`)
-  else for (const line of lines()) process.stdout.write(`${line}\n`)
+  else for (const line of lines()) process.stdout.write(`${printable(line)}\n`)
 }
+
+/** Names and texts come from other machines and from files: they might move the cursor, or fill the clipboard. */
+// oxlint-disable-next-line no-control-regex -- those are what it is about
+const printable = (line: string): string => line.replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '\uFFFD')
 
 /** Columns padded to their widest cell. */
 export function table(rows: readonly (readonly string[])[]): string[] {

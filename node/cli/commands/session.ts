@@ -105,7 +105,9 @@ function logs(): Command {
         limit: Number(limit),
         ...(type === undefined ? {} : { type }),
       })
-      print(options, entries.map(wireLog), () => (entries.length === 0 ? [] : [textOf(entries).replace(/\n$/, '')]))
+      if (options.json) print(options, entries.map(wireLog), () => [])
+      // Colours and all, as an attached terminal shows it.
+      else if (entries.length > 0) process.stdout.write(`${textOf(entries).replace(/\n$/, '')}\n`)
     })
 }
 

@@ -55,7 +55,7 @@ function listing(skills: readonly Skill[], nameOf: (project: Project['id']) => s
     description.replace(/^(.{59}).{2,}$/, '$1…'),
   ])
   const lines = table([['PATH', 'STATE', 'OF', 'PRIORITY', 'DESCRIPTION'], ...rows])
-  return [...lines, ...(problems.length === 0 ? [] : ['', ...problems])].map(printable)
+  return [...lines, ...(problems.length === 0 ? [] : ['', ...problems])]
 }
 
 function show(): Command {
@@ -66,14 +66,12 @@ function show(): Command {
     .action(async (path: string, options: CommonOptions & Where) => {
       const { machine } = options
       const skill = await ask<FullSkill>(options, 'skill.show', { machine, path: await fullPath(path, options) })
-      print(options, wireFullSkill(skill), () =>
-        [
-          `${skill.name} (${skill.enabled ? 'enabled' : 'disabled'}): ${skill.file}`,
-          ...(skill.problem === null ? [] : [skill.problem]),
-          ...(skill.frontMatter === null ? [] : ['---', ...linesOf(skill.frontMatter), '---']),
-          ...linesOf(skill.content),
-        ].map(printable),
-      )
+      print(options, wireFullSkill(skill), () => [
+        `${skill.name} (${skill.enabled ? 'enabled' : 'disabled'}): ${skill.file}`,
+        ...(skill.problem === null ? [] : [skill.problem]),
+        ...(skill.frontMatter === null ? [] : ['---', ...linesOf(skill.frontMatter), '---']),
+        ...linesOf(skill.content),
+      ])
     })
 }
 
@@ -102,7 +100,7 @@ function add(): Command {
           ...(tag.length === 0 ? {} : { metadata: { tags: tag } }),
         },
       })
-      print(options, wireFullSkill(skill), () => [printable(`${skill.path}: ${skill.file}`), ...problemLines(skill)])
+      print(options, wireFullSkill(skill), () => [`${skill.path}: ${skill.file}`, ...problemLines(skill)])
     })
 }
 
@@ -118,12 +116,10 @@ function enable(enabled: boolean): Command {
       const [first] = bulk.failed
       if (first !== undefined && bulk.updated.length === 0)
         throw new CommandFailure(`${first.path}: ${first.message}`, EXIT.refused, { code: first.code })
-      print(options, wireBulk(bulk), () =>
-        [
-          ...bulk.updated.map((path) => `${path} is ${done}.`),
-          ...bulk.failed.map(({ path, message }) => `${path}: ${message}`),
-        ].map(printable),
-      )
+      print(options, wireBulk(bulk), () => [
+        ...bulk.updated.map((path) => `${path} is ${done}.`),
+        ...bulk.failed.map(({ path, message }) => `${path}: ${message}`),
+      ])
       if (first !== undefined) process.exitCode = EXIT.refused
     })
 }
@@ -139,9 +135,7 @@ function remove(): Command {
         machine,
         path: await fullPath(path, options),
       })
-      print(options, { kept_at: removed.keptAt }, () => [
-        printable(`${path} is removed. A copy is kept: ${removed.keptAt}`),
-      ])
+      print(options, { kept_at: removed.keptAt }, () => [`${path} is removed. A copy is kept: ${removed.keptAt}`])
     })
 }
 
@@ -159,9 +153,5 @@ async function contentOf(file: string): Promise<string> {
   }
 }
 
-const problemLines = ({ problem }: Skill): string[] => (problem === null ? [] : [printable(problem)])
+const problemLines = ({ problem }: Skill): string[] => (problem === null ? [] : [problem])
 const linesOf = (written: string): string[] => written.replace(/\r?\n$/, '').split(/\r?\n/)
-
-/** Files of repositories are shown: what moves the cursor of a terminal, or sets its title, is not passed on. */
-// oxlint-disable-next-line no-control-regex -- those are what it is about
-const printable = (line: string): string => line.replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '\uFFFD')
