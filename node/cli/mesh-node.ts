@@ -1,9 +1,11 @@
 import type { Capability } from '../../crdt/capability.ts'
 import type { PeerId } from '../../crdt/ids.ts'
 import type { Audit } from '../ports/audit.ts'
+import type { Cancel } from '../ports/clock.ts'
 import type { MachineProbe } from '../ports/machine-probe.ts'
 import { hasCapability } from '../../protocols/membership/membership.ts'
 import { createArgon2Hasher } from '../adapters/argon2-hasher.ts'
+import { createHostSleep } from '../adapters/host-sleep.ts'
 import { createLan } from '../adapters/lan.ts'
 import { createMachineProbe } from '../adapters/machine-probe.ts'
 import { pairingWords } from '../adapters/pairing-words.ts'
@@ -24,6 +26,7 @@ import { createProjectService } from '../services/projects/project-service.ts'
 import { createRpc, type RpcDeps } from '../services/rpc/rpc-service.ts'
 import type { Rpc } from '../services/rpc/rpc.ts'
 import type { Services } from '../services/services.ts'
+import { sayGoodbyeBeforeSleep } from '../services/sync/sleep-goodbye.ts'
 import type { Commands } from '../services/commands/command-composition.ts'
 import { createTaskService } from '../services/tasks/task-composition.ts'
 import { watchAvailability } from '../services/voters/availability-watch.ts'
@@ -63,6 +66,7 @@ export async function openMeshNode(deps: MeshNodeDeps, meshName: string): Promis
     const { services, accounts, commands } = await openServices(deps, core, cleanup)
     cleanup.push(meterMesh(deps, core, meshName), logMembers(core))
     await goOnline(core, cleanup)
+    if (!deps.config.alwaysOn) cleanup.push(followSleep(core))
     // Before the network, too: that they have ended is for the others to know.
     cleanup.push(() => commands.endAll())
     return {
@@ -105,6 +109,9 @@ async function goOnline({ network, store, sync, presence, restored }: MeshCore, 
   restored.start()
   cleanup.push(() => restored.stop())
 }
+
+const followSleep = ({ means, presence }: MeshCore): Cancel =>
+  sayGoodbyeBeforeSleep({ ...means, presence, hostSleep: createHostSleep({ ...means, environment: process.env }) })
 
 type Opened = { readonly services: Services; readonly accounts: Accounts; readonly commands: Commands }
 
