@@ -8,6 +8,8 @@ import { encodeIntroduction, readIntroduction, type Introduction, type News, typ
 const INTRODUCTION_MS = 5000
 /** What changes within this time is told once. */
 const ANNOUNCE_AFTER_MS = 250
+/** News of others wait for so long after the last: one that has news all the time would have everybody tell everybody. */
+const NEWS_APART_MS = 5000
 
 export type IntroductionDeps = {
   readonly clock: Clock
@@ -24,14 +26,15 @@ export class Introductions {
   readonly #deps: IntroductionDeps
   #news = new Map<PeerId, readonly string[]>()
   #isChanged = false
-  #cancelAnnouncing: Cancel | undefined
+  #toldNewsMs = -Infinity
+  #telling: { readonly dueMs: number; readonly cancel: Cancel } | undefined
 
   constructor(deps: IntroductionDeps) {
     this.#deps = deps
   }
 
   stop(): void {
-    this.#cancelAnnouncing?.()
+    this.#telling?.cancel()
   }
 
   /** Both sides say who they are. */
@@ -65,23 +68,29 @@ export class Introductions {
   /** Something about this node has changed: every connected member is told, soon. */
   announce(): void {
     this.#isChanged = true
-    this.#tellSoon()
+    this.#tellAt(this.#deps.clock.monoMs() + ANNOUNCE_AFTER_MS)
   }
 
   /** A member is found somewhere else than before: every other connected one is told, soon. */
   passOn(peer: PeerId, addresses: readonly string[]): void {
     this.#news.set(peer, addresses)
-    this.#tellSoon()
+    this.#tellAt(Math.max(this.#deps.clock.monoMs() + ANNOUNCE_AFTER_MS, this.#toldNewsMs + NEWS_APART_MS))
   }
 
-  #tellSoon(): void {
-    this.#cancelAnnouncing ??= this.#deps.clock.after(ANNOUNCE_AFTER_MS, () => {
-      const [news, isChanged] = [[...this.#news], this.#isChanged]
-      this.#cancelAnnouncing = undefined
-      this.#news.clear()
-      this.#isChanged = false
-      for (const peer of this.#deps.connected())
-        if (isChanged || news.some(([about]) => about !== peer)) void this.introduce(peer, news)
-    })
+  #tellAt(dueMs: number): void {
+    if (this.#telling !== undefined && this.#telling.dueMs <= dueMs) return
+    const { clock } = this.#deps
+    this.#telling?.cancel()
+    this.#telling = { dueMs, cancel: clock.after(dueMs - clock.monoMs(), () => this.#tell()) }
+  }
+
+  #tell(): void {
+    const [news, isChanged] = [[...this.#news], this.#isChanged]
+    this.#telling = undefined
+    this.#news.clear()
+    this.#isChanged = false
+    if (news.length > 0) this.#toldNewsMs = this.#deps.clock.monoMs()
+    for (const peer of this.#deps.connected())
+      if (isChanged || news.some(([about]) => about !== peer)) void this.introduce(peer, news)
   }
 }

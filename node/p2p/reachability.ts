@@ -117,9 +117,7 @@ export class Reachability {
     const listening = this.#deps.listening()
     const forwarded = [...this.#seenAt.values()]
       .toReversed()
-      .flatMap((host) =>
-        listening.map((address) => `/ip${isIP(host)}/${host}${/\/tcp\/\d+/.exec(address)?.[0] ?? ''}`),
-      )
+      .flatMap((host) => listening.map((address) => `/ip${isIP(host)}/${host}${/\/tcp\/\d+/.exec(address)?.[0] ?? ''}`))
     const all = new Set([...forwarded, ...listening])
     return [...all].filter((address) => isPublic(hostOf(address) ?? '')).slice(0, ADDRESSES_MAX)
   }
