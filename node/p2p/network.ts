@@ -230,7 +230,8 @@ class Network implements Libp2pNetwork {
 
   membersChanged(): void {
     this.#host.recheck()
-    for (const peer of this.#table.refresh()) {
+    const { isRemoved = () => false } = this.#options
+    for (const peer of new Set([...this.#table.refresh(), ...this.#book.peers().filter(isRemoved)])) {
       this.closePeer(peer)
       this.#book.forget(peer)
       this.#reach.removed(peer)

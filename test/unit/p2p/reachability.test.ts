@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import type { PeerId } from '../../../crdt/ids.ts'
-import { DIAL_BACK_OPTIONS, DIAL_BACK_PROTOCOL, encodeAddresses, Reachability } from '../../../node/p2p/reachability.ts'
+import {
+  DIAL_BACK_OPTIONS,
+  DIAL_BACK_PROTOCOL,
+  encodeAddresses,
+  Reachability,
+  readAddresses,
+} from '../../../node/p2p/reachability.ts'
 import { createManualClock } from '../../support/clock.ts'
 import { createRecordedLog } from '../../support/log.ts'
 import { createMemoryNetwork } from '../../support/memory-network.ts'
@@ -105,7 +111,7 @@ describe('whether this node can be reached publicly', () => {
     const ask = async (): Promise<void> => {
       const channel = await port.open(peerOf(2), DIAL_BACK_PROTOCOL, AbortSignal.timeout(1000))
       await channel.send(encodeAddresses([HOME]))
-      await Array.fromAsync(channel.frames).catch(() => undefined)
+      await readAddresses(channel).catch(() => undefined)
     }
     for (let n = 0; n < 100; n++) await ask()
     expect(asked).toHaveLength(6)
