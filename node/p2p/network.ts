@@ -125,7 +125,7 @@ class Network implements Libp2pNetwork {
 
   async start(): Promise<void> {
     const { node } = this.#libp2p
-    this.#reach.serve()
+    await this.#reach.serve()
     await this.#host.start(node)
     node.addEventListener('connection:open', (event) => {
       const connection = event.detail

@@ -99,17 +99,17 @@ export class Reach {
     this.#lookup = options.dht === false ? undefined : createLookup(options.mesh, libp2p.members, log)
   }
 
-  /** Before the network starts. */
-  serve(): void {
+  /** Before the network starts: who comes first must not be told less than who comes later. */
+  async serve(): Promise<void> {
     const { host } = this.#parts
     host.handle(INTRODUCTION_PROTOCOL, INTRODUCTION_OPTIONS, (channel) => this.#introductions.exchange(channel))
     host.handle(DIAL_BACK_PROTOCOL, DIAL_BACK_OPTIONS, (channel) => this.#reachability.serve(channel))
+    await this.#reachable()
   }
 
   /** Once it has. */
   async start(): Promise<void> {
     await this.#lookup?.start()
-    await this.#reachable()
     this.#relay.seek(() => this.#relays())
   }
 
