@@ -153,7 +153,7 @@ export class Reach {
   /** One more. The other side may have lost the older ones without our noticing; a direct one makes relays idle. */
   connectedAgain(peer: PeerId, connection: Connection): void {
     if (connection.direction === 'inbound') this.#older.doubtAll(peer, connection)
-    if (!isRelayed(connection.remoteAddr)) this.#older.retireRelayed(peer)
+    this.#older.retireRelayed(peer)
   }
 
   lost(peer: PeerId): void {

@@ -8,6 +8,7 @@ import type { MemberView } from '../../node/p2p/member-components.ts'
 import type { Libp2pNetwork, PeerNetworkOptions } from '../../node/p2p/libp2p-network.ts'
 import { Relay, reservationsOf } from '../../node/p2p/relay.ts'
 import type { Channel, ProtocolOptions } from '../../node/ports/peer-network.ts'
+import type { Connection } from '@libp2p/interface'
 import { multiaddr, type Multiaddr } from '@multiformats/multiaddr'
 import { createManualClock } from '../support/clock.ts'
 import { createRecordedLog } from '../support/log.ts'
@@ -114,6 +115,34 @@ describe('members that nobody can dial', () => {
     await clock.advance(30_000)
     await expect(unnoticed.send(new Uint8Array([1]))).rejects.toThrow(Error)
     expect(two.connected().toSorted()).toEqual([relay.self, three.self].toSorted())
+  })
+
+  it('keep no way through a relay that opened only after a direct one', async () => {
+    const clock = createManualClock()
+    const relay = await startNode(1, members, { relay: 'on' })
+    const three = await startNode(3, members, { clock })
+    await three.dialAddresses(relay.self, relay.addresses(), soon())
+    const raw = await startRaw(2)
+    const there = multiaddr(relay.addresses()[0] ?? '')
+    await raw.node.dial(there, { signal: soon() })
+    const direct = await raw.components.transportManager.dial(multiaddr(three.addresses()[0] ?? ''), { signal: soon() })
+    const through = there.encapsulate(`/p2p-circuit/p2p/${three.self}`)
+    const relayed: Connection[] = []
+    let isTrying = false
+    await until(() => {
+      if (!isTrying) {
+        isTrying = true
+        const dialled = raw.components.transportManager.dial(through, { signal: soon() })
+        dialled.then(
+          (connection) => relayed.push(connection),
+          () => (isTrying = false), // three has no place at the relay yet
+        )
+      }
+      return relayed.length > 0
+    })
+    await clock.advance(30_000)
+    await until(() => relayed[0]?.status !== 'open')
+    expect(direct.status).toBe('open')
   })
 
   it('[A-D1] are reached within bounds of time and bytes, and by the same key at both ends', async () => {
