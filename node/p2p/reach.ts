@@ -146,7 +146,7 @@ export class Reach {
 
   /** A first connection to the member. */
   connected(peer: PeerId): void {
-    void this.#introductions.introduce(peer)
+    void this.#introduce(peer)
     this.#upgrade.hurry(peer)
   }
 
@@ -234,6 +234,13 @@ export class Reach {
     } catch (error) {
       log.warn({ err: error }, 'this node could not begin, or end, to relay for others')
     }
+  }
+
+  /** Until the member answers: one that is busy when everybody comes back at once takes longer than it is waited for. */
+  async #introduce(peer: PeerId): Promise<void> {
+    const { table } = this.#parts
+    while (table.isConnected(peer) && !this.#running.signal.aborted)
+      if (await this.#introductions.introduce(peer)) return
   }
 
   async #open(peer: PeerId, protocol: string, signal: AbortSignal): Promise<Channel> {
