@@ -20,8 +20,8 @@ export type ConnectorDeps = {
   readonly self: PeerId
   readonly clock: Clock
   /** Connects under one address; may be given addresses that cannot be dialled. */
-  readonly dial: (address: string, signal: AbortSignal) => Promise<Connection>
-  readonly dialThrough: (peer: PeerId, relay: Connection, signal: AbortSignal) => Promise<Connection>
+  readonly dial: (address: string, signal: AbortSignal) => Promise<unknown>
+  readonly dialThrough: (peer: PeerId, relay: Connection, signal: AbortSignal) => Promise<unknown>
   /** The connection to a relay, when there is a direct one. */
   readonly relay: (peer: PeerId) => Connection | undefined
 }

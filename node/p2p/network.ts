@@ -128,9 +128,7 @@ class Network implements Libp2pNetwork {
     await this.#reach.serve()
     await this.#host.start(node)
     node.addEventListener('connection:open', (event) => {
-      const connection = event.detail
-      if (connection.direction === 'outbound') this.#confirm(connection.remotePeer.toString(), connection.remoteAddr)
-      this.#table.add(connection)
+      this.#table.add(event.detail)
     })
     node.addEventListener('connection:close', (event) => this.#table.remove(event.detail))
     await node.start()
@@ -266,11 +264,6 @@ class Network implements Libp2pNetwork {
       !this.#reach.isThrough(peer) &&
       this.#host.protocolsWith(peer).every((protocol) => protocol === SYNC_PROTOCOL)
     for (const peer of this.#neighbourhood.surplus(isIdle)) this.closePeer(peer)
-  }
-
-  #confirm(remotePeer: string, remoteAddr: { toString(): string }): void {
-    const peer = PeerId.safeParse(remotePeer)
-    if (peer.success) this.#book.confirm(peer.data, remoteAddr.toString())
   }
 
   async #dialKnown(peer: PeerId, signal: AbortSignal): Promise<boolean> {

@@ -1,6 +1,6 @@
 import type { Connection } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
-import type { PeerId } from '../../crdt/ids.ts'
+import { PeerId } from '../../crdt/ids.ts'
 import type { Channel } from '../ports/peer-network.ts'
 import type { AddressBook } from './address-book.ts'
 import { acceptHints, hostOf, isRelayed, isThisHost, normaliseAddress, type Teller } from './addresses.ts'
@@ -53,16 +53,18 @@ export class Reach {
 
   constructor(parts: ReachParts) {
     this.#parts = parts
-    const { options, libp2p, table } = parts
+    const { options, libp2p, book, table } = parts
     const { clock, log, isMember } = options
     const { transportManager } = libp2p.components
+    const confirm = (connection: Connection): void =>
+      book.confirm(PeerId.parse(connection.remotePeer.toString()), connection.remoteAddr.toString())
     const open = (protocol: string) => (peer: PeerId, signal: AbortSignal) => this.#open(peer, protocol, signal)
     this.#relay = new Relay({ libp2p, isMember, clock, log, onChange: () => this.#introductions.announce() })
     this.connector = new Connector({
       self: parts.self,
       clock,
-      dial: (address, signal) => transportManager.dial(multiaddr(address), { signal }),
-      dialThrough: (peer, relay, signal) => this.#relay.dial(peer, relay, signal),
+      dial: async (address, signal) => confirm(await transportManager.dial(multiaddr(address), { signal })),
+      dialThrough: async (peer, relay, signal) => confirm(await this.#relay.dial(peer, relay, signal)),
       relay: (peer) => (isMember(peer) ? table.directTo(peer) : undefined),
     })
     this.#introductions = new Introductions({

@@ -3,6 +3,9 @@ import { once } from 'node:events'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { PeerId } from '../../crdt/ids.ts'
 import type { Libp2pNode } from '../../node/p2p/libp2p-node.ts'
+import { encodeFrame } from '../../node/p2p/framing.ts'
+import { encodeIntroduction } from '../../node/p2p/introduction.ts'
+import { DIAL_BACK_PROTOCOL, encodeAddresses } from '../../node/p2p/reachability.ts'
 import { lookupProtocol } from '../../node/p2p/lookup.ts'
 import type { MemberView } from '../../node/p2p/member-components.ts'
 import type { Libp2pNetwork, PeerNetworkOptions } from '../../node/p2p/libp2p-network.ts'
@@ -263,7 +266,10 @@ describe('what packages of libp2p serve', () => {
     const [asker, hostile] = [await startRaw(1), await startRaw(2)]
     await hostile.components.transportManager.listen([multiaddr('/ip4/127.0.0.1/tcp/0')])
     let addresses = 10
-    await hostile.node.handle(HOP, (stream) => stream.send(placeAt(addresses)))
+    await hostile.node.handle(HOP, (stream) => {
+      const answer = (): void => void (stream.send(placeAt(addresses)), stream.close())
+      stream.addEventListener('message', answer, { once: true })
+    })
     await asker.node.dial(hostile.node.getMultiaddrs()[0]!, { signal: soon() })
     const place = (): Promise<unknown> =>
       reservationsOf(asker.relayTransport).addRelay(hostile.node.peerId, 'configured')
@@ -284,13 +290,81 @@ describe('what packages of libp2p serve', () => {
 
 /** The answer of a relay that has a place, as Protocol Buffers, with its length in front. */
 function placeAt(addresses: number): Uint8Array {
-  const varint = (value: number): number[] => (value < 128 ? [value] : [(value % 128) + 128, ...varint(Math.floor(value / 128))])
+  const varint = (value: number): number[] =>
+    value < 128 ? [value] : [(value % 128) + 128, ...varint(Math.floor(value / 128))]
   const sized = (bytes: readonly number[]): number[] => [...varint(bytes.length), ...bytes]
   const address = [...multiaddr('/ip4/192.0.2.1/tcp/4001').bytes]
   const expires = [0x08, ...varint(Math.floor(Date.now() / 1000) + 3600)]
   const reservation = [...expires, ...Array.from({ length: addresses }, () => [0x12, ...sized(address)]).flat()]
   return Uint8Array.from(sized([0x08, 2, 0x1a, ...sized(reservation), 0x28, 100]))
 }
+
+describe('members that are slow, or gone for good', () => {
+  const members = new Set([1, 2].map(peerOf))
+
+  it('introduce themselves in the end, though not within the time that is given them first', async () => {
+    const clock = createManualClock()
+    const one = await startNode(1, members, { clock })
+    const slow = await startRaw(2)
+    let asked = 0
+    await slow.node.handle('/rookery/id/1', (stream) => {
+      if (++asked < 3) return
+      const said = encodeIntroduction({ agent: 'slow', addresses: [], observed: undefined, protocols: [] }, [])
+      stream.addEventListener('message', () => void stream.send(encodeFrame(said)), { once: true })
+      stream.send(encodeFrame(new Uint8Array()))
+    })
+    await slow.node.dial(multiaddr(one.addresses()[0] ?? ''), { signal: soon() })
+    for (const times of [1, 2]) {
+      await until(() => asked === times)
+      await clock.advance(5000)
+    }
+    await until(() => one.wayTo(peerOf(2)).agent === 'slow')
+    expect(asked).toBe(3)
+  })
+
+  it('are not looked for first where they asked to be dialled back: that may be the long way round', async () => {
+    const one = await startNode(1, members)
+    const two = await startRaw(2)
+    await two.components.transportManager.listen(['/ip4/127.0.0.1/tcp/0', '/ip6/::1/tcp/0'].map((a) => multiaddr(a)))
+    const [near, far] = two.node.getMultiaddrs().map((address) => address.toString().replace(/\/p2p\/.*/, ''))
+    await one.dialAddresses(peerOf(2), [near!], soon())
+    await until(() => two.node.getConnections().length === 1)
+    const stream = await two.node.getConnections()[0]!.newStream(DIAL_BACK_PROTOCOL, { signal: soon() })
+    const said: unknown[] = []
+    stream.addEventListener('message', ({ data }) => said.push(data))
+    stream.send(encodeFrame(encodeAddresses([far!])))
+    await until(() => said.length === 2) // that it is let in, and the answer
+    expect(one.knownPeers().get(peerOf(2))).toEqual([near])
+  })
+
+  it('[A-M2] leave no address behind when they are removed, connected or not', async () => {
+    const current = new Set(members)
+    let saved: ReadonlyMap<PeerId, readonly string[]> = new Map([[peerOf(2), ['/ip4/127.0.0.1/tcp/1']]])
+    const knownAddresses = { load: async () => saved, save: async (known: typeof saved) => void (saved = known) }
+    const isRemoved = (peer: PeerId): boolean => members.has(peer) && !current.has(peer)
+    const one = await startNode(1, current, { knownAddresses, isRemoved })
+    await until(() => one.wayTo(peerOf(2)).failed.length > 0)
+    current.delete(peerOf(2))
+    one.membersChanged()
+    expect(one.wayTo(peerOf(2))).toMatchObject({ plan: 'no address', failed: [] })
+    await stopNode(one)
+    expect([...saved.keys()]).toEqual([])
+  })
+
+  it('[A-M2] are found to refuse this node when it is itself that was removed', async () => {
+    const removed = new Set<PeerId>([peerOf(2)])
+    const one = await startNode(1, new Set([peerOf(1)]), { isRemoved: (peer) => removed.has(peer) })
+    const saved = new Map([[one.self, one.addresses()]])
+    const clock = createManualClock()
+    const knownAddresses = { load: async () => saved, save: async () => undefined }
+    const two = await startNode(2, members, { clock, knownAddresses })
+    await until(() => {
+      void clock.advance(1000)
+      return two.refusers().includes(one.self)
+    })
+    expect(two.connected()).toEqual([])
+  })
+})
 
 describe('members that moved', () => {
   const members = new Set([1, 2, 3].map(peerOf))
