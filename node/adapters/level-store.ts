@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { z } from 'zod'
 import { DocId, PeerId } from '../../crdt/ids.ts'
-import { decodeCanonical, encodeCanonical } from '../../protocols/codec.ts'
+import { decodeInPlace, encodeCanonical } from '../../protocols/codec.ts'
 import { Hash } from '../../protocols/crypto.ts'
 import type { FeedStore, NameChanges, Snapshot, StoredEnvelope } from '../ports/feed-store.ts'
 import { checkVersion, createDb, damaged, type Db, entries, get, type Op, openDb, readError } from './level-db.ts'
@@ -73,6 +73,7 @@ async function createStore(db: Db, dir: string): Promise<LevelStore> {
       for await (const [at, bytes] of entries(db, dir, range))
         yield { doc, author, seq: readNumber(at, at.byteLength - 8), bytes }
     },
+    readOne: (doc, author, seq) => get(db, dir, envelopeKey(doc, author, seq)),
     async truncate(doc, author, lastSeq) {
       const range = { gte: envelopeKey(doc, author, lastSeq + 1), lt: key('e', doc, author, AFTER_SEQS) }
       const ops: Op[] = [headOp(doc, author, lastSeq)]
@@ -197,7 +198,7 @@ const encodeSnapshot = ({ heads, bytes }: Snapshot): Bytes =>
 
 function decodeSnapshot(value: Bytes, dir: string): Snapshot {
   try {
-    const { heads, bytes } = decodeCanonical(StoredSnapshot, value, SNAPSHOT_BYTES_MAX)
+    const { heads, bytes } = decodeInPlace(StoredSnapshot, value, SNAPSHOT_BYTES_MAX)
     return { heads: new Map(heads.map(([author, seq, hash]) => [author, { seq, hash }])), bytes }
   } catch (cause) {
     throw damaged(dir, cause)

@@ -1,7 +1,7 @@
 import * as Y from 'yjs'
 import { z } from 'zod'
 import { isVolatile, PeerId } from '../../../crdt/ids.ts'
-import { decodeCanonical, encodeCanonical, equalBytes } from '../../../protocols/codec.ts'
+import { decodeInPlace, encodeCanonical, equalBytes } from '../../../protocols/codec.ts'
 import { Branches, type Reading } from '../../../protocols/feed/branches.ts'
 import { clientIdOf, NONCE_BYTES, type Envelope } from '../../../protocols/feed/envelope.ts'
 import { createReplicaDoc } from '../../../protocols/feed/replica-doc.ts'
@@ -10,7 +10,7 @@ import { StorageError, UnreadableError } from './documents.ts'
 import { tellLoaded } from './followers.ts'
 import type { Frozen } from './frozen.ts'
 import { history } from './history.ts'
-import { forget } from './places.ts'
+import { forget, readOne } from './places.ts'
 import type { Feed, LiveDoc, OwnClient, Replica } from './replica.ts'
 
 /** Marks transactions that bring envelopes in. */
@@ -238,7 +238,7 @@ async function applySnapshot(
   const snapshot = await replica.store.loadSnapshot(feed.doc)
   if (!snapshot || !(await isOfFeeds(replica, feed, snapshot))) return new Map()
   try {
-    const { clients, state } = decodeCanonical(SnapshotBody, snapshot.bytes, SNAPSHOT_BYTES_MAX)
+    const { clients, state } = decodeInPlace(SnapshotBody, snapshot.bytes, SNAPSHOT_BYTES_MAX)
     Y.applyUpdateV2(live.state, state, REMOTE)
     for (const [author, client] of clients) declare(live, author, client)
     // Releases before 0.2.0 kept of each author only the clientID in use.
@@ -259,8 +259,8 @@ async function isOfFeeds(replica: Replica, feed: Feed, { heads }: Snapshot): Pro
       if (!equalBytes(head.hash, hash)) return false
       continue
     }
-    const stored = await replica.store.read(feed.doc, author, seq)[Symbol.asyncIterator]().next()
-    if (stored.done === true || !equalBytes(replica.crypto.sha256(stored.value.bytes), hash)) return false
+    const stored = await readOne(replica, feed, author, seq)
+    if (!stored || !equalBytes(replica.crypto.sha256(stored), hash)) return false
   }
   return true
 }
