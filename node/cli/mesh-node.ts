@@ -1,11 +1,9 @@
 import type { Capability } from '../../crdt/capability.ts'
 import type { PeerId } from '../../crdt/ids.ts'
 import type { Audit } from '../ports/audit.ts'
-import type { Cancel } from '../ports/clock.ts'
 import type { MachineProbe } from '../ports/machine-probe.ts'
 import { hasCapability } from '../../protocols/membership/membership.ts'
 import { createArgon2Hasher } from '../adapters/argon2-hasher.ts'
-import { createHostSleep } from '../adapters/host-sleep.ts'
 import { createLan } from '../adapters/lan.ts'
 import { createMachineProbe } from '../adapters/machine-probe.ts'
 import { pairingWords } from '../adapters/pairing-words.ts'
@@ -26,12 +24,12 @@ import { createProjectService } from '../services/projects/project-service.ts'
 import { createRpc, type RpcDeps } from '../services/rpc/rpc-service.ts'
 import type { Rpc } from '../services/rpc/rpc.ts'
 import type { Services } from '../services/services.ts'
-import { sayGoodbyeBeforeSleep } from '../services/sync/sleep-goodbye.ts'
 import type { Commands } from '../services/commands/command-composition.ts'
 import { createTaskService } from '../services/tasks/task-composition.ts'
 import { watchAvailability } from '../services/voters/availability-watch.ts'
 import { createElectorateService } from '../services/voters/electorate-service.ts'
 import { hostName } from './config.ts'
+import { goOnline } from './go-online.ts'
 import { hasSessionEnded, hasSessionIn } from './hosted-sessions.ts'
 import { meterMesh } from './mesh-metrics.ts'
 import { meshServiceOf } from './mesh-status.ts'
@@ -41,7 +39,6 @@ import { logMembers } from './member-log.ts'
 import { openMeshCore, type Cleanup, type MeshCore, type MeshNodeDeps } from './mesh-core.ts'
 import { openPrograms } from './mesh-programs.ts'
 import { openSkills } from './mesh-skills.ts'
-import { rememberPort } from './remembered.ts'
 import { rookeryVersion } from './version.ts'
 
 /** Everything of one mesh on this node, wired and running. */
@@ -65,8 +62,7 @@ export async function openMeshNode(deps: MeshNodeDeps, meshName: string): Promis
     const core = await openMeshCore(deps, meshName, cleanup)
     const { services, accounts, commands } = await openServices(deps, core, cleanup)
     cleanup.push(meterMesh(deps, core, meshName), logMembers(core))
-    await goOnline(core, cleanup)
-    if (!deps.config.alwaysOn) cleanup.push(followSleep(core))
+    await goOnline(core, deps.config, cleanup)
     // Before the network, too: that they have ended is for the others to know.
     cleanup.push(() => commands.endAll())
     return {
@@ -96,22 +92,6 @@ async function undoAll(cleanup: Cleanup): Promise<void> {
   }
   if (failures.length > 0) throw new AggregateError(failures, 'the node did not stop cleanly')
 }
-
-async function goOnline({ network, store, sync, presence, restored }: MeshCore, cleanup: Cleanup): Promise<void> {
-  await network.start()
-  cleanup.push(() => network.stop())
-  await rememberPort(store, network.addresses())
-  sync.start()
-  // Before the network: what was written last, a goodbye or our own removal, has to leave first.
-  cleanup.push(() => sync.stop())
-  await presence.start()
-  cleanup.push(() => presence.stop())
-  restored.start()
-  cleanup.push(() => restored.stop())
-}
-
-const followSleep = ({ means, presence }: MeshCore): Cancel =>
-  sayGoodbyeBeforeSleep({ ...means, presence, hostSleep: createHostSleep({ ...means, environment: process.env }) })
 
 type Opened = { readonly services: Services; readonly accounts: Accounts; readonly commands: Commands }
 

@@ -5,7 +5,6 @@ import { decodeCanonical, encodeCanonical, MalformedError } from '../../protocol
 import type { Clock } from '../ports/clock.ts'
 import type { Log } from '../ports/log.ts'
 import type { Channel, ProtocolOptions } from '../ports/peer-network.ts'
-import { createRateLimiter, type RateLimiter } from '../services/rate-limit.ts'
 import { hostOf, isPublic } from './addresses.ts'
 
 export const DIAL_BACK_PROTOCOL = '/rookery/dial-back/1'
@@ -16,8 +15,8 @@ const FRAME_BYTES_MAX = 4096
 const ANSWER_MS = 10_000
 /** A member is asked at most this often: what it says of us does not change from one connection to the next. */
 const ASK_AGAIN_MS = 60_000
-/** What one member may have dialled: it asks once a minute, and anew when its network changes. */
-const DIAL_BACKS_PER_MEMBER = { count: 6, perMs: 60_000, keysMax: 1024 } as const
+/** For one member others are dialled this often: it asks once a minute, and anew when its network changes. */
+const SERVE_AGAIN_MS = 4000
 /** Members whose answers, and views of this node, are kept in mind. */
 const MEMBERS_MAX = 64
 
@@ -60,12 +59,11 @@ export class Reachability {
   readonly #askedMs = new Map<PeerId, number>()
   /** Where each member sees this node, who said so last at the end. */
   readonly #seenAt = new Map<PeerId, string>()
-  readonly #served: RateLimiter
+  readonly #servedMs = new Map<PeerId, number>()
   #proven: readonly string[] = []
 
   constructor(deps: ReachabilityDeps) {
     this.#deps = deps
-    this.#served = createRateLimiter(deps.clock, DIAL_BACKS_PER_MEMBER)
   }
 
   /** Public addresses that a member has dialled successfully. */
@@ -101,7 +99,10 @@ export class Reachability {
   /** The other side: dials whoever asks, seldom: the addresses are its word, and may be those of somebody else. */
   async serve(channel: Channel): Promise<void> {
     const addresses = await readAddresses(channel)
-    if (this.#served.take(channel.peer) !== undefined) throw new Error('asks to be dialled back too often')
+    const nowMs = this.#deps.clock.monoMs()
+    if (nowMs - (this.#servedMs.get(channel.peer) ?? -Infinity) < SERVE_AGAIN_MS)
+      throw new Error('asks to be dialled back too often')
+    keepLast(this.#servedMs, channel.peer, nowMs)
     await channel.send(encodeAddresses(await this.#deps.dialBack(channel.peer, addresses)))
   }
 

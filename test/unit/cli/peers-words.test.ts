@@ -79,7 +79,14 @@ it('says of a machine that is not connected when it was seen, what was tried and
 })
 
 it('does not take it for trouble that most of a large mesh is connected only when needed, unless that failed', () => {
-  const other: PeerView = { ...there, how: 'not connected', address: null, since: null, rttMs: null, plan: 'when needed' }
+  const other: PeerView = {
+    ...there,
+    how: 'not connected',
+    address: null,
+    since: null,
+    rttMs: null,
+    plan: 'when needed',
+  }
   expect(peerRow(other, NOW).slice(0, 2)).toEqual(['desk', 'when needed'])
   expect(peerLines([other], NOW)).toEqual([])
   expect(peerLines([{ ...other, failed, lastSeenAt: at(20) }], NOW)).toEqual([

@@ -106,7 +106,7 @@ describe('whether this node can be reached publicly', () => {
     expect({ asked: asked.length, proven: node.proven }).toEqual({ asked: 2, proven: [HOME] })
   })
 
-  it('[A-D1] is no way to have others dialled: a member is answered a few times a minute', async () => {
+  it('[A-D1] is no way to have others dialled: a member is answered every few seconds at most', async () => {
     const { port, asked, clock } = create(new Set([HOME]))
     const ask = async (): Promise<void> => {
       const channel = await port.open(peerOf(2), DIAL_BACK_PROTOCOL, AbortSignal.timeout(1000))
@@ -114,10 +114,10 @@ describe('whether this node can be reached publicly', () => {
       await readAddresses(channel).catch(() => undefined)
     }
     for (let n = 0; n < 100; n++) await ask()
-    expect(asked).toHaveLength(6)
-    await clock.advance(60_000)
+    expect(asked).toHaveLength(1)
+    await clock.advance(4000)
     await ask()
-    expect(asked).toHaveLength(7)
+    expect(asked).toHaveLength(2)
   })
 
   it('is asked of a seventieth member, too', async () => {
@@ -135,8 +135,9 @@ describe('whether this node can be reached publicly', () => {
   })
 
   it('is forgotten when the network has changed', async () => {
-    const { node, changes } = create(new Set([HOME]))
+    const { node, changes, clock } = create(new Set([HOME]))
     await node.seen(peerOf(2), '/ip4/93.184.216.34/tcp/1')
+    await clock.advance(5000) // a change is looked for so often
     node.startOver()
     expect({ proven: node.proven, changes }).toEqual({ proven: [], changes: [[HOME], []] })
     await node.seen(peerOf(2), '/ip4/93.184.216.34/tcp/1')
