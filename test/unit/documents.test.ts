@@ -46,7 +46,7 @@ it('the manual names every setting, and no other', () => {
   const told = [...table.matchAll(/^\| (`.*?`) +\|/gm)].flatMap(([, cell = '']) =>
     [...cell.matchAll(/`([^`]+)`/g)].map(([, name = '']) => name),
   )
-  const settings = settingsIn(z.toJSONSchema(Config, { unrepresentable: 'any', io: 'input' }))
+  const settings = settingsIn(z.toJSONSchema(Config, { unrepresentable: 'any', io: 'input' }) as Schema)
   const covers = (one: string, name: string): boolean => name === one || name.startsWith(`${one}.`)
   expect(settings.filter((name) => !told.some((one) => covers(one, name)))).toEqual([])
   expect(told.filter((one) => !settings.some((name) => covers(one, name)))).toEqual([])
@@ -78,7 +78,7 @@ const linesOf = (text: string): string[] => [
 
 /** The words up to the first that is no command, and every option behind them. */
 function unknownIn(said: string): string[] {
-  const words = said.match(/"[^"]*"|'[^']*'|\S+/g) ?? []
+  const words: readonly string[] = said.match(/"[^"]*"|'[^']*'|\S+/g) ?? []
   const end = words.indexOf('--')
   const before = end < 0 ? words : words.slice(0, end)
   let known: readonly Command[] = COMMANDS
