@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { delimiter, dirname, join } from 'node:path'
 import type { MeshId, PeerId } from '../../crdt/ids.ts'
 import { isFullMesh, neighboursIn } from '../../protocols/neighbours.ts'
 import { hasCapability } from '../../protocols/membership/membership.ts'
@@ -39,7 +39,7 @@ import type { Config } from './config.ts'
 import type { Identity } from './identity.ts'
 import { journalFile, storeDir } from './mesh-files.ts'
 import { freeListenAddresses, nextBoot, rememberedAddresses, rememberedPort } from './remembered.ts'
-import { rookeryVersion } from './version.ts'
+import { packageRoot, rookeryVersion } from './version.ts'
 
 export type MeshNodeDeps = {
   readonly data: DataDirectory
@@ -160,8 +160,10 @@ type HostedHere = Pick<MeshCore, 'hosts' | 'bridgedHosts' | 'commandHosts'>
 
 /** What sessions and commands run under. Those of sessions outlive the node. */
 function openHosts({ data, log }: MeshNodeDeps, cleanup: Cleanup): HostedHere {
+  // Agents ask the node by `rookery`, also where whoever started it said scripts/rookery.
+  const path = [process.env.PATH, join(packageRoot(), 'scripts')].filter(Boolean).join(delimiter)
   const open = (folder: string): SessionHosts => {
-    const hosts = createSessionHosts({ dataDir: data.path, folder, log, environment: process.env })
+    const hosts = createSessionHosts({ dataDir: data.path, folder, log, environment: { ...process.env, PATH: path } })
     cleanup.push(() => hosts.close())
     return hosts
   }

@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { ask, command, print, type CommonOptions } from '../command.ts'
 import type { RestoredView } from '../restored-view.ts'
+import { collect } from './work-flags.ts'
 
 export const backupCommands = (): Command[] => [backup(), restore(), restored()]
 
@@ -78,7 +79,5 @@ function linesOf({ isRestoring, problem, awaited, seenBy, asOf }: RestoredView):
     ...awaited.map(({ name, online }) => `waits for ${name}${online ? '' : ' (not here now)'}`),
   ]
 }
-
-const collect = (value: string, all: string[]): string[] => [...all, value]
 
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`
