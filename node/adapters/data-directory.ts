@@ -56,8 +56,8 @@ export async function openDataDirectory(path: string): Promise<DataDirectory> {
   const pointer = join(path, POINTER)
   return {
     path,
-    nodeSeed: await readOrCreateKey(join(keys, 'node.key')),
-    boxSecret: await readOrCreateKey(join(keys, 'box.key')),
+    nodeSeed: await readOrCreateKey(path, 'node.key'),
+    boxSecret: await readOrCreateKey(path, 'box.key'),
     controlSocket: join(path, 'control.sock'),
     sessionsDir: join(path, 'sessions'),
     bridgedDir: join(path, 'bridged'),
@@ -125,22 +125,32 @@ export async function refuseOpenModes(path: string): Promise<void> {
     )
 }
 
-async function readOrCreateKey(path: string): Promise<Uint8Array> {
-  const existing = await readIfThere(path)
+async function readOrCreateKey(dataDir: string, name: string): Promise<Uint8Array> {
+  const path = join(dataDir, 'keys', name)
+  let existing = await readIfThere(path)
+  if (existing === undefined) {
+    // Keys come before the mesh, so that a process that makes both right now has made them by then.
+    const hasMesh = (await findMesh(dataDir)) !== undefined
+    existing = await readIfThere(path)
+    if (existing === undefined && hasMesh) throw new DataDirectoryError(`${path} is missing. ${WITHOUT_KEY}`)
+  }
   if (existing === undefined) return await createKey(path)
   await refuseOpenModes(path)
   if (existing.byteLength !== SEED_BYTES)
     throw new DataDirectoryError(
-      `${path} has ${existing.byteLength} bytes instead of ${SEED_BYTES}: it is damaged. Restore it from a backup; without it this node cannot prove who it is and has to join again from an empty data directory.`,
+      `${path} has ${existing.byteLength} bytes instead of ${SEED_BYTES}: it is damaged. ${WITHOUT_KEY}`,
     )
   return new Uint8Array(existing)
 }
 
+const WITHOUT_KEY =
+  'Restore it from a backup; without it this node cannot prove who it is and has to join again from an empty data directory.'
+
 /** Two processes starting at once agree on one key: the link fails for the second, who reads the first one's. */
 async function createKey(path: string): Promise<Uint8Array> {
   const temporary = `${path}.${crypto.randomUUID()}`
-  await writeSynced(temporary, crypto.getRandomValues(new Uint8Array(SEED_BYTES)))
   try {
+    await writeSynced(temporary, crypto.getRandomValues(new Uint8Array(SEED_BYTES)))
     await link(temporary, path)
   } catch (error) {
     if (codeOf(error) !== 'EEXIST') throw error

@@ -10,6 +10,14 @@ beforeEach(async () => {
 })
 afterEach(() => rm(parent, { recursive: true, force: true }))
 
+const MESHES = ['a', 'b'].map((digit) => digit.repeat(64)) as [string, string]
+
+async function directoryWith(meshes: readonly string[]): Promise<DataDirectory> {
+  const data = await openDataDirectory(join(parent, 'data'))
+  for (const mesh of meshes) await mkdir(data.meshDir(mesh))
+  return data
+}
+
 it('[M1] makes keys that only this user can read, and keeps them', async () => {
   const path = join(parent, 'data')
   const first = await openDataDirectory(path)
@@ -44,18 +52,17 @@ it('refuses a damaged key instead of becoming somebody else', async () => {
   await expect(openDataDirectory(path)).rejects.toThrow('5 bytes instead of 32')
 })
 
+it.each(['node.key', 'box.key'])('refuses to go on in its mesh with a new %s', async (name) => {
+  const data = await directoryWith([MESHES[0]])
+  await rm(join(data.path, 'keys', name))
+  await expect(openDataDirectory(data.path)).rejects.toThrow(`${name} is missing. Restore it from a backup`)
+  expect(await readdir(join(data.path, 'keys'))).toHaveLength(1)
+})
+
 it('says what to do when the directory cannot be made', async () => {
   await writeFile(join(parent, 'file'), '')
   await expect(openDataDirectory(join(parent, 'file', 'data'))).rejects.toThrow('--data-dir')
 })
-
-const MESHES = ['a', 'b'].map((digit) => digit.repeat(64)) as [string, string]
-
-async function directoryWith(meshes: readonly string[]): Promise<DataDirectory> {
-  const data = await openDataDirectory(join(parent, 'data'))
-  for (const mesh of meshes) await mkdir(data.meshDir(mesh))
-  return data
-}
 
 it('switches the current mesh and sweeps the others away', async () => {
   const data = await directoryWith([])
