@@ -44,6 +44,12 @@ it('says which port is in use and how to choose another', async () => {
   expect(up.stderr).toContain('--http')
 })
 
+it('says as JSON too that a command was mistyped, where JSON was asked for', async () => {
+  const { code, json, stderr } = await rookery(['status', '--json', '--bogus'])
+  expect([code, json]).toEqual([2, { error: { code: 'usage', message: "unknown option '--bogus'" } }])
+  expect(stderr).toContain('--help')
+})
+
 it('refuses a data directory that others can read, and one that cannot be made', async () => {
   const open = join(scratch.path, 'open')
   await mkdir(open, { mode: 0o755 })
