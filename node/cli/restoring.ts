@@ -12,14 +12,16 @@ import { syncFolder } from '../adapters/sync-folder.ts'
 import { markRestored } from '../services/feeds/restoration.ts'
 import { BACKUP_FILES, BackupHead } from './backup-source.ts'
 import { CommandFailure, EXIT } from './exit.ts'
+import { interruptible } from './interruptible.ts'
 import { storeDir } from './mesh-files.ts'
 import { raiseBoots } from './remembered.ts'
+import { isDiskFull } from './system-failure.ts'
 
 export type Restored = BackupHead & { readonly rows: number }
 
 /**
  * Makes a data directory of a backup. Everything is read, checked and durable in a folder beside it before it gets its
- * name: whatever goes wrong, the directory is as it was.
+ * name: whatever goes wrong, and after Ctrl-C, the directory is as it was, and nothing is left beside it.
  * @throws CommandFailure when the directory holds something, or the backup cannot be used
  */
 export async function restoreBackup(
@@ -29,15 +31,25 @@ export async function restoreBackup(
 ): Promise<Restored> {
   await refuseUnlessEmpty(dataDir)
   const passphrase = await askPassphrase()
-  const folder = join(dirname(dataDir), `.${basename(dataDir)}.restoring-${crypto.randomUUID()}`)
-  await mkdir(folder, { recursive: true, mode: 0o700 })
   try {
-    const restored = await fill(folder, decodeBackup(unseal(passphrase, createReadStream(file))))
+    return await interruptible((signal) => restoreInto(dataDir, { file, passphrase, signal }))
+  } catch (error) {
+    throw explain(error, file, dataDir)
+  }
+}
+
+async function restoreInto(
+  dataDir: string,
+  { file, passphrase, signal }: { file: string; passphrase: string; signal: AbortSignal },
+): Promise<Restored> {
+  const folder = join(dirname(dataDir), `.${basename(dataDir)}.restoring-${crypto.randomUUID()}`)
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+    const restored = await fill(folder, decodeBackup(unseal(passphrase, createReadStream(file, { signal }))))
+    signal.throwIfAborted()
     await rename(folder, dataDir)
     await syncFolder(dirname(dataDir))
     return restored
-  } catch (error) {
-    throw explain(error, file, dataDir)
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
@@ -46,6 +58,8 @@ export async function restoreBackup(
 async function refuseUnlessEmpty(dataDir: string): Promise<void> {
   const present = await readdir(dataDir).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return []
+    if (error.code === 'ENOTDIR')
+      throw new CommandFailure(`${dataDir} is not a directory: name another with --data-dir.`, EXIT.refused)
     throw error
   })
   if (present.length > 0)
@@ -130,10 +144,17 @@ async function makeHarmless(dir: string, { createdAt }: BackupHead): Promise<voi
 }
 
 function explain(error: unknown, file: string, dataDir: string): unknown {
+  if (isDiskFull(error))
+    return new CommandFailure(
+      `There is no room for the backup in ${dirname(dataDir)}. Nothing was restored.`,
+      EXIT.refused,
+      { code: 'disk_full' },
+    )
   if (error instanceof SealedStreamError || error instanceof StoreUnusableError)
     return new CommandFailure(`${error.message} Nothing was restored.`, EXIT.refused, { code: 'backup_unusable' })
   const code = error instanceof Error && 'code' in error ? error.code : undefined
   if (code === 'ENOENT') return new CommandFailure(`There is no file ${file}.`, EXIT.refused)
+  if (code === 'EISDIR') return new CommandFailure(`${file} is a folder, not a backup.`, EXIT.refused)
   if (code === 'EBUSY' || code === 'EXDEV')
     return new CommandFailure(
       `${dataDir} is a file system of its own: restore into a directory within it.`,

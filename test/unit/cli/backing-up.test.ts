@@ -1,0 +1,92 @@
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import { once } from 'node:events'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { beforeEach, expect, it, onTestFinished } from 'vitest'
+import { openDataDirectory } from '../../../node/adapters/data-directory.ts'
+import { backUp } from '../../../node/cli/backing-up.ts'
+import { CommandFailure } from '../../../node/cli/exit.ts'
+import { identityOf } from '../../../node/cli/identity.ts'
+import { foundMesh } from '../../../node/cli/mesh-files.ts'
+import { restoreBackup } from '../../../node/cli/restoring.ts'
+import { createRecordedLog } from '../../support/log.ts'
+
+let root: string
+let dataDir: string
+let file: string
+
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'rookery-backing-up-'))
+  onTestFinished(() => rm(root, { recursive: true }))
+  dataDir = join(root, 'data')
+  file = join(root, 'file')
+})
+
+async function found(): Promise<void> {
+  const data = await openDataDirectory(dataDir)
+  await foundMesh(data, identityOf(data), { name: 'alpha', log: createRecordedLog() })
+}
+
+const passphrase = async (): Promise<string> => 'correct horse'
+
+/** Ctrl-C as soon as the work has begun: deriving the key takes longer. */
+async function passphraseThenCtrlC(): Promise<string> {
+  setImmediate(() => process.emit('SIGINT'))
+  return await passphrase()
+}
+
+const failureOf = async (work: Promise<unknown>): Promise<CommandFailure> => {
+  const failure = await work.catch((error: unknown) => error)
+  if (!(failure instanceof CommandFailure)) throw new Error('the command did not fail as it should', { cause: failure })
+  return failure
+}
+
+it('leaves nothing of a backup or a restoration that is given up by Ctrl-C', async () => {
+  await found()
+  expect((await failureOf(backUp(file, { dataDir }, passphraseThenCtrlC))).code).toBe('cancelled')
+  expect(await readdir(root)).toEqual(['data'])
+  await backUp(file, { dataDir }, passphrase)
+  expect((await failureOf(restoreBackup(file, join(root, 'other'), passphraseThenCtrlC))).code).toBe('cancelled')
+  expect((await readdir(root)).toSorted()).toEqual(['data', 'file'])
+  expect(process.listenerCount('SIGHUP')).toBe(0)
+})
+
+it('gives up by Ctrl-C also while the node says nothing', async () => {
+  await mkdir(dataDir)
+  const silent = createServer().listen(join(dataDir, 'control.sock'))
+  onTestFinished(() => void silent.close())
+  silent.on('upgrade', (_request, socket) => {
+    onTestFinished(() => void socket.destroy())
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: rookery-backup\r\n\r\n')
+  })
+  await once(silent, 'listening')
+  expect((await failureOf(backUp(file, { dataDir }, passphraseThenCtrlC))).code).toBe('cancelled')
+  expect(await readdir(root)).toEqual(['data'])
+})
+
+it('says that there is no node in a directory, and makes none there', async () => {
+  await mkdir(dataDir, { mode: 0o700 })
+  expect((await failureOf(backUp(file, { dataDir }, passphrase))).code).toBe('no_node')
+  expect(await readdir(dataDir)).toEqual([])
+})
+
+it('fails where no file can be made, before anybody is asked for a passphrase if that is known by then', async () => {
+  await found()
+  const asked = async (): Promise<string> => {
+    throw new Error('asked')
+  }
+  expect((await failureOf(backUp(join(root, 'nowhere', 'file'), { dataDir }, asked))).code).toBe('no_folder')
+  await expect(backUp('/proc/rookery.backup', { dataDir }, passphrase)).rejects.toThrow('ENOENT')
+})
+
+it('says what is wrong with a file or directory that cannot be restored from or into', async () => {
+  await mkdir(dataDir)
+  const messageOf = async (from: string, into: string): Promise<string> =>
+    (await failureOf(restoreBackup(from, into, passphrase))).message
+  expect(await messageOf(dataDir, join(root, 'target'))).toBe(`${dataDir} is a folder, not a backup.`)
+  expect(await messageOf(file, join(root, 'target'))).toBe(`There is no file ${file}.`)
+  await writeFile(file, '')
+  expect(await messageOf(file, file)).toContain(`${file} is not a directory`)
+  expect((await readdir(root)).toSorted()).toEqual(['data', 'file'])
+})
