@@ -1,8 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { chown, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { writeSecret } from '../../../node/adapters/secret-files.ts'
+import { examine } from '../../../node/cli/commands/doctor.ts'
 import { Config } from '../../../node/cli/config.ts'
 import { diskFindings } from '../../../node/cli/doctor-disk.ts'
 import { meshFindings } from '../../../node/cli/doctor-mesh.ts'
@@ -225,4 +226,19 @@ it('misses the secret of what is configured for signing in, and of nothing else'
   } finally {
     await rm(dataDir, { recursive: true })
   }
+})
+
+it('says of a data directory of another user what it is, not that it should be made writable', async () => {
+  const path = await mkdtemp(join(tmpdir(), 'rk-doctor-'))
+  onTestFinished(() => rm(path, { recursive: true }))
+  const isRoot = process.getuid?.() === 0
+  if (isRoot) await chown(path, 65_534, 65_534)
+  const findings = await examine(isRoot ? path : '/')
+  expect(findings.filter(({ check }) => check === 'data directory')).toMatchObject([
+    {
+      state: 'problem',
+      found: expect.stringContaining('belongs to another user'),
+      remedy: expect.stringContaining('as the user of the node'),
+    },
+  ])
 })
