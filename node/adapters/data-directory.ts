@@ -8,7 +8,8 @@ export class DataDirectoryError extends Error {
   override readonly name = 'DataDirectoryError'
 }
 
-const SEED_BYTES = 32
+/** Of either key. */
+export const SEED_BYTES = 32
 
 const MESHES = 'meshes'
 /** Names the folder of the current mesh, or says that the node has left it. */

@@ -1,8 +1,8 @@
 import { createReadStream } from 'node:fs'
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { decodeBackup, type BackupRecord } from '../adapters/backup-records.ts'
-import { writeNewFile } from '../adapters/data-directory.ts'
+import { readIfThere, SEED_BYTES, writeNewFile } from '../adapters/data-directory.ts'
 import { StoreUnusableError } from '../adapters/level-db.ts'
 import type { Row } from '../adapters/level-rows.ts'
 import { createLevelStore, openLevelStore } from '../adapters/level-store.ts'
@@ -78,7 +78,7 @@ async function fill(folder: string, records: AsyncGenerator<BackupRecord>): Prom
   await mkdir(mesh, { mode: 0o700 })
   const count = { rows: 0 }
   await createLevelStore(storeDir(mesh), rowsOf(folder, records, count))
-  await checkKey(folder, head)
+  await checkKeys(folder, head)
   await makeHarmless(storeDir(mesh), head)
   await writeNewFile(join(folder, 'mesh'), Buffer.from(`${head.mesh}\n`))
   for (const path of [mesh, ...['meshes', 'keys', 'secrets'].map((name) => join(folder, name)), folder])
@@ -89,7 +89,7 @@ async function fill(folder: string, records: AsyncGenerator<BackupRecord>): Prom
 async function readHead(records: AsyncGenerator<BackupRecord>): Promise<BackupHead> {
   const first = await records.next()
   if (first.done === true || first.value.kind !== 'head') throw new SealedStreamError('The backup is not complete.')
-  const head = BackupHead.safeParse(JSON.parse(Buffer.from(first.value.content).toString('utf8')))
+  const head = BackupHead.safeParse(jsonIn(first.value.content))
   if (!head.success)
     throw new SealedStreamError('The backup says of itself what this release does not understand. Upgrade Rookery.')
   return head.data
@@ -113,18 +113,24 @@ async function* rowsOf(
   }
 }
 
-async function checkKey(folder: string, { peer }: BackupHead): Promise<void> {
-  const seed = await readSeed(join(folder, 'keys', 'node.key'))
+function jsonIn(content: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(content).toString('utf8'))
+  } catch {
+    return undefined // as good as JSON that says something else
+  }
+}
+
+async function checkKeys(folder: string, { peer }: BackupHead): Promise<void> {
+  const seed = await readKey(join(folder, 'keys', 'node.key'))
+  await readKey(join(folder, 'keys', 'box.key'))
   if (createSigner(seed).peer !== peer) throw new SealedStreamError('The key in the backup is of another node.')
 }
 
-async function readSeed(path: string): Promise<Uint8Array> {
-  const file = await open(path, 'r')
-  try {
-    return new Uint8Array(await file.readFile())
-  } finally {
-    await file.close()
-  }
+async function readKey(path: string): Promise<Uint8Array> {
+  const key = await readIfThere(path)
+  if (key?.byteLength !== SEED_BYTES) throw new SealedStreamError('The backup lacks a key of its node.')
+  return new Uint8Array(key)
 }
 
 /**

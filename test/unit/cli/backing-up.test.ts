@@ -1,10 +1,14 @@
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { createReadStream } from 'node:fs'
 import { createServer } from 'node:http'
 import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { beforeEach, expect, it, onTestFinished } from 'vitest'
+import { Readable } from 'node:stream'
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { decodeBackup, encodeBackup, type BackupRecord } from '../../../node/adapters/backup-records.ts'
 import { openDataDirectory } from '../../../node/adapters/data-directory.ts'
+import { seal, unseal } from '../../../node/adapters/sealed-stream.ts'
 import { backUp } from '../../../node/cli/backing-up.ts'
 import { CommandFailure } from '../../../node/cli/exit.ts'
 import { identityOf } from '../../../node/cli/identity.ts'
@@ -89,4 +93,37 @@ it('says what is wrong with a file or directory that cannot be restored from or 
   await writeFile(file, '')
   expect(await messageOf(file, file)).toContain(`${file} is not a directory`)
   expect((await readdir(root)).toSorted()).toEqual(['data', 'file'])
+})
+
+describe('a backup that somebody else has made up', () => {
+  /** The same backup, with other records. */
+  async function rewritten(change: (record: BackupRecord) => BackupRecord[]): Promise<void> {
+    await found()
+    await backUp(file, { dataDir }, passphrase)
+    const records: BackupRecord[] = []
+    for await (const record of decodeBackup(unseal(await passphrase(), createReadStream(file)))) records.push(record)
+    const content = Readable.from(records.flatMap(change))
+    await writeFile(file, await Array.fromAsync(seal(await passphrase(), encodeBackup(content))))
+  }
+
+  const nameOf = ({ name }: BackupRecord): string => Buffer.from(name).toString()
+  const replaced =
+    (wanted: string, content: string) =>
+    (record: BackupRecord): BackupRecord[] =>
+      nameOf(record) === wanted ? [{ ...record, content: Buffer.from(content) }] : [record]
+  const without =
+    (wanted: string) =>
+    (record: BackupRecord): BackupRecord[] =>
+      nameOf(record) === wanted ? [] : [record]
+
+  it.each([
+    ['a head that is no JSON', replaced('', '{'), 'does not understand'],
+    ['a key that is none', replaced('keys/node.key', 'short'), 'lacks a key'],
+    ['no key for what is sealed', without('keys/box.key'), 'lacks a key'],
+  ])('is refused with %s, and nothing is left of it', async (_, change, message) => {
+    await rewritten(change)
+    const failure = await failureOf(restoreBackup(file, join(root, 'target'), passphrase))
+    expect([failure.code, failure.message]).toEqual(['backup_unusable', expect.stringContaining(message)])
+    expect((await readdir(root)).toSorted()).toEqual(['data', 'file'])
+  })
 })
