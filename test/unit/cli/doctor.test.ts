@@ -78,7 +78,7 @@ it('says of every finding that is not good what to do', () => {
       isRemoved: true,
       others: [member('nas', AWAY), member('vps', { skewMs: 9000, version: '0.3.0' })],
       voters: { quorum: 2, online: 1, missing: [{ name: 'nas', lastSeenAt: null }] },
-      frozen: [{ name: 'nas', reason: 'equivocation' }],
+      frozen: [{ peerId: identity(1).peer, name: 'nas', reason: 'equivocation' }],
       lagging: [{ document: 'project/1', envelopes: 3, forMs: 200_000 }],
       isLanDiscoveryOn: false,
     },
@@ -167,8 +167,13 @@ it('tells a node that it has been removed, or is treated as if', () => {
 })
 
 it('names authors who broke the rules, and documents that lag for long', () => {
-  expect(mesh({ frozen: [{ name: 'nas', reason: 'equivocation in project/1 at 7' }] }, 'author nas')).toMatch(
-    /^problem: .*equivocation in project\/1 at 7.*rookery remove nas/,
+  expect(
+    mesh(
+      { frozen: [{ peerId: identity(1).peer, name: 'nas', reason: 'equivocation in project/1 at 7' }] },
+      'author nas',
+    ),
+  ).toMatch(
+    /^problem: .*equivocation in project\/1 at 7.*rookery remove 12D3/, // whoever pastes it pastes no name that its owner chose
   )
   const lagging = [
     { document: 'project/1', envelopes: 3, forMs: 200_000 },
