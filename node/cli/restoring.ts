@@ -1,15 +1,19 @@
 import { createReadStream } from 'node:fs'
 import { mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import type { Signer } from '../../protocols/crypto.ts'
 import { decodeBackup, type BackupRecord } from '../adapters/backup-records.ts'
 import { readIfThere, SEED_BYTES, writeNewFile } from '../adapters/data-directory.ts'
 import { StoreUnusableError } from '../adapters/level-db.ts'
 import type { Row } from '../adapters/level-rows.ts'
 import { createLevelStore, openLevelStore } from '../adapters/level-store.ts'
-import { createSigner } from '../adapters/node-crypto.ts'
+import { createNodeCrypto, createSigner } from '../adapters/node-crypto.ts'
+import { createPinoLog } from '../adapters/pino-log.ts'
 import { SealedStreamError, unseal } from '../adapters/sealed-stream.ts'
 import { syncFolder } from '../adapters/sync-folder.ts'
+import { systemClock } from '../adapters/system-clock.ts'
 import { markRestored } from '../services/feeds/restoration.ts'
+import { loadMembership } from '../services/membership/membership-service.ts'
 import { BACKUP_FILES, BackupHead } from './backup-source.ts'
 import { CommandFailure, EXIT } from './exit.ts'
 import { interruptible } from './interruptible.ts'
@@ -17,7 +21,11 @@ import { storeDir } from './mesh-files.ts'
 import { raiseBoots } from './remembered.ts'
 import { isDiskFull } from './system-failure.ts'
 
-export type Restored = BackupHead & { readonly rows: number }
+export type Restored = BackupHead & {
+  readonly rows: number
+  /** Names of the other members that the backup knows: those that can say what the node wrote after it. */
+  readonly others: readonly string[]
+}
 
 /**
  * Makes a data directory of a backup. Everything is read, checked and durable in a folder beside it before it gets its
@@ -78,12 +86,12 @@ async function fill(folder: string, records: AsyncGenerator<BackupRecord>): Prom
   await mkdir(mesh, { mode: 0o700 })
   const count = { rows: 0 }
   await createLevelStore(storeDir(mesh), rowsOf(folder, records, count))
-  await checkKeys(folder, head)
-  await makeHarmless(storeDir(mesh), head)
+  const signer = await checkKeys(folder, head)
+  const others = await makeHarmless(storeDir(mesh), head, signer)
   await writeNewFile(join(folder, 'mesh'), Buffer.from(`${head.mesh}\n`))
   for (const path of [mesh, ...['meshes', 'keys', 'secrets'].map((name) => join(folder, name)), folder])
     await syncFolder(path)
-  return { ...head, ...count }
+  return { ...head, ...count, others }
 }
 
 async function readHead(records: AsyncGenerator<BackupRecord>): Promise<BackupHead> {
@@ -121,10 +129,11 @@ function jsonIn(content: Uint8Array): unknown {
   }
 }
 
-async function checkKeys(folder: string, { peer }: BackupHead): Promise<void> {
-  const seed = await readKey(join(folder, 'keys', 'node.key'))
+async function checkKeys(folder: string, { peer }: BackupHead): Promise<Signer> {
+  const signer = createSigner(await readKey(join(folder, 'keys', 'node.key')))
   await readKey(join(folder, 'keys', 'box.key'))
-  if (createSigner(seed).peer !== peer) throw new SealedStreamError('The key in the backup is of another node.')
+  if (signer.peer !== peer) throw new SealedStreamError('The key in the backup is of another node.')
+  return signer
 }
 
 async function readKey(path: string): Promise<Uint8Array> {
@@ -135,15 +144,18 @@ async function readKey(path: string): Promise<Uint8Array> {
 
 /**
  * What the node signed after the backup is unknown to it now. It must not use those numbers again: starts are counted
- * from above any it can have had, and documents wait until the others have said what they have.
+ * from above any it can have had, and documents wait until the others have said what they have. Returns who these are.
  */
-async function makeHarmless(dir: string, { createdAt }: BackupHead): Promise<void> {
+async function makeHarmless(dir: string, { createdAt }: BackupHead, signer: Signer): Promise<readonly string[]> {
   const store = await openLevelStore(dir)
   try {
-    if ((await store.readRecords()).length === 0) throw new SealedStreamError('The backup has no membership log.')
+    const means = { store, signer, crypto: createNodeCrypto(), clock: systemClock, log: createPinoLog('error') }
+    const membership = await loadMembership(means)
+    if (!membership) throw new SealedStreamError('The backup has no membership log.')
     const nowMs = Date.now()
     await raiseBoots(store, nowMs)
     await markRestored(store, { nowMs, asOf: Date.parse(createdAt) })
+    return [...membership.current().members.values()].flatMap(({ peer, name }) => (peer === signer.peer ? [] : [name]))
   } finally {
     await store.close()
   }

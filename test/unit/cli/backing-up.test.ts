@@ -84,6 +84,12 @@ it('fails where no file can be made, before anybody is asked for a passphrase if
   await expect(backUp('/proc/rookery.backup', { dataDir }, passphrase)).rejects.toThrow('ENOENT')
 })
 
+it('[L2.11] says who can be asked what was written after the backup', async () => {
+  await found()
+  await backUp(file, { dataDir }, passphrase)
+  expect((await restoreBackup(file, join(root, 'alone'), passphrase)).others).toEqual([])
+})
+
 it('says what is wrong with a file or directory that cannot be restored from or into', async () => {
   await mkdir(dataDir)
   const messageOf = async (from: string, into: string): Promise<string> =>
