@@ -23,7 +23,7 @@ import { identityOf, type Identity } from './identity.ts'
 import { joinWithTicket } from './joining.ts'
 import type { MeshNodeDeps } from './mesh-core.ts'
 import { healthOf } from './mesh-health.ts'
-import { foundMesh } from './mesh-files.ts'
+import { settleMesh } from './mesh-files.ts'
 import { openMeshNode, type MeshNode } from './mesh-node.ts'
 import { equipSignIn, type SignInEquipment } from './sign-in-means.ts'
 import { storageView } from './storage-view.ts'
@@ -187,12 +187,9 @@ class Supervisor {
   }
 
   async #open(): Promise<void> {
-    if ((await this.#data.currentMesh()) === undefined)
-      await foundMesh(this.#data, this.#identity, { name: this.#config.name ?? hostName(), log: this.#log })
-    await this.#data.sweepMeshes()
-    const current = await this.#data.currentMesh()
-    if (current === undefined) throw new Error('founding a mesh left none behind')
-    this.#node = await openMeshNode(this.#deps(), current)
+    const founder = { name: this.#config.name ?? hostName(), log: this.#log }
+    const mesh = await settleMesh(this.#data, this.#identity, founder)
+    this.#node = await openMeshNode(this.#deps(), mesh)
     if (this.#config.gateway) await this.#openGateway(this.#node)
   }
 
