@@ -62,15 +62,23 @@ export async function runNode(
   return await new Supervisor(data, { config, sources }, log).start()
 }
 
+/** A node under load answers in milliseconds, on a very slow machine in a second or two. */
+const ANSWER_MS = 5000
+
 /** The store's own lock is what excludes a second process; asking first gives the better message. */
 async function refuseSecondNode({ controlSocket, path }: DataDirectory): Promise<void> {
-  const isRunning = await callNode(controlSocket, 'mesh.status', {}).then(
+  const deadline = AbortSignal.timeout(ANSWER_MS)
+  const answers = await callNode(controlSocket, 'mesh.status', {}, deadline).then(
     () => true,
     () => false,
   )
-  if (isRunning)
+  if (answers)
     throw new DataDirectoryError(
       `A node is already running on ${path}. Stop it with \`rookery down\`, or use another --data-dir.`,
+    )
+  if (deadline.aborted)
+    throw new DataDirectoryError(
+      `A node is already running on ${path}, and does not answer: see \`rookery doctor\`. If it stays like that, end its process; sessions go on.`,
     )
 }
 

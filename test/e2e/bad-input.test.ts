@@ -61,6 +61,17 @@ it('refuses a data directory that others can read, and one that cannot be made',
   expect([impossible.code, impossible.stderr.includes('--data-dir')]).toEqual([1, true])
 })
 
+it('says of a node that hangs that it runs, instead of waiting for it', async () => {
+  const node = await scratch.start('alpha')
+  node.process.kill('SIGSTOP')
+  try {
+    const { code, json } = await upOnce(node.dataDir, '--http', '127.0.0.1:0')
+    expect([code, json.error.message]).toEqual([1, expect.stringContaining('does not answer')])
+  } finally {
+    node.process.kill('SIGCONT')
+  }
+})
+
 it('refuses a second node on the same data directory and leaves the first alone', async () => {
   const node = await scratch.start('alpha')
   const second = await upOnce(node.dataDir, '--http', '127.0.0.1:0')
