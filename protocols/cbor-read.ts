@@ -8,10 +8,11 @@ const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 /**
  * Reads a value and accepts nothing but its one deterministic encoding (RFC 8949, section 4.2): shortest heads, keys in
  * order, no tags, no indefinite lengths, no `undefined`, `NaN` or infinity, no integer that a double cannot hold.
+ * @param binaries copies, so that what is read neither changes with, nor keeps alive, what it was read from; or views of it
  * @throws Error for everything else
  */
-export function readCbor(bytes: Uint8Array): unknown {
-  const reader = new Reader(bytes)
+export function readCbor(bytes: Uint8Array, binaries: 'copied' | 'viewed' = 'copied'): unknown {
+  const reader = new Reader(bytes, binaries === 'copied')
   const value = reader.value(0)
   if (!reader.isAtEnd) throw new Error('more than one value')
   return value
@@ -20,10 +21,12 @@ export function readCbor(bytes: Uint8Array): unknown {
 class Reader {
   readonly #bytes: Uint8Array
   readonly #view: DataView
+  readonly #isCopying: boolean
   #at = 0
 
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array, isCopying: boolean) {
     this.#bytes = bytes
+    this.#isCopying = isCopying
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   }
 
@@ -57,10 +60,10 @@ class Reader {
     }
   }
 
-  /** A copy: what is read must not change, nor keep alive, what it was read from. */
   #binary(count: number): Uint8Array {
     const start = this.#take(count)
-    return new Uint8Array(this.#bytes.subarray(start, this.#at))
+    const view = this.#bytes.subarray(start, this.#at)
+    return this.#isCopying ? new Uint8Array(view) : view
   }
 
   #array(count: number, depth: number): unknown[] {

@@ -16,11 +16,23 @@ export class MalformedError extends Error {
  * Parses untrusted bytes: size, well-formedness, canonical form, then the schema.
  * @throws MalformedError and nothing else, whatever the bytes.
  */
-export function decodeCanonical<T extends z.ZodType>(schema: T, bytes: Uint8Array, bytesMax: number): z.infer<T> {
+export const decodeCanonical = <T extends z.ZodType>(schema: T, bytes: Uint8Array, bytesMax: number): z.infer<T> =>
+  decode(schema, bytes, bytesMax, 'copied')
+
+/** As `decodeCanonical`, for large values: binaries are views of `bytes`, which nobody may change any more. */
+export const decodeInPlace = <T extends z.ZodType>(schema: T, bytes: Uint8Array, bytesMax: number): z.infer<T> =>
+  decode(schema, bytes, bytesMax, 'viewed')
+
+function decode<T extends z.ZodType>(
+  schema: T,
+  bytes: Uint8Array,
+  bytesMax: number,
+  binaries: 'copied' | 'viewed',
+): z.infer<T> {
   if (bytes.byteLength > bytesMax) throw new MalformedError(`${bytes.byteLength} bytes, at most ${bytesMax} allowed`)
   let value: unknown
   try {
-    value = readCbor(bytes)
+    value = readCbor(bytes, binaries)
   } catch (cause) {
     throw new MalformedError('not CBOR in its canonical form', { cause })
   }

@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { z } from 'zod'
 import { DocId, PeerId } from '../../crdt/ids.ts'
-import { decodeCanonical, encodeCanonical } from '../../protocols/codec.ts'
+import { decodeInPlace, encodeCanonical } from '../../protocols/codec.ts'
 import { Hash } from '../../protocols/crypto.ts'
 import type { FeedStore, NameChanges, Snapshot, StoredEnvelope } from '../ports/feed-store.ts'
 import { checkVersion, createDb, damaged, type Db, entries, get, type Op, openDb, readError } from './level-db.ts'
@@ -197,7 +197,7 @@ const encodeSnapshot = ({ heads, bytes }: Snapshot): Bytes =>
 
 function decodeSnapshot(value: Bytes, dir: string): Snapshot {
   try {
-    const { heads, bytes } = decodeCanonical(StoredSnapshot, value, SNAPSHOT_BYTES_MAX)
+    const { heads, bytes } = decodeInPlace(StoredSnapshot, value, SNAPSHOT_BYTES_MAX)
     return { heads: new Map(heads.map(([author, seq, hash]) => [author, { seq, hash }])), bytes }
   } catch (cause) {
     throw damaged(dir, cause)

@@ -1,19 +1,25 @@
-import { parseArgs } from 'node:util'
+import { Command, InvalidArgumentError } from 'commander'
 import { ATTACKS, CONVICTIONS } from './attacks.ts'
 import { createSiege, p99 } from './siege.ts'
-
-/*
- * A member that does everything the abuse cases name to two honest nodes while people work on them, one attack after the
- * other. Prints for each what it did to the latency and the memory of the nodes, and what they say of the member.
- */
 
 /** The same as for a flood of connections: objects and buffers, after a garbage collection. */
 const GROWTH_MB_MAX = 32
 const LATENCY_RATIO_MAX = 2
 
-const { values } = parseArgs({ options: { seconds: { type: 'string' }, only: { type: 'string' } } })
-const ms = 1000 * Number(values.seconds ?? 10)
-const attacks = ATTACKS.filter(({ name }) => values.only === undefined || name.includes(values.only))
+const program = new Command('npm run test:hostile --')
+  .description('Lets a member do to two honest nodes all that their threat model names, while people work on them.')
+  .option('--seconds <count>', 'of work under each attack, and as long without it', positive, 10)
+  .option('--only <text>', 'just the attacks whose names have this in them', named)
+  .addHelpText(
+    'after',
+    `
+For each attack a line of JSON: what it did to the latency (against the same attack on a node on which nobody works) and to
+the memory of the nodes; then what \`rookery status\` says of the member. Exit code: 0 when none of it was too much.`,
+  )
+  .parse()
+const { seconds, only } = program.opts<{ seconds: number; only?: string }>()
+const ms = 1000 * seconds
+const attacks = ATTACKS.filter(({ name }) => only === undefined || name.includes(only))
 
 const siege = await createSiege(1 + CONVICTIONS.length)
 const [mallory, ...convicts] = siege.hostile
@@ -61,4 +67,15 @@ process.exitCode = failures.length > 0 ? 1 : 0
 
 function rounded(figures: Readonly<Record<string, number>>): Record<string, number> {
   return Object.fromEntries(Object.entries(figures).map(([name, value]) => [name, Math.round(value * 10) / 10]))
+}
+
+function positive(text: string): number {
+  const value = Number(text)
+  if (!(value > 0)) throw new InvalidArgumentError('Give a number above 0.')
+  return value
+}
+
+function named(text: string): string {
+  if (ATTACKS.some(({ name }) => name.includes(text))) return text
+  throw new InvalidArgumentError(`There are: ${ATTACKS.map(({ name }) => name).join('; ')}.`)
 }

@@ -1,7 +1,7 @@
 import * as Y from 'yjs'
 import { z } from 'zod'
 import { isVolatile, PeerId } from '../../../crdt/ids.ts'
-import { decodeCanonical, encodeCanonical, equalBytes } from '../../../protocols/codec.ts'
+import { decodeInPlace, encodeCanonical, equalBytes } from '../../../protocols/codec.ts'
 import { Branches, type Reading } from '../../../protocols/feed/branches.ts'
 import { clientIdOf, NONCE_BYTES, type Envelope } from '../../../protocols/feed/envelope.ts'
 import { createReplicaDoc } from '../../../protocols/feed/replica-doc.ts'
@@ -238,7 +238,7 @@ async function applySnapshot(
   const snapshot = await replica.store.loadSnapshot(feed.doc)
   if (!snapshot || !(await isOfFeeds(replica, feed, snapshot))) return new Map()
   try {
-    const { clients, state } = decodeCanonical(SnapshotBody, snapshot.bytes, SNAPSHOT_BYTES_MAX)
+    const { clients, state } = decodeInPlace(SnapshotBody, snapshot.bytes, SNAPSHOT_BYTES_MAX)
     Y.applyUpdateV2(live.state, state, REMOTE)
     for (const [author, client] of clients) declare(live, author, client)
     // Releases before 0.2.0 kept of each author only the clientID in use.

@@ -2,7 +2,7 @@ import { decode, encode, rfc8949EncodeOptions } from 'cborg'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { decodeCanonical, encodeCanonical, MalformedError } from '../../../protocols/codec.ts'
+import { decodeCanonical, decodeInPlace, encodeCanonical, MalformedError } from '../../../protocols/codec.ts'
 
 const value = fc.letrec((tie) => ({
   any: fc.oneof(
@@ -117,6 +117,17 @@ describe('[M3] one encoding of one value', () => {
     ['what nests without end', '81'.repeat(5000)],
   ])('refuses %s', (_what, text) => {
     expect(read(hex(text))).toBeUndefined()
+  })
+
+  it.each([
+    { decoder: decodeCanonical, what: 'copies', after: 2 },
+    { decoder: decodeInPlace, what: 'views', after: 9 },
+  ])('holds binaries as $what with $decoder.name', ({ decoder, after }) => {
+    const bytes = encodeCanonical({ part: Uint8Array.of(1, 2) })
+    const { part } = decoder(z.object({ part: z.instanceof(Uint8Array) }), bytes, 100)
+    expect([...part]).toEqual([1, 2])
+    bytes[bytes.byteLength - 1] = 9
+    expect(part[1]).toBe(after)
   })
 
   it('leaves out what is undefined, and keeps the name __proto__ a name', () => {
