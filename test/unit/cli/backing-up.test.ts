@@ -109,7 +109,9 @@ describe('a backup that somebody else has made up', () => {
     const records: BackupRecord[] = []
     for await (const record of decodeBackup(unseal(await passphrase(), createReadStream(file)))) records.push(record)
     const content = Readable.from(records.flatMap(change))
-    await writeFile(file, await Array.fromAsync(seal(await passphrase(), encodeBackup(content))))
+    const parts: Uint8Array[] = []
+    for await (const part of seal(await passphrase(), encodeBackup(content))) parts.push(part)
+    await writeFile(file, Buffer.concat(parts))
   }
 
   const nameOf = ({ name }: BackupRecord): string => Buffer.from(name).toString()
