@@ -6,8 +6,11 @@ import { checkedValue } from './level-values.ts'
 /** Raised with every change of the key layout; an older program refuses a newer store. */
 export const STORE_VERSION = 1
 
-/** Reads in one go: large enough to be fast, small enough to keep memory flat. */
-const READ_BATCH = 256
+/** Read in one go, and not more than a megabyte: large enough to be fast, small enough to keep memory flat. */
+const READ_ROWS = 256
+const READ_BYTES = 1024 * 1024
+/** Behind every key. */
+const END = Uint8Array.of(255)
 
 /** The store on disk cannot be used; the message tells a person what to do. */
 export class StoreUnusableError extends Error {
@@ -74,14 +77,33 @@ export async function checkVersion(db: Db, dir: string): Promise<void> {
 export type KeyRange = { gt?: Bytes; gte?: Bytes; lt: Bytes }
 
 export async function* entries(db: Db, dir: string, range: KeyRange): AsyncGenerator<[Bytes, Bytes]> {
-  const iterator = db.iterator({ ...range, highWaterMarkBytes: 1024 * 1024 })
+  for await (const [at, value] of rawEntries(db, dir, range)) yield [at, valueOf(at, value, dir)]
+}
+
+/** Values as they are stored, with their checksums; everything there is unless a range is given. */
+export async function* rawEntries(db: Db, dir: string, range: Partial<KeyRange> = {}): AsyncGenerator<[Bytes, Bytes]> {
+  const iterator = db.iterator({ ...range, highWaterMarkBytes: READ_BYTES })
   try {
-    for (let batch = await iterator.nextv(READ_BATCH); batch.length > 0; batch = await iterator.nextv(READ_BATCH))
-      for (const [at, value] of batch) yield [at, valueOf(at, value, dir)]
+    for (let batch = await iterator.nextv(READ_ROWS); batch.length > 0; batch = await iterator.nextv(READ_ROWS))
+      yield* batch
   } catch (error) {
     throw readError(error, dir)
   } finally {
+    await letGo(iterator)
     await iterator.close()
+  }
+}
+
+/**
+ * A closed iterator keeps what it read last, up to a megabyte, until V8 collects it; and V8, which does not see those bytes,
+ * has no reason to for a long time. Reading nothing replaces it.
+ */
+async function letGo(iterator: ReturnType<Db['iterator']>): Promise<void> {
+  try {
+    iterator.seek(END)
+    await iterator.nextv(1)
+  } catch {
+    // The store has been closed meanwhile, or cannot be read: whoever was reading knows.
   }
 }
 

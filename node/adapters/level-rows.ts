@@ -1,28 +1,16 @@
-import { type Db, readError, StoreUnusableError, VERSION_KEY } from './level-db.ts'
+import { type Db, rawEntries, StoreUnusableError, VERSION_KEY } from './level-db.ts'
 import type { Bytes } from './level-keys.ts'
 import { checkedValue } from './level-values.ts'
 
 /** A key with its value as it is stored, checksum included. */
 export type Row = { readonly key: Bytes; readonly value: Bytes }
 
-/** Read at once; a single snapshot may be larger. */
-const READ_BYTES = 1024 * 1024
-const READ_ROWS = 256
-
 /** Written, and synced, at once. */
 const WRITE_BYTES = 4 * 1024 * 1024
 
 /** All rows of one moment. They are checked: a copy of something damaged would be found out when it is needed. */
 export async function* rowsOf(db: Db, dir: string): AsyncGenerator<Row> {
-  const iterator = db.iterator({ highWaterMarkBytes: READ_BYTES })
-  try {
-    for (let batch = await iterator.nextv(READ_ROWS); batch.length > 0; batch = await iterator.nextv(READ_ROWS))
-      for (const [key, value] of batch) yield checked({ key, value }, dir)
-  } catch (error) {
-    throw readError(error, dir)
-  } finally {
-    await iterator.close()
-  }
+  for await (const [key, value] of rawEntries(db, dir)) yield checked({ key, value }, dir)
 }
 
 /** Durable when it resolves. */

@@ -2,11 +2,8 @@ import { z } from 'zod'
 import { DocId, PeerId } from '../../crdt/ids.ts'
 import { decodeCanonical } from '../../protocols/codec.ts'
 import { ENVELOPE_BYTES_MAX } from '../../protocols/feed/envelope.ts'
-import { type Db, get } from './level-db.ts'
+import { type Db, get, rawEntries } from './level-db.ts'
 import { AFTER_SEQS, envelopeKey, readNumber, type Bytes } from './level-keys.ts'
-
-const READ_BYTES = 1024 * 1024
-const READ_ROWS = 1024
 
 export type FeedSize = {
   readonly doc: DocId
@@ -50,7 +47,8 @@ export async function measure(db: Db, dir: string, sinceMs: number): Promise<Sto
     if (feed) feeds.push(await close(db, dir, feed, sinceMs))
     feed = undefined
   }
-  for await (const { key, bytes } of sizesOf(db)) {
+  for await (const [key, value] of rawEntries(db, dir)) {
+    const bytes = key.byteLength + value.byteLength
     const kind = String.fromCharCode(key[0] ?? 0)
     if (kind === 'e') {
       const { name, doc, author } = feedAt(key)
@@ -79,16 +77,6 @@ type Open = {
   readonly author: PeerId
   readonly firstSeq: number
   readonly sizes: number[]
-}
-
-async function* sizesOf(db: Db): AsyncGenerator<{ key: Bytes; bytes: number }> {
-  const iterator = db.iterator({ highWaterMarkBytes: READ_BYTES })
-  try {
-    for (let batch = await iterator.nextv(READ_ROWS); batch.length > 0; batch = await iterator.nextv(READ_ROWS))
-      for (const [key, value] of batch) yield { key, bytes: key.byteLength + value.byteLength }
-  } finally {
-    await iterator.close()
-  }
 }
 
 /** An author's envelopes are in the order in which it wrote them, so the first late one is found by halving. */

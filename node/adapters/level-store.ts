@@ -73,6 +73,7 @@ async function createStore(db: Db, dir: string): Promise<LevelStore> {
       for await (const [at, bytes] of entries(db, dir, range))
         yield { doc, author, seq: readNumber(at, at.byteLength - 8), bytes }
     },
+    readOne: (doc, author, seq) => get(db, dir, envelopeKey(doc, author, seq)),
     async truncate(doc, author, lastSeq) {
       const range = { gte: envelopeKey(doc, author, lastSeq + 1), lt: key('e', doc, author, AFTER_SEQS) }
       const ops: Op[] = [headOp(doc, author, lastSeq)]

@@ -15,12 +15,16 @@ import { isDiskFull } from './system-failure.ts'
 /** A stop that takes longer than this has gone wrong: what is durable is durable, so the process ends. */
 const STOP_DEADLINE_MS = 1900
 
+/** A small binary keeps the whole pool that it was cut from: Node's own 64 kB each are much for a peer id that lives long. */
+const BUFFER_POOL_BYTES = 8 * 1024
+
 /** `rookery up`: runs until SIGINT, SIGTERM or `rookery down`, then ends with 0. */
 export async function runUp(
   dataDir: string,
   { config, sources }: LoadedConfig,
   output: { json: boolean },
 ): Promise<void> {
+  Buffer.poolSize = BUFFER_POOL_BYTES
   const log = foldRepeats(createPinoLog(config.log.level), systemClock)
   const node = await runNode(dataDir, config, log, sources).catch((error: unknown) => {
     throw explain(error, config, dataDir)

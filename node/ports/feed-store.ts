@@ -26,6 +26,8 @@ export interface FeedStore {
   append(envelopes: readonly StoredEnvelope[]): Promise<void>
   /** Envelopes of one feed from `fromSeq` on, in order. */
   read(doc: DocId, author: PeerId, fromSeq: number): AsyncIterable<StoredEnvelope>
+  /** The bytes of one envelope; undefined where there is none. */
+  readOne(doc: DocId, author: PeerId, seq: number): Promise<Uint8Array | undefined>
   /**
    * Forgets the envelopes of one feed beyond `lastSeq` (0: all of them); synced before it resolves. Only for feeds of
    * others: a sequence number of our own is never used twice.

@@ -47,6 +47,9 @@ export function describeFeedStore({ create, reopen }: FeedStoreHarness): void {
     expect(await all(store.read(PROJECT, B, 1))).toEqual([envelope(1, PROJECT, B)])
     const [first] = await all(store.read(MESH_DOC, A, 1))
     expect(first?.bytes.constructor).toBe(Uint8Array)
+    expect(await store.readOne(PROJECT, A, 300)).toEqual(envelope(300).bytes)
+    expect([await store.readOne(PROJECT, A, 701), await store.readOne(PROJECT, B, 2)]).toEqual([undefined, undefined])
+    expect((await store.readOne(MESH_DOC, A, 1))?.constructor).toBe(Uint8Array)
   })
 
   it('can stop reading half-way', async () => {

@@ -446,3 +446,13 @@ test('a viewer can be cancelled before and while it is attached', async () => {
   for await (const item of viewer.output) if (item.type !== 'output') items.push(item)
   expect(items).toEqual([])
 })
+
+test('a session that begins while its node stops is refused, and does not run on unseen', async () => {
+  world = await createSessionMesh()
+  const [near] = world.nodes
+  const input = { mode: 'interactive', agent: 'shell' } as const
+  const starting = near.sessions.create(near.actor, near.machineId, input)
+  near.sessions.stop()
+  expect(codeOf(await starting)).toBe('machine_offline')
+  expect(near.hosts.list()).toEqual([])
+})

@@ -36,6 +36,7 @@ export async function runWorld(world: SimWorld, trace?: (line: string) => void):
   const found = [...violations.found]
   world.trace = undefined
   await world.close()
+  world.network.close()
   return { counts, violations: found, hash: world.hash }
 }
 

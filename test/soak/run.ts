@@ -121,7 +121,7 @@ function reportOf(
   const messages = log
     .split('\n')
     .filter((line) => line !== '')
-    .map((line) => /"msg":"([^"]*)"/.exec(line)?.[1] ?? line)
+    .map(told)
   return {
     steady: isSteady,
     minutes: first && last ? round((last.atMs - first.atMs) / 60_000) : 0,
@@ -133,6 +133,16 @@ function reportOf(
     loopDelayMaxMs: round(Math.max(0, ...samples.map(({ loopDelayMaxMs }) => loopDelayMaxMs))),
     logLines: messages.length,
     logged: [...new Set(messages)].slice(0, MESSAGES_MAX),
+  }
+}
+
+/** What a line of the log says, and of which error; all of it when it is none. */
+function told(line: string): string {
+  try {
+    const { msg, err } = JSON.parse(line)
+    return err === undefined ? msg : `${msg}: ${err.stack ?? err.message}`
+  } catch {
+    return line
   }
 }
 

@@ -86,6 +86,10 @@ export function createMemoryStore(
       await turnForRead()
       for (const envelope of (disk.feeds.get(doc)?.get(author) ?? []).slice(fromSeq - 1)) yield envelope
     },
+    async readOne(doc, author, seq) {
+      await turnForRead()
+      return disk.feeds.get(doc)?.get(author)?.[seq - 1]?.bytes
+    },
     async truncate(doc, author, lastSeq) {
       await turn()
       feed(doc, author).splice(lastSeq)

@@ -10,7 +10,7 @@ import { StorageError, UnreadableError } from './documents.ts'
 import { tellLoaded } from './followers.ts'
 import type { Frozen } from './frozen.ts'
 import { history } from './history.ts'
-import { forget } from './places.ts'
+import { forget, readOne } from './places.ts'
 import type { Feed, LiveDoc, OwnClient, Replica } from './replica.ts'
 
 /** Marks transactions that bring envelopes in. */
@@ -259,8 +259,8 @@ async function isOfFeeds(replica: Replica, feed: Feed, { heads }: Snapshot): Pro
       if (!equalBytes(head.hash, hash)) return false
       continue
     }
-    const stored = await replica.store.read(feed.doc, author, seq)[Symbol.asyncIterator]().next()
-    if (stored.done === true || !equalBytes(replica.crypto.sha256(stored.value.bytes), hash)) return false
+    const stored = await readOne(replica, feed, author, seq)
+    if (!stored || !equalBytes(replica.crypto.sha256(stored), hash)) return false
   }
   return true
 }

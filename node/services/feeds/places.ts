@@ -50,7 +50,5 @@ export async function readOne(
   seq: number,
 ): Promise<Uint8Array | undefined> {
   if (isVolatile(feed.doc)) return feed.memory.get(author)?.[seq - 1]
-  for await (const stored of replica.store.read(feed.doc, author, seq))
-    return stored.seq === seq ? stored.bytes : undefined
-  return undefined
+  return await replica.store.readOne(feed.doc, author, seq)
 }

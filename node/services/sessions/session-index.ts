@@ -1,6 +1,7 @@
 import { machineDoc, type PeerId, type SessionId } from '../../../crdt/ids.ts'
 import { machineIdOf } from '../../../crdt/machine-id.ts'
 import { deleteSession, pickExcess, readSessions, SessionRecord, writeSession } from '../../../crdt/machine-document.ts'
+import { domainError } from '../../../crdt/errors.ts'
 import { err, ok, type Result } from '../../../crdt/result.ts'
 import type { Session, SessionStatus } from '../../../crdt/session.ts'
 import type { ProgramState } from '../../../protocols/session-stream.ts'
@@ -19,7 +20,10 @@ const RETRY_MS = 5000
 
 /** Keeps this machine's document in step with its session hosts, the only truth about sessions. */
 export type SessionIndex = {
-  /** Resolves when the document durably says what the hosts say, with the latest write. @errors storage_failed */
+  /**
+   * Resolves when the document durably says what the hosts say, with the latest write.
+   * @errors storage_failed, machine_offline: this node stops, and its next start publishes
+   */
   publish(): Promise<Result<FeedPosition | null>>
   close(): void
 }
@@ -35,10 +39,12 @@ export function createSessionIndex(deps: Deps): SessionIndex {
   const doc = machineDoc(self)
   let publishedAtMs = -Infinity
   let latest: Published = Promise.resolve(ok(null))
+  let isClosed = false
 
   const publishedSessions = (): Session[] => documents.readOpen(doc, (state) => readSessions(state, owner))
   const publish = async (): Published => {
     later.clear()
+    if (isClosed) return err(domainError('machine_offline'))
     const { changed, gone } = differences(publishedSessions(), hosts.list(), owner)
     if (changed.length === 0 && gone.length === 0) return await latest
     publishedAtMs = clock.monoMs()
@@ -78,6 +84,7 @@ export function createSessionIndex(deps: Deps): SessionIndex {
   return {
     publish,
     close() {
+      isClosed = true
       stop()
       later.clear()
     },

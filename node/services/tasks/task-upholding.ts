@@ -41,8 +41,7 @@ class Upholding implements TaskUpholding {
   }
 
   hold(projectId: ProjectId, record: ClaimedRecord): void {
-    const held = this.#held.get(projectId) ?? new Map<string, ClaimedRecord>()
-    this.#held.set(projectId, held.set(record.lease, record))
+    this.#held.set(projectId, this.#heldIn(projectId).set(record.lease, record))
   }
 
   look(board: TaskBoard): void {
@@ -83,9 +82,15 @@ class Upholding implements TaskUpholding {
 
   /** Claims under leases that this node holds and that nothing is said of any more. */
   #missing(board: TaskBoard): ClaimedRecord[] {
-    const { leases, self } = this.#deps
-    const held = this.#held.get(board.projectId)
-    for (const lease of held?.keys() ?? []) if (!leases.find(lease)) held?.delete(lease)
-    return [...(held?.values() ?? [])].filter(({ task }) => !board.saidBy(self, task))
+    const { self } = this.#deps
+    return [...this.#heldIn(board.projectId).values()].filter(({ task }) => !board.saidBy(self, task))
+  }
+
+  /** Lets go of what has ended: where nobody else writes, nobody looks for what is missing. */
+  #heldIn(projectId: ProjectId): Map<string, ClaimedRecord> {
+    const { leases } = this.#deps
+    const held = this.#held.get(projectId) ?? new Map<string, ClaimedRecord>()
+    for (const lease of held.keys()) if (!leases.find(lease)) held.delete(lease)
+    return held
   }
 }

@@ -54,6 +54,8 @@ export class SimNetwork {
   /** `<from> <to>`: nothing gets through in this direction. */
   readonly #cuts = new Map<string, number>()
   readonly #undo = new Set<() => void>()
+  /** Of each channel that is being opened: stops listening to the signal. */
+  readonly #opening = new Set<() => void>()
   /** What is under way on a stream, per sending side. */
   readonly #underWay = new WeakMap<ChannelEnd, { readonly dueMs: number; readonly arrive: () => void }[]>()
   /** What waits for a suspended host to wake up. */
@@ -91,6 +93,11 @@ export class SimNetwork {
     this.#endpoints.delete(peer)
     for (const other of gone.connected) this.#disconnected(this.#endpoints.get(other), peer)
     for (const { other } of gone.channels) this.#reliably(peer, other.owner.peer, () => other.end(LOST))
+  }
+
+  /** The world has ended. Node keeps a signal that follows others, and all that listens to it, as long as they may abort. */
+  close(): void {
+    for (const forget of this.#opening) forget()
   }
 
   suspend(peer: PeerId): void {
@@ -133,10 +140,16 @@ export class SimNetwork {
     return new Promise<Channel>((resolve, reject) => {
       const fail = (): void => reject(signal.reason as Error)
       if (signal.aborted) return fail()
+      const forget = (): void => {
+        signal.removeEventListener('abort', fail)
+        this.#opening.delete(forget)
+      }
       signal.addEventListener('abort', fail, { once: true })
+      this.#opening.add(forget)
       const answer = (run: () => void): void =>
         this.#reliably(to, from.peer, () => {
           if (!from.life.isAlive) return
+          forget()
           from.life.touch()
           run()
         })

@@ -1,4 +1,6 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
+import { heapBytes } from '../../bench/heap.ts'
 import { missing } from '../counting.ts'
 import { runPool } from '../pool.ts'
 import { runWorld } from '../run-world.ts'
@@ -49,3 +51,18 @@ describe('replicas that were told two histories', () => {
     if (seed !== 900_240) expect(counts['builtOnBranches']).toBeGreaterThan(0)
   })
 })
+
+describe('a schedule that is over', () => {
+  it('leaves nothing in memory: thousands are played in one process', async () => {
+    const worlds = [await played(4), await played(6), await played(10)]
+    await nextTurn()
+    heapBytes()
+    expect(worlds.map((world) => world.deref())).toEqual([undefined, undefined, undefined])
+  })
+})
+
+async function played(seed: number): Promise<WeakRef<World>> {
+  const world = new World(drawPlan(seed))
+  await runWorld(world)
+  return new WeakRef(world)
+}

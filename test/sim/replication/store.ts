@@ -98,6 +98,11 @@ export function openSimStore(disk: SimDisk<StoreState>, process: StoreProcess, o
       await reading()
       yield* found
     },
+    async readOne(doc, author, seq) {
+      const found = disk.state.feeds.get(doc)?.get(author)?.[seq - 1]
+      await reading()
+      return found?.bytes
+    },
     truncate: (doc, author, lastSeq) => commit((state) => void feedIn(state, doc, author).splice(lastSeq)),
     async documents() {
       await reading()

@@ -37,8 +37,8 @@ export const taskHostileMutants: readonly Cut[] = [
     },
     {
       name: 'put-back-without-a-lease',
-      from: 'if (!leases.find(lease)) held?.delete(lease)',
-      to: 'if (!leases) held?.delete(lease)',
+      from: 'if (!leases.find(lease)) held.delete(lease)',
+      to: 'if (!leases) held.delete(lease)',
       why: 'what was lost or given back stands on the board again',
     },
     {

@@ -41,3 +41,26 @@ it('[D6] of many documents only those in use are in memory', async () => {
   await restarted.documents.read(doc, (state) => state.getMap('m').size)
   expect(loaded(restarted)).toBe(1)
 })
+
+it('[D6] a document that comes back into memory leaves nothing open on the disk', async () => {
+  const a = await createTestReplica(0, createMembership(1))
+  const [doc = docs[0]!] = docs
+  const disk = { ...a.store }
+  let open = 0
+  a.store.read = async function* (...from) {
+    open++
+    try {
+      yield* disk.read(...from)
+    } finally {
+      open--
+    }
+  }
+  // Enough for a snapshot, and then a little that it does not have.
+  for (const n of Array(120).keys()) await a.documents.write(doc, undefined, setKey('n', n))
+  await idle(a)
+  await a.documents.write(doc, undefined, setKey('n', 'last'))
+  await idle(a)
+  expect(loaded(a)).toBe(0)
+  expect(await a.documents.read(doc, (state) => state.getMap('m').get('n'))).toBe('last')
+  expect(open).toBe(0)
+})
