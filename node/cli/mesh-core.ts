@@ -6,6 +6,7 @@ import { hasCapability } from '../../protocols/membership/membership.ts'
 import type { Crypto, Signer } from '../../protocols/crypto.ts'
 import type { DataDirectory } from '../adapters/data-directory.ts'
 import { openLeaseJournal } from '../adapters/lease-journal.ts'
+import { damaged } from '../adapters/level-db.ts'
 import { type LevelStore, openLevelStore } from '../adapters/level-store.ts'
 import { createBridgedHosts } from '../adapters/bridged/bridged-hosts.ts'
 import { joinHosts } from '../adapters/bridged/joined-hosts.ts'
@@ -110,7 +111,7 @@ export async function openMeshCore(deps: MeshNodeDeps, meshName: string, cleanup
   const store = await openLevelStore(storeDir(folder))
   cleanup.push(() => store.close())
   const membership = await loadMembership({ ...means, store })
-  if (!membership) throw new Error(`The store in ${folder} has no membership log.`)
+  if (!membership) throw damaged(storeDir(folder), new Error('no membership log'))
   const { mesh } = membership
   const boot = await nextBoot(store)
   const documents = await createDocuments({ ...means, store, membership: () => membership.current() })

@@ -26,7 +26,8 @@ function whyNot(peer: PeerView, nowMs: number): string[] {
   const seen =
     peer.lastSeenAt === null ? 'not seen since this node started' : `last seen ${age(peer.lastSeenAt, nowMs)} ago`
   const next = peer.nextTryInSeconds === null ? 'being tried now' : `next try in ${peer.nextTryInSeconds} s`
-  return tried.length === 0
+  // Whoever is tried has an address; it may lead there, and the other end hang up.
+  return tried.length === 0 && peer.nextTryInSeconds === null
     ? [`${peer.name} is not connected: ${seen}; no address of it is known. Start it, or let it join anew.`]
     : [`${peer.name} is not connected: ${seen}; ${next}.`, ...tried]
 }

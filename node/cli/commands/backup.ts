@@ -33,13 +33,21 @@ function restore(): Command {
       const { restoreBackup } = await import('../restoring.ts')
       const { readPassphrase } = await import('../read-words.ts')
       const dataDir = resolve(options.dataDir)
-      const { mesh, peer, createdAt } = await restoreBackup(resolve(file), dataDir, () =>
+      const { mesh, peer, createdAt, others } = await restoreBackup(resolve(file), dataDir, () =>
         readPassphrase({ isNew: false }),
       )
-      print(options, { data_dir: dataDir, mesh_id: mesh, peer_id: peer, backup_of: createdAt }, () => [
+      const restored = { data_dir: dataDir, mesh_id: mesh, peer_id: peer, backup_of: createdAt, other_members: others }
+      print(options, restored, () => [
         `Restored into ${dataDir}, as it was on ${createdAt}.`,
         'Make sure that the node the backup is of runs nowhere any more, then start this one: `rookery up`.',
-        'It takes from the others what it wrote since, and writes nothing itself before that (`rookery restored`).',
+        ...(others.length === 0
+          ? [
+              '! The backup knows no other machine. If one has joined since, do not start this node: it could not ask it',
+              '  what it wrote, and would be another mesh to it. The README says what to do (Backup).',
+            ]
+          : [
+              'It takes from the others what it wrote since, and writes nothing itself before that (`rookery restored`).',
+            ]),
         'If it was a voter, its vote counts again after `rookery voters set`; alone: `… --force --reason "restored"`.',
       ])
     })

@@ -65,6 +65,10 @@ it('says of a machine that is not connected when it was seen, what was tried and
     '  [2001:db8::1]:4001: no answer within 4 s (7 s ago)',
     '  through another machine: not connected to the relay (6 s ago)',
   ])
+  expect(peerLines([{ ...gone, failed: [] }], NOW)).toEqual([
+    '',
+    'desk is not connected: last seen 3 h ago; next try in 14 s.',
+  ])
   expect(peerLines([{ ...gone, failed: [], lastSeenAt: null, nextTryInSeconds: null }], NOW)).toEqual([
     '',
     'desk is not connected: not seen since this node started; no address of it is known. Start it, or let it join anew.',
