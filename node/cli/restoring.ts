@@ -27,6 +27,12 @@ export type Restored = BackupHead & {
   readonly others: readonly string[]
 }
 
+export type RestoreOptions = {
+  readonly askPassphrase: () => Promise<string>
+  /** The word of whoever restores that no other machine has joined since a backup that knows of none. */
+  readonly isAlone: boolean
+}
+
 /**
  * Makes a data directory of a backup. Everything is read, checked and durable in a folder beside it before it gets its
  * name: whatever goes wrong, and after Ctrl-C, the directory is as it was, and nothing is left beside it.
@@ -35,12 +41,12 @@ export type Restored = BackupHead & {
 export async function restoreBackup(
   file: string,
   dataDir: string,
-  askPassphrase: () => Promise<string>,
+  { askPassphrase, isAlone }: RestoreOptions,
 ): Promise<Restored> {
   await refuseUnlessEmpty(dataDir)
   const passphrase = await askPassphrase()
   try {
-    return await interruptible((signal) => restoreInto(dataDir, { file, passphrase, signal }))
+    return await interruptible((signal) => restoreInto(dataDir, { file, passphrase, isAlone, signal }))
   } catch (error) {
     throw explain(error, file, dataDir)
   }
@@ -48,12 +54,14 @@ export async function restoreBackup(
 
 async function restoreInto(
   dataDir: string,
-  { file, passphrase, signal }: { file: string; passphrase: string; signal: AbortSignal },
+  { file, passphrase, isAlone, signal }: { file: string; passphrase: string; isAlone: boolean; signal: AbortSignal },
 ): Promise<Restored> {
   const folder = join(dirname(dataDir), `.${basename(dataDir)}.restoring-${crypto.randomUUID()}`)
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 })
     const restored = await fill(folder, decodeBackup(unseal(passphrase, createReadStream(file, { signal }))))
+    if (restored.others.length === 0 && !isAlone)
+      throw new CommandFailure(NOBODY_TO_ASK, EXIT.refused, { code: 'nobody_to_ask' })
     signal.throwIfAborted()
     await rename(folder, dataDir)
     await syncFolder(dirname(dataDir))
@@ -62,6 +70,11 @@ async function restoreInto(
     await rm(folder, { recursive: true, force: true })
   }
 }
+
+const NOBODY_TO_ASK = `This backup was made when no other machine was in the mesh. Nothing was restored.
+If none has joined since: restore with --alone.
+If one has, the restored node could not ask it what it wrote after the backup, and would write other things in the same
+places. Make the other machine an admin (\`rookery recovery use\`), remove the old one there, and let this one join anew.`
 
 async function refuseUnlessEmpty(dataDir: string): Promise<void> {
   const present = await readdir(dataDir).catch((error: NodeJS.ErrnoException) => {

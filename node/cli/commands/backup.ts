@@ -28,23 +28,22 @@ function backup(): Command {
 function restore(): Command {
   return command('restore', 'make a data directory from a backup')
     .argument('<file>', 'what `rookery backup` wrote')
+    .option('--alone', 'no other machine has joined since the backup, which knows of none', false)
     .addHelpText('after', `${PASSPHRASE_HELP}\nThe data directory must be empty or not exist.`)
-    .action(async (file: string, options: CommonOptions) => {
+    .action(async (file: string, options: CommonOptions & { alone: boolean }) => {
       const { restoreBackup } = await import('../restoring.ts')
       const { readPassphrase } = await import('../read-words.ts')
       const dataDir = resolve(options.dataDir)
-      const { mesh, peer, createdAt, others } = await restoreBackup(resolve(file), dataDir, () =>
-        readPassphrase({ isNew: false }),
-      )
+      const { mesh, peer, createdAt, others } = await restoreBackup(resolve(file), dataDir, {
+        askPassphrase: () => readPassphrase({ isNew: false }),
+        isAlone: options.alone,
+      })
       const restored = { data_dir: dataDir, mesh_id: mesh, peer_id: peer, backup_of: createdAt, other_members: others }
       print(options, restored, () => [
         `Restored into ${dataDir}, as it was on ${createdAt}.`,
         'Make sure that the node the backup is of runs nowhere any more, then start this one: `rookery up`.',
         ...(others.length === 0
-          ? [
-              '! The backup knows no other machine. If one has joined since, do not start this node: it could not ask it',
-              '  what it wrote, and would be another mesh to it. The README says what to do (Backup).',
-            ]
+          ? []
           : [
               'It takes from the others what it wrote since, and writes nothing itself before that (`rookery restored`).',
             ]),

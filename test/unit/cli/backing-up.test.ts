@@ -51,7 +51,10 @@ it('leaves nothing of a backup or a restoration that is given up by Ctrl-C', asy
   expect((await failureOf(backUp(file, { dataDir }, passphraseThenCtrlC))).code).toBe('cancelled')
   expect(await readdir(root)).toEqual(['data'])
   await backUp(file, { dataDir }, passphrase)
-  expect((await failureOf(restoreBackup(file, join(root, 'other'), passphraseThenCtrlC))).code).toBe('cancelled')
+  expect(
+    (await failureOf(restoreBackup(file, join(root, 'other'), { askPassphrase: passphraseThenCtrlC, isAlone: true })))
+      .code,
+  ).toBe('cancelled')
   expect((await readdir(root)).toSorted()).toEqual(['data', 'file'])
   expect(process.listenerCount('SIGHUP')).toBe(0)
 })
@@ -84,16 +87,21 @@ it('fails where no file can be made, before anybody is asked for a passphrase if
   await expect(backUp('/proc/rookery.backup', { dataDir }, passphrase)).rejects.toThrow('ENOENT')
 })
 
-it('[L2.11] says who can be asked what was written after the backup', async () => {
+it('[L2.11] restores a backup that knows nobody to ask only on the word that nobody has joined since', async () => {
   await found()
   await backUp(file, { dataDir }, passphrase)
-  expect((await restoreBackup(file, join(root, 'alone'), passphrase)).others).toEqual([])
+  const target = join(root, 'target')
+  expect((await failureOf(restoreBackup(file, target, { askPassphrase: passphrase, isAlone: false }))).code).toBe(
+    'nobody_to_ask',
+  )
+  expect((await readdir(root)).toSorted()).toEqual(['data', 'file'])
+  expect((await restoreBackup(file, target, { askPassphrase: passphrase, isAlone: true })).others).toEqual([])
 })
 
 it('says what is wrong with a file or directory that cannot be restored from or into', async () => {
   await mkdir(dataDir)
   const messageOf = async (from: string, into: string): Promise<string> =>
-    (await failureOf(restoreBackup(from, into, passphrase))).message
+    (await failureOf(restoreBackup(from, into, { askPassphrase: passphrase, isAlone: true }))).message
   expect(await messageOf(dataDir, join(root, 'target'))).toBe(`${dataDir} is a folder, not a backup.`)
   expect(await messageOf(file, join(root, 'target'))).toBe(`There is no file ${file}.`)
   await writeFile(file, '')
@@ -130,7 +138,9 @@ describe('a backup that somebody else has made up', () => {
     ['no key for what is sealed', without('keys/box.key'), 'lacks a key'],
   ])('is refused with %s, and nothing is left of it', async (_, change, message) => {
     await rewritten(change)
-    const failure = await failureOf(restoreBackup(file, join(root, 'target'), passphrase))
+    const failure = await failureOf(
+      restoreBackup(file, join(root, 'target'), { askPassphrase: passphrase, isAlone: true }),
+    )
     expect([failure.code, failure.message]).toEqual(['backup_unusable', expect.stringContaining(message)])
     expect((await readdir(root)).toSorted()).toEqual(['data', 'file'])
   })
