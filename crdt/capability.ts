@@ -10,5 +10,5 @@ export const CAPABILITIES = ['admin', 'admit', 'gateway', 'control', 'run', 'vot
 export const Capability = z.enum(CAPABILITIES)
 export type Capability = z.infer<typeof Capability>
 
-/** What an invitation grants unless told otherwise; `admin` and `vote` are always explicit. */
+/** What an invitation grants unless told otherwise; `admin`, `admit` and `vote` are always explicit. */
 export const DEFAULT_CAPABILITIES = ['gateway', 'control', 'run', 'store'] as const satisfies readonly Capability[]

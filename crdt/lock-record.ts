@@ -15,6 +15,7 @@ export const LOCK_CERTIFICATE_BYTES_MAX = 128 * 1024
 /** As many as an epoch can have. */
 const VOTERS_MAX = 63
 export const VOTER_NAME_CHARS_MAX = 128
+export const REASON_CHARS_MAX = 256
 
 const shared = {
   /** Of the lease; while there is none, of the provisional claim. */
@@ -28,7 +29,7 @@ const shared = {
   pattern: z.string().min(1).max(1100).exactOptional(),
   instance: InstanceId,
   tokenId: z.string().min(1).max(128),
-  reason: z.string().max(256).nullable(),
+  reason: z.string().max(REASON_CHARS_MAX).nullable(),
   lockedAt: z.iso.datetime(),
   expiresAt: z.iso.datetime(),
 }

@@ -17,13 +17,13 @@ export class MalformedError extends Error {
  * @throws MalformedError and nothing else, whatever the bytes.
  */
 export const decodeCanonical = <T extends z.ZodType>(schema: T, bytes: Uint8Array, bytesMax: number): z.infer<T> =>
-  decode(schema, bytes, bytesMax, 'copied')
+  parse(schema, bytes, bytesMax, 'copied')
 
 /** As `decodeCanonical`, for large values: binaries are views of `bytes`, which nobody may change any more. */
 export const decodeInPlace = <T extends z.ZodType>(schema: T, bytes: Uint8Array, bytesMax: number): z.infer<T> =>
-  decode(schema, bytes, bytesMax, 'viewed')
+  parse(schema, bytes, bytesMax, 'viewed')
 
-function decode<T extends z.ZodType>(
+function parse<T extends z.ZodType>(
   schema: T,
   bytes: Uint8Array,
   bytesMax: number,

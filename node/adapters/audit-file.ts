@@ -17,23 +17,33 @@ const GENESIS = '0'.repeat(64)
  */
 export async function openAuditFile(path: string, fileBytesMax = FILE_BYTES_MAX): Promise<Audit> {
   let file: FileHandle = await open(path, 'a', 0o600)
-  let size = (await file.stat()).size
-  let previous = (await lastLineHash(path, size)) ?? (await lastLineHash(`${path}.1`)) ?? GENESIS
+  let size = await endOfLines(path)
+  await file.truncate(size)
+  let previous = (await lastLineHash(path)) ?? (await lastLineHash(`${path}.1`)) ?? GENESIS
   let queue: Promise<void> = Promise.resolve()
 
   const write = async (entry: AuditEntry): Promise<void> => {
     if (size >= fileBytesMax) await rotate()
     const { tokenId, ...actor } = entry.actor
     const line = `${JSON.stringify({ at: new Date().toISOString(), prev: previous, ...entry, actor: { ...actor, token_id: tokenId } })}\n`
-    await file.appendFile(line)
+    try {
+      await file.appendFile(line)
+    } catch (error) {
+      // Part of it may be there.
+      await file.truncate(size).catch(() => undefined)
+      throw error
+    }
     previous = hashOf(line)
     size += Buffer.byteLength(line)
   }
   const rotate = async (): Promise<void> => {
-    await file.close()
+    // First what a full disk refuses: nothing has been moved then.
+    const next = await open(`${path}.new`, 'a', 0o600)
     for (let n = OLD_FILES_MAX - 1; n >= 1; n--) await renameIfThere(`${path}.${n}`, `${path}.${n + 1}`)
     await rename(path, `${path}.1`)
-    file = await open(path, 'a', 0o600)
+    await rename(`${path}.new`, path)
+    await file.close()
+    file = next
     size = 0
   }
   return {
@@ -52,16 +62,28 @@ export async function openAuditFile(path: string, fileBytesMax = FILE_BYTES_MAX)
 
 const hashOf = (line: string): string => createHash('sha256').update(line).digest('hex')
 
-async function lastLineHash(path: string, knownSize?: number): Promise<string | undefined> {
-  const size = knownSize ?? (await stat(path).catch(() => undefined))?.size ?? 0
-  if (size === 0) return undefined
+/** Where the last whole line ends: a crash may have cut one off, which no later line is chained to. */
+async function endOfLines(path: string): Promise<number> {
+  const { size, tail } = await tailOf(path)
+  const end = tail.lastIndexOf(10) + 1
+  return end === 0 && size > tail.byteLength ? size : size - tail.byteLength + end
+}
+
+async function lastLineHash(path: string): Promise<string | undefined> {
+  const { tail } = await tailOf(path)
+  const last = tail.toString('utf8').split('\n').at(-2)
+  return last === undefined ? undefined : hashOf(`${last}\n`)
+}
+
+/** The last bytes of a file; none when it is not there. */
+async function tailOf(path: string): Promise<{ size: number; tail: Buffer }> {
+  const size = (await stat(path).catch(() => undefined))?.size ?? 0
+  if (size === 0) return { size, tail: Buffer.alloc(0) }
   const file = await open(path, 'r')
   try {
     const length = Math.min(size, TAIL_BYTES)
-    const { buffer } = await file.read(Buffer.alloc(length), 0, length, size - length)
-    const lines = buffer.toString('utf8').split('\n')
-    const last = lines.at(-2)
-    return last === undefined ? undefined : hashOf(`${last}\n`)
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, size - length)
+    return { size, tail: buffer.subarray(0, bytesRead) }
   } finally {
     await file.close()
   }

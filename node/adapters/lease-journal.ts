@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import type { LeaseJournal } from '../ports/lease-journal.ts'
 import type { Log } from '../ports/log.ts'
+import { readIfThere } from './data-directory.ts'
 import { framed, parseBlocks, sealBlock } from './lease-journal-blocks.ts'
 import { lockProcess } from './process-lock.ts'
 import { syncFolder } from './sync-folder.ts'
@@ -213,15 +214,6 @@ const datasyncOf = promisify(fdatasync)
 
 /** What `FileHandle` adds to it costs as much time of this thread as handing it to another one does. */
 const datasync = async (file: FileHandle): Promise<void> => await datasyncOf(file.fd)
-
-async function readIfThere(path: string): Promise<Buffer | undefined> {
-  try {
-    return await readFile(path)
-  } catch (error) {
-    if (isCode(error, 'ENOENT')) return undefined
-    throw error
-  }
-}
 
 async function unlinkIfThere(path: string): Promise<void> {
   try {

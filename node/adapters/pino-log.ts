@@ -15,11 +15,18 @@ const SECRET_NAMES = [
   'setup_code',
 ]
 
+/** Lines that wait to be written, as while a disk is full; further ones are lost. */
+const WAITING_BYTES_MAX = 1024 * 1024
+
+/** A file or descriptor for a log. What cannot be written to it is no reason for the node to end. */
+export function logDestination(dest: string | number): DestinationStream {
+  const destination = pino.destination({ dest, sync: true, maxLength: WAITING_BYTES_MAX })
+  destination.on('error', () => undefined)
+  return destination
+}
+
 /** JSON lines on the given stream (default: standard error, which leaves standard output to the commands' answers). */
-export function createPinoLog(
-  level: LogLevel,
-  destination: DestinationStream = pino.destination({ fd: 2, sync: true }),
-): Log {
+export function createPinoLog(level: LogLevel, destination: DestinationStream = logDestination(2)): Log {
   const logger = pino(
     {
       level,

@@ -1,4 +1,4 @@
-import { link, mkdir, readFile, rmdir, unlink, writeFile } from 'node:fs/promises'
+import { link, mkdir, readFile, rm, rmdir, unlink, writeFile } from 'node:fs/promises'
 
 export class ProcessLockError extends Error {
   override readonly name = 'ProcessLockError'
@@ -15,13 +15,13 @@ export async function lockProcess(path: string): Promise<() => Promise<void>> {
   if (holder !== undefined && (await isRunning(holder))) throw inUse(path, holder)
   if (holder !== undefined) await removeStale(path, holder)
   const draft = `${path}.${process.pid}.${drafts++}`
-  await writeFile(draft, mine, { mode: 0o600 })
   try {
+    await writeFile(draft, mine, { mode: 0o600 })
     await link(draft, path) // never there without its content, and only if nobody was faster
   } catch (cause) {
     throw isCode(cause, 'EEXIST') ? inUse(path, 'that was faster', cause) : cause
   } finally {
-    await unlink(draft)
+    await rm(draft, { force: true })
   }
   return async () => await unlink(path)
 }

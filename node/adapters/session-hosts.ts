@@ -7,6 +7,7 @@ import { err, ok, type Result } from '../../crdt/result.ts'
 import type { ProgramState } from '../../protocols/session-stream.ts'
 import { endProcesses } from '../hosts/end-processes.ts'
 import { connectFramePipe } from '../hosts/frame-pipe.ts'
+import { freshState } from '../hosts/fresh-state.ts'
 import { linkHost, type HostLink, type HostReply } from '../hosts/host-link.ts'
 import { launchHost, makePrivate, socketPath } from '../hosts/launch-host.ts'
 import { isRunning, signalProcess } from '../hosts/process-table.ts'
@@ -187,7 +188,8 @@ class Hosts implements SessionHosts {
     try {
       const spec = readSpec(directory)
       const written = readState(directory)
-      const entry = this.#keep(directory, spec, written?.state ?? neverStarted(spec))
+      const neverStarted = { ...freshState(spec.session.size), startedAtMs: null }
+      const entry = this.#keep(directory, spec, written?.state ?? neverStarted)
       if (!(await this.#tryLink(entry))) await this.#hostGone(entry)
     } catch (error) {
       this.#deps.log.error({ err: error, directory }, 'a session of an earlier process cannot be read')
@@ -283,21 +285,6 @@ function answer(reply: HostReply | undefined): Result<null> {
 
 function readStateOrNothing(directory: string): ReturnType<typeof readState> {
   return existsSync(directory) ? readState(directory) : undefined
-}
-
-function neverStarted({ session }: HostSpec): ProgramState {
-  return {
-    status: 'running',
-    size: session.size,
-    startedAtMs: null,
-    endedAtMs: null,
-    exitCode: null,
-    signal: null,
-    killed: false,
-    problem: null,
-    waiting: false,
-    usage: null,
-  }
 }
 
 async function until(condition: () => boolean, waitMs: number): Promise<boolean> {

@@ -1,7 +1,6 @@
-import { once } from 'node:events'
-import { createWriteStream } from 'node:fs'
-import { rename, rm, stat } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
+import { open, rename, rm, stat } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { addAbortSignal } from 'node:stream'
 import { decodeBackup, encodeBackup, type BackupRecord } from '../adapters/backup-records.ts'
 import { openDataDirectory } from '../adapters/data-directory.ts'
 import { StoreUnusableError } from '../adapters/level-db.ts'
@@ -12,8 +11,11 @@ import { syncFolder } from '../adapters/sync-folder.ts'
 import { backupOf } from './backup-source.ts'
 import { controlSocket, type CommonOptions } from './command.ts'
 import { attachToNode, NodeNotRunningError } from './control-client.ts'
+import { hasHungUp } from './hung-up.ts'
 import { CommandFailure, EXIT } from './exit.ts'
+import { interruptible } from './interruptible.ts'
 import { storeDir } from './mesh-files.ts'
+import { isDiskFull } from './system-failure.ts'
 
 /** How often a person is told how far it is. */
 const TELL_EVERY_BYTES = 16 * 1024 * 1024
@@ -22,42 +24,67 @@ type Written = { readonly bytes: number; readonly rows: number }
 
 /**
  * Writes a backup of the node, from the running one or, when none runs, from its data directory. The file gets its name
- * when it is whole and on disk; memory is bounded whatever its size.
- * @throws CommandFailure when the file exists or the node has no mesh yet
+ * when it is whole and on disk, and nothing is left of it otherwise, after Ctrl-C neither; memory is bounded whatever its
+ * size.
+ * @throws CommandFailure when the file exists or cannot be written, or the node has no mesh yet
  */
 export async function backUp(
   file: string,
   options: CommonOptions,
   askPassphrase: () => Promise<string>,
 ): Promise<Written> {
-  if (await exists(file)) throw new CommandFailure(`${file} exists already.`, EXIT.refused, { code: 'file_exists' })
-  const source = await openSource(options).catch((error: unknown) => {
-    throw explain(error)
-  })
-  const partial = `${file}.partial-${crypto.randomUUID()}`
+  await checkPlace(file)
   try {
-    const passphrase = await askPassphrase()
-    const count = { rows: 0 }
-    const records = counted(source.records(), count)
-    const bytes = await writeFile(partial, seal(passphrase, encodeBackup(records)))
-    await rename(partial, file)
-    await syncFolder(dirname(file))
-    return { bytes, ...count }
+    const source = await openSource(options)
+    try {
+      const passphrase = await askPassphrase()
+      return await interruptible((signal) => writeBackup(file, { source, passphrase, signal }))
+    } finally {
+      await source.close()
+    }
   } catch (error) {
-    throw explain(error)
-  } finally {
-    await rm(partial, { force: true })
-    await source.close()
+    throw explain(error, file)
   }
 }
 
-type Source = { records(): AsyncIterable<BackupRecord>; close(): Promise<void> }
+/** Before anybody types a passphrase for nothing. */
+async function checkPlace(file: string): Promise<void> {
+  if (await exists(file)) throw new CommandFailure(`${file} exists already.`, EXIT.refused, { code: 'file_exists' })
+  if (!(await exists(dirname(file))))
+    throw new CommandFailure(`There is no folder ${dirname(file)}: make it first.`, EXIT.refused, { code: 'no_folder' })
+}
+
+async function writeBackup(
+  file: string,
+  { source, passphrase, signal }: { source: Source; passphrase: string; signal: AbortSignal },
+): Promise<Written> {
+  const partial = `${file}.partial-${crypto.randomUUID()}`
+  const count = { rows: 0 }
+  try {
+    const records = counted(source.records(signal), count, signal)
+    const bytes = await writeFile(partial, seal(passphrase, encodeBackup(records)))
+    signal.throwIfAborted()
+    await rename(partial, file)
+    await syncFolder(dirname(file))
+    return { bytes, ...count }
+  } finally {
+    await rm(partial, { force: true })
+  }
+}
+
+type Source = {
+  /** Ends early, with an error, once `signal` is aborted: a node may say nothing for a long time. */
+  records(signal: AbortSignal): AsyncIterable<BackupRecord>
+  close(): Promise<void>
+}
 
 async function openSource(options: CommonOptions): Promise<Source> {
   try {
     const socket = await attachToNode(controlSocket(options), '/backup')
+    // While the passphrase is typed nobody reads; whoever reads after it gets the error.
+    socket.on('error', () => undefined)
     return {
-      records: () => decodeBackup(socket),
+      records: (signal) => decodeBackup(addAbortSignal(signal, socket)),
       close: async () => void socket.destroy(),
     }
   } catch (error) {
@@ -67,7 +94,8 @@ async function openSource(options: CommonOptions): Promise<Source> {
 }
 
 async function openStopped(dataDir: string): Promise<Source> {
-  if (!(await exists(dataDir))) throw noMesh(dataDir)
+  // Opening a directory makes what it lacks: this one must be there.
+  if (!(await exists(join(dataDir, 'keys')))) throw noMesh(dataDir)
   const data = await openDataDirectory(dataDir)
   const mesh = await data.currentMesh()
   if (mesh === undefined) throw noMesh(dataDir)
@@ -81,14 +109,25 @@ const noMesh = (dataDir: string): CommandFailure =>
     code: 'no_node',
   })
 
-function explain(error: unknown): unknown {
-  if (error instanceof SealedStreamError)
+function explain(error: unknown, file: string): unknown {
+  if (error instanceof SealedStreamError || hasHungUp(error))
     return new CommandFailure('The node ended before the backup did; no file was written.', EXIT.refused)
+  if (isDiskFull(error))
+    return new CommandFailure(
+      `There is no room for the backup in ${dirname(file)}; no file was written.`,
+      EXIT.refused,
+      { code: 'disk_full' },
+    )
   return error instanceof StoreUnusableError ? new CommandFailure(error.message, EXIT.refused) : error
 }
 
-async function* counted(records: AsyncIterable<BackupRecord>, count: { rows: number }): AsyncGenerator<BackupRecord> {
+async function* counted(
+  records: AsyncIterable<BackupRecord>,
+  count: { rows: number },
+  signal: AbortSignal,
+): AsyncGenerator<BackupRecord> {
   for await (const record of records) {
+    signal.throwIfAborted()
     if (record.kind === 'row') count.rows++
     yield record
   }
@@ -96,24 +135,21 @@ async function* counted(records: AsyncIterable<BackupRecord>, count: { rows: num
 
 /** Resolves with its size when the file is on disk. */
 async function writeFile(path: string, content: AsyncIterable<Uint8Array>): Promise<number> {
-  const file = createWriteStream(path, { flags: 'wx', mode: 0o600, flush: true })
-  const closed = once(file, 'close')
-  closed.catch(() => undefined) // awaited below, unless writing has failed before
+  const file = await open(path, 'wx', 0o600)
   let bytes = 0
   let told = 0
   try {
     for await (const chunk of content) {
+      await file.writeFile(chunk)
       bytes += chunk.byteLength
-      if (!file.write(chunk)) await once(file, 'drain')
       if (process.stderr.isTTY && bytes - told >= TELL_EVERY_BYTES) {
         told = bytes
         process.stderr.write(`\r${(bytes / 1e6).toFixed(0)} MB`)
       }
     }
-    file.end()
-    await closed
+    await file.sync()
   } finally {
-    file.destroy()
+    await file.close()
     if (told > 0) process.stderr.write('\r\x1b[K')
   }
   return bytes

@@ -1,9 +1,8 @@
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { PeerId } from '../../crdt/ids.ts'
 import type { BackupRecord } from '../adapters/backup-records.ts'
-import type { DataDirectory } from '../adapters/data-directory.ts'
+import { readIfThere, type DataDirectory } from '../adapters/data-directory.ts'
 import type { LevelStore } from '../adapters/level-store.ts'
 import { SECRET_FILES } from '../adapters/secret-files.ts'
 import { rookeryVersion } from './version.ts'
@@ -59,13 +58,4 @@ async function* records(
     if (content) yield { kind: 'file', name: Buffer.from(path), content }
   }
   for await (const { key, value } of rows) yield { kind: 'row', name: key, content: value }
-}
-
-async function readIfThere(path: string): Promise<Uint8Array | undefined> {
-  try {
-    return await readFile(path)
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
-    throw error
-  }
 }

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { MemberName } from '../../protocols/membership/records.ts'
 import { isLoopbackHost } from '../adapters/loopback.ts'
 import { LOG_LEVELS } from '../ports/log.ts'
 import { CommandFailure, EXIT } from './exit.ts'
@@ -27,12 +28,9 @@ const PemFile = z.string().startsWith('/', 'must be an absolute path').max(4096)
 
 /** Everything an operator can set. Every field has a safe default. */
 export const Config = z.strictObject({
-  name: z
-    .string()
-    .min(1)
-    .max(64)
-    .optional()
-    .describe('Name of this machine in the mesh; default: the one it joined with, else its host name.'),
+  name: MemberName.optional().describe(
+    'Name of this machine in the mesh; default: the one it joined with, else its host name.',
+  ),
   http: z
     .strictObject({
       host: z.string().min(1).default('127.0.0.1').describe('Address the gateway binds.'),

@@ -4,6 +4,8 @@ import { basename, dirname, join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import type { Result } from '../../crdt/result.ts'
 import type { ControlMethodName } from './control-methods.ts'
+import { CommandFailure, EXIT } from './exit.ts'
+import { hasHungUp } from './hung-up.ts'
 
 /** No node answers on the data directory's socket. */
 export class NodeNotRunningError extends Error {
@@ -63,10 +65,23 @@ function reachable(socketPath: string): string {
 
 function explain(error: unknown, socketPath: string): unknown {
   const code = error instanceof Error && 'code' in error ? error.code : undefined
-  return code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ENOTDIR'
-    ? new NodeNotRunningError(
-        `No node is running on ${dirname(socketPath)}. Start it with \`rookery up\`, or name its directory with --data-dir.`,
-        { cause: error },
-      )
-    : error
+  const dataDir = dirname(socketPath)
+  if (code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ENOTDIR')
+    return new NodeNotRunningError(
+      `No node is running on ${dataDir}. Start it with \`rookery up\`, or name its directory with --data-dir.`,
+      { cause: error },
+    )
+  if (code === 'EACCES' || code === 'EPERM')
+    return new CommandFailure(
+      `${dataDir} belongs to another user: run this as that user, or name another directory with --data-dir.`,
+      EXIT.refused,
+      { code: 'forbidden' },
+    )
+  if (hasHungUp(error))
+    return new CommandFailure(
+      'The node ended before it had answered. Whether it did what was asked is not known: start it, and look.',
+      EXIT.refused,
+      { code: 'node_ended' },
+    )
+  return error
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { Capability } from '../../crdt/capability.ts'
 import { ok } from '../../crdt/result.ts'
-import { ForceReason, PARENTS_MAX } from '../../protocols/membership/records.ts'
+import { ForceReason, MemberName, PARENTS_MAX } from '../../protocols/membership/records.ts'
 import { COMMAND_METHODS } from './control-commands.ts'
 import { CONTEXT_METHODS } from './control-context.ts'
 import { MACHINE_METHODS } from './control-machines.ts'
@@ -39,7 +39,7 @@ export const CONTROL_METHODS = {
       }),
   ),
   'mesh.join': method(
-    z.strictObject({ ticket: z.string().max(4096), name: z.string().min(1).max(64).optional() }),
+    z.strictObject({ ticket: z.string().max(4096), name: MemberName.optional() }),
     ({ join }, { ticket, name }) => join(ticket, name),
   ),
   'mesh.leave': method(z.strictObject({}), ({ leave }) => leave()),

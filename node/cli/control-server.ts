@@ -8,6 +8,7 @@ import { err, type Result } from '../../crdt/result.ts'
 import type { Log } from '../ports/log.ts'
 import type { ControlContext, ControlMethod } from './control-method.ts'
 import { CONTROL_METHODS } from './control-methods.ts'
+import { hasHungUp } from './hung-up.ts'
 
 /** A bulk of tasks or a long prompt fits; nobody has a reason to send more. */
 const CONTROL_BODY_BYTES_MAX = 4 * 1024 * 1024
@@ -45,7 +46,8 @@ export async function serveControl(socketPath: string, deps: ControlServerDeps):
     const [kind = '', id = ''] = url.pathname.slice(1).split('/')
     const use = kind === 'backup' ? backup(socket) : attach({ kind, id }, socket)
     use.catch((error: unknown) => {
-      log.error({ err: error, path: url.pathname }, 'a command failed')
+      // A command that its user gives up (Ctrl-C) is nothing that went wrong here.
+      if (!hasHungUp(error)) log.error({ err: error, path: url.pathname }, 'a command failed')
       socket.destroy()
     })
   })

@@ -119,11 +119,12 @@ function clocks({ others }: HealthView): Finding[] {
 }
 
 const frozen = ({ frozen: authors }: HealthView): Finding[] =>
-  authors.map(({ name, reason }) =>
+  authors.map(({ peerId, name, reason }) =>
     bad(
       `author ${name}`,
       `has broken the rules of the mesh (${reason}): what it writes is ignored by everybody`,
-      `Find out what runs there: an old copy of its data directory, or a modified program. An admin should remove it: \`rookery remove ${name}\`.`,
+      // Not by the name, which its owner chose: an admin pastes this into a shell.
+      `Find out what runs there: an old copy of its data directory, or a modified program. An admin should remove it: \`rookery remove ${peerId}\`.`,
     ),
   )
 

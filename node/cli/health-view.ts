@@ -36,7 +36,7 @@ export type HealthView = {
     readonly missing: readonly { readonly name: string; readonly lastSeenAt: string | null }[]
   }
   /** Authors that broke the rules of feeds. */
-  readonly frozen: readonly { readonly name: string; readonly reason: string }[]
+  readonly frozen: readonly { readonly peerId: PeerId; readonly name: string; readonly reason: string }[]
   /** Documents of which members have more than this node, and for how long. */
   readonly lagging: readonly { readonly document: string; readonly envelopes: number; readonly forMs: number }[]
   readonly eventLoop: EventLoopDelay

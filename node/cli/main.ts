@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander'
 import { commandsFor } from './command-table.ts'
 import { endWithOutput } from './closed-output.ts'
 import { CommandFailure, EXIT } from './exit.ts'
+import { systemFailure } from './system-failure.ts'
 import { DataDirectoryError } from '../adapters/data-directory.ts'
 import { rookeryVersion } from './version.ts'
 
@@ -32,15 +33,28 @@ function allCommands(command: Command): Command[] {
   return [command, ...command.commands.flatMap(allCommands)]
 }
 
-/** Says what went wrong, as JSON too where that was asked for, and chooses the exit code. */
+/** Says what went wrong, as JSON too where that was asked for, and chooses the exit code. What is a bug keeps its stack. */
 function report(error: unknown): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
-  const failure = error instanceof DataDirectoryError ? new CommandFailure(error.message, EXIT.refused) : error
-  if (!(failure instanceof CommandFailure)) throw error
-  process.stderr.write(`rookery: ${failure.message}\n`)
-  if (process.argv.includes('--json'))
-    process.stdout.write(
-      `${JSON.stringify({ error: { code: failure.code, message: failure.message, ...(failure.details === undefined ? {} : { details: failure.details }) } })}\n`,
-    )
+  if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok
+  const failure = failureIn(error)
+  // Commander has said it already.
+  if (failure && !(error instanceof CommanderError)) process.stderr.write(`rookery: ${failure.message}\n`)
+  if (process.argv.includes('--json')) process.stdout.write(`${JSON.stringify({ error: wireFailure(failure) })}\n`)
+  if (!failure) throw error
   return failure.exitCode
+}
+
+function failureIn(error: unknown): CommandFailure | undefined {
+  if (error instanceof CommandFailure) return error
+  if (error instanceof DataDirectoryError) return new CommandFailure(error.message, EXIT.refused)
+  if (!(error instanceof CommanderError)) return systemFailure(error)
+  const isHelp = error.code === 'commander.help'
+  const message = isHelp ? 'There is no such command without a further word: see --help.' : error.message
+  return new CommandFailure(message.replace(/^error: /, ''), EXIT.usage, { code: 'usage' })
+}
+
+function wireFailure(failure: CommandFailure | undefined): object {
+  if (!failure) return { code: 'internal', message: 'The command failed, and standard error says where.' }
+  const { code, message, details } = failure
+  return { code, message, ...(details === undefined ? {} : { details }) }
 }

@@ -1,11 +1,12 @@
 import { mkdir } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { delimiter, dirname, join } from 'node:path'
 import type { MeshId, PeerId } from '../../crdt/ids.ts'
 import { isFullMesh, neighboursIn } from '../../protocols/neighbours.ts'
 import { hasCapability } from '../../protocols/membership/membership.ts'
 import type { Crypto, Signer } from '../../protocols/crypto.ts'
 import type { DataDirectory } from '../adapters/data-directory.ts'
 import { openLeaseJournal } from '../adapters/lease-journal.ts'
+import { damaged } from '../adapters/level-db.ts'
 import { type LevelStore, openLevelStore } from '../adapters/level-store.ts'
 import { createBridgedHosts } from '../adapters/bridged/bridged-hosts.ts'
 import { joinHosts } from '../adapters/bridged/joined-hosts.ts'
@@ -39,7 +40,7 @@ import type { Config } from './config.ts'
 import type { Identity } from './identity.ts'
 import { journalFile, storeDir } from './mesh-files.ts'
 import { freeListenAddresses, nextBoot, rememberedAddresses, rememberedPort } from './remembered.ts'
-import { rookeryVersion } from './version.ts'
+import { packageRoot, rookeryVersion } from './version.ts'
 
 export type MeshNodeDeps = {
   readonly data: DataDirectory
@@ -110,7 +111,7 @@ export async function openMeshCore(deps: MeshNodeDeps, meshName: string, cleanup
   const store = await openLevelStore(storeDir(folder))
   cleanup.push(() => store.close())
   const membership = await loadMembership({ ...means, store })
-  if (!membership) throw new Error(`The store in ${folder} has no membership log.`)
+  if (!membership) throw damaged(storeDir(folder), new Error('no membership log'))
   const { mesh } = membership
   const boot = await nextBoot(store)
   const documents = await createDocuments({ ...means, store, membership: () => membership.current() })
@@ -160,8 +161,10 @@ type HostedHere = Pick<MeshCore, 'hosts' | 'bridgedHosts' | 'commandHosts'>
 
 /** What sessions and commands run under. Those of sessions outlive the node. */
 function openHosts({ data, log }: MeshNodeDeps, cleanup: Cleanup): HostedHere {
+  // Agents ask the node by `rookery`, also where whoever started it said scripts/rookery.
+  const path = [process.env.PATH, join(packageRoot(), 'scripts')].filter(Boolean).join(delimiter)
   const open = (folder: string): SessionHosts => {
-    const hosts = createSessionHosts({ dataDir: data.path, folder, log, environment: process.env })
+    const hosts = createSessionHosts({ dataDir: data.path, folder, log, environment: { ...process.env, PATH: path } })
     cleanup.push(() => hosts.close())
     return hosts
   }

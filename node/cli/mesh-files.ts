@@ -2,9 +2,10 @@ import { mkdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { MeshId } from '../../crdt/ids.ts'
 import type { Result } from '../../crdt/result.ts'
-import type { DataDirectory } from '../adapters/data-directory.ts'
+import { DataDirectoryError, type DataDirectory } from '../adapters/data-directory.ts'
 import { openLeaseJournal } from '../adapters/lease-journal.ts'
 import { openLevelStore } from '../adapters/level-store.ts'
+import { lockProcess, ProcessLockError } from '../adapters/process-lock.ts'
 import { syncFolder } from '../adapters/sync-folder.ts'
 import { systemClock } from '../adapters/system-clock.ts'
 import { systemRandom } from '../adapters/system-random.ts'
@@ -17,6 +18,32 @@ import type { Identity } from './identity.ts'
 export const storeDir = (meshDir: string): string => join(meshDir, 'store')
 export const contextDir = (meshDir: string): string => join(meshDir, 'context')
 export const journalFile = (meshDir: string): string => join(meshDir, 'leases', 'journal')
+
+/**
+ * The mesh of this node, founded if it has none; what a crash, a join or a leave has left of others is swept away. Two
+ * processes that start at once must not each found one, and sweep away the other's: the second is refused.
+ * @throws DataDirectoryError
+ */
+export async function settleMesh(
+  data: DataDirectory,
+  identity: Identity,
+  node: { name: string; log: Log },
+): Promise<string> {
+  const release = await lockProcess(join(data.path, 'mesh.lock')).catch((error: unknown) => {
+    throw error instanceof ProcessLockError
+      ? new DataDirectoryError(`Another node is just starting on ${data.path}. ${error.message}`, { cause: error })
+      : error
+  })
+  try {
+    if ((await data.currentMesh()) === undefined) await foundMesh(data, identity, node)
+    await data.sweepMeshes()
+    const mesh = await data.currentMesh()
+    if (mesh === undefined) throw new Error('founding a mesh left none behind')
+    return mesh
+  } finally {
+    await release()
+  }
+}
 
 /**
  * Founds a mesh of which this node is the only member and voter, and makes it the current one. The folder gets its

@@ -24,7 +24,7 @@ export async function healthOf(
     isRefused: isRefused(network),
     others,
     voters: votersOf(core, others),
-    frozen: [...documents.frozen()].map(([author, reason]) => ({ name: nameOf(author), reason })),
+    frozen: [...documents.frozen()].map(([peerId, reason]) => ({ peerId, name: nameOf(peerId), reason })),
     lagging: laggingOf(core),
     eventLoop,
     descriptors: await descriptors(),

@@ -52,7 +52,8 @@ async function readPiped(): Promise<string> {
 
 async function readTyped(isComplete: (text: string) => boolean): Promise<string> {
   let text = ''
-  for await (const chunk of process.stdin.setEncoding('utf8')) {
+  // Not destroyed at the end, as a plain loop would: more may be asked.
+  for await (const chunk of process.stdin.setEncoding('utf8').iterator({ destroyOnReturn: false })) {
     for (const key of String(chunk)) {
       if (key === CTRL_C) throw cancelled()
       if (key === CTRL_D || (isEnter(key) && isComplete(text))) return text

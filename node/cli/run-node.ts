@@ -23,7 +23,7 @@ import { identityOf, type Identity } from './identity.ts'
 import { joinWithTicket } from './joining.ts'
 import type { MeshNodeDeps } from './mesh-core.ts'
 import { healthOf } from './mesh-health.ts'
-import { foundMesh } from './mesh-files.ts'
+import { settleMesh } from './mesh-files.ts'
 import { openMeshNode, type MeshNode } from './mesh-node.ts'
 import { equipSignIn, type SignInEquipment } from './sign-in-means.ts'
 import { storageView } from './storage-view.ts'
@@ -62,15 +62,23 @@ export async function runNode(
   return await new Supervisor(data, { config, sources }, log).start()
 }
 
+/** A node under load answers in milliseconds, on a very slow machine in a second or two. */
+const ANSWER_MS = 5000
+
 /** The store's own lock is what excludes a second process; asking first gives the better message. */
 async function refuseSecondNode({ controlSocket, path }: DataDirectory): Promise<void> {
-  const isRunning = await callNode(controlSocket, 'mesh.status', {}).then(
+  const deadline = AbortSignal.timeout(ANSWER_MS)
+  const answers = await callNode(controlSocket, 'mesh.status', {}, deadline).then(
     () => true,
     () => false,
   )
-  if (isRunning)
+  if (answers)
     throw new DataDirectoryError(
       `A node is already running on ${path}. Stop it with \`rookery down\`, or use another --data-dir.`,
+    )
+  if (deadline.aborted)
+    throw new DataDirectoryError(
+      `A node is already running on ${path}, and does not answer: see \`rookery doctor\`. If it stays like that, end its process; sessions go on.`,
     )
 }
 
@@ -187,12 +195,9 @@ class Supervisor {
   }
 
   async #open(): Promise<void> {
-    if ((await this.#data.currentMesh()) === undefined)
-      await foundMesh(this.#data, this.#identity, { name: this.#config.name ?? hostName(), log: this.#log })
-    await this.#data.sweepMeshes()
-    const current = await this.#data.currentMesh()
-    if (current === undefined) throw new Error('founding a mesh left none behind')
-    this.#node = await openMeshNode(this.#deps(), current)
+    const founder = { name: this.#config.name ?? hostName(), log: this.#log }
+    const mesh = await settleMesh(this.#data, this.#identity, founder)
+    this.#node = await openMeshNode(this.#deps(), mesh)
     if (this.#config.gateway) await this.#openGateway(this.#node)
   }
 

@@ -27,31 +27,51 @@ export async function installService(plan: ServicePlan, run: Run): Promise<void>
   try {
     // Of launchd only: it does not take a label twice.
     if (before !== undefined && plan.manager === 'launchd') for (const step of plan.stop) await run(step)
-    for (const step of plan.start) await must(run, step)
+    for (const step of plan.start) await must(run, step, 'Nothing was installed.')
   } catch (error) {
-    if (before === undefined) await uninstallService(plan, run)
-    else await writeUnit(plan.file, before)
+    if (before === undefined) {
+      for (const step of plan.stop) await run(step)
+      await removeUnit(plan, run)
+    } else await writeUnit(plan.file, before)
     throw error
   }
 }
 
-/** Stops the service and leaves nothing of it behind. Returns false when there was none. Sessions go on. */
+/**
+ * Stops the service and leaves nothing of it behind. Returns false when there was none. Sessions go on.
+ * @throws CommandFailure when its manager does not stop it; then it is as it was
+ */
 export async function uninstallService(plan: ServicePlan, run: Run): Promise<boolean> {
   const unit = await readUnit(plan)
   if (unit === undefined) return false
   if (!unit.includes(WRITTEN_BY)) throw foreign(plan)
-  // What does not run cannot be stopped, and need not be.
-  for (const step of plan.stop) await run(step)
-  await rm(plan.file, { force: true })
-  for (const step of plan.forget) await run(step)
+  for (const step of plan.stop) {
+    // launchd fails for what it does not run; systemd only when it cannot be reached, as outside of a user's session.
+    if (plan.manager === 'systemd') await must(run, step, `The service is as it was (${plan.file}).`)
+    else await run(step)
+  }
+  await removeUnit(plan, run)
   return true
 }
 
+async function removeUnit(plan: ServicePlan, run: Run): Promise<void> {
+  await rm(plan.file, { force: true })
+  for (const step of plan.forget) await run(step)
+}
+
+/** @throws CommandFailure when the manager of the service cannot be asked */
 export async function serviceState(plan: ServicePlan, run: Run): Promise<ServiceState> {
   const installed = (await readUnit(plan)) !== undefined
-  const enabled = installed && (await run(plan.ask.enabled)).code === 0
-  const running = installed && (await run(plan.ask.active)).code === 0
+  const enabled = installed && (await isSo(plan, run, plan.ask.enabled))
+  const running = installed && (await isSo(plan, run, plan.ask.active))
   return { installed, file: plan.file, enabled, running }
+}
+
+async function isSo({ manager }: ServicePlan, run: Run, question: Invocation): Promise<boolean> {
+  const { code, stdout } = await run(question)
+  // `disabled`, `inactive`, …: systemd answers no in words.
+  if (manager === 'systemd' && code !== 0 && stdout.trim() === '') await must(run, question, '')
+  return code === 0
 }
 
 /** Whether the manager of services runs here at all: containers and other init systems have none. */
@@ -85,11 +105,11 @@ async function writeUnit(file: string, text: string): Promise<void> {
   }
 }
 
-async function must(run: Run, step: Invocation): Promise<void> {
+async function must(run: Run, step: Invocation, consequence: string): Promise<void> {
   const { code, stderr, stdout } = await run(step)
   if (code === 0) return
   const said = (stderr.trim() || stdout.trim()).split('\n').at(-1) ?? ''
-  throw new CommandFailure(`\`${step.join(' ')}\` failed with ${code}: ${said}. Nothing was installed.`, EXIT.refused)
+  throw new CommandFailure(`\`${step.join(' ')}\` failed with ${code}: ${said}. ${consequence}`.trimEnd(), EXIT.refused)
 }
 
 const foreign = ({ file }: ServicePlan): CommandFailure =>

@@ -10,6 +10,7 @@ import { goOnWithoutOutput } from './closed-output.ts'
 import type { Config, LoadedConfig } from './config.ts'
 import { CommandFailure, EXIT } from './exit.ts'
 import { runNode, type RunningNode } from './run-node.ts'
+import { isDiskFull } from './system-failure.ts'
 
 /** A stop that takes longer than this has gone wrong: what is durable is durable, so the process ends. */
 const STOP_DEADLINE_MS = 1900
@@ -93,6 +94,10 @@ const isOnlyAdmin = ({ isAdmin, admins, keys }: RecoveryStatus): boolean =>
 /** What a person can mend gets a sentence; everything else keeps its stack. */
 function explain(error: unknown, { http, p2p }: Config, dataDir: string): unknown {
   if (!(error instanceof Error)) return error
+  if (isDiskFull(error))
+    return new CommandFailure(`The disk of ${dataDir} is full: make room, then start again.`, EXIT.refused, {
+      code: 'disk_full',
+    })
   if (error instanceof StoreUnusableError) return new CommandFailure(error.message, EXIT.refused)
   if (error instanceof CertificateError) return new CommandFailure(error.message, EXIT.refused)
   if (error instanceof StorageError) return new CommandFailure(damageOf(error, dataDir), EXIT.refused)

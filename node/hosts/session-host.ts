@@ -1,5 +1,6 @@
 import { accessSync, chmodSync, constants, rmSync, statSync, writeSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
+import { join } from 'node:path'
 import type { ProgramState } from '../../protocols/session-stream.ts'
 import { createAgentWatch } from './agents/agent-watch.ts'
 import { childEnvironment } from './child-environment.ts'
@@ -70,8 +71,13 @@ async function serve({ directory, spec, inheritedUmask, save }: Serve): Promise<
   process.umask(inheritedUmask)
   const program = await startProgram({
     spec: spec.session,
-    // What is claimed from within is the session's, and ends with it.
-    environment: { ...childEnvironment(process.env), ROOKERY_INSTANCE: spec.session.id },
+    environment: {
+      ...childEnvironment(process.env),
+      // What is claimed from within is the session's, and ends with it.
+      ROOKERY_INSTANCE: spec.session.id,
+      // The node to ask is the one that the session is of, of however many there are on the machine.
+      ROOKERY_DATA_DIR: join(directory, '../..'),
+    },
     events: {
       onOutput: (bytes, type) => session.output(bytes, type),
       // A rejection is a bug and ends the host.

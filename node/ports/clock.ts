@@ -1,7 +1,7 @@
 export type Cancel = () => void
 
 /**
- * The three clocks of a host and its timers (leases.md of the field: which one serves whom matters).
+ * The three clocks of a host, and its timers. Which one serves whom matters:
  * `monoMs` never jumps but may pause while the host is suspended; `bootMs` counts suspension; `wallMs` may be stepped.
  */
 export interface Clock {

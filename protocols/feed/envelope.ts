@@ -2,7 +2,7 @@ import { decode } from 'cborg'
 import { z } from 'zod'
 import { Actor } from '../../crdt/actor.ts'
 import { DocId, MeshId, PeerId } from '../../crdt/ids.ts'
-import { decodeCanonical, encodeCanonical, MalformedError } from '../codec.ts'
+import { decodeCanonical, decodeInPlace, encodeCanonical, MalformedError } from '../codec.ts'
 import { Hash, Signature, signingBytes, type Crypto, type SignatureCheck, type Signer } from '../crypto.ts'
 import type { FeedCut } from '../membership/membership.ts'
 
@@ -105,6 +105,11 @@ export function parseKeptEnvelope(bytes: Uint8Array, crypto: Crypto): Envelope {
   const parsed = Sealed.safeParse(value)
   if (!parsed.success) throw new MalformedError('not an envelope', { cause: parsed.error })
   return { ...parsed.data, bytes, hash: crypto.sha256(bytes) }
+}
+
+/** As `parseEnvelope`, for what stays in memory: all its parts are views of `bytes`, which nobody may change any more. */
+export function parseHeldEnvelope(bytes: Uint8Array, crypto: Crypto): Envelope {
+  return { ...decodeInPlace(Sealed, bytes, ENVELOPE_BYTES_MAX), bytes, hash: crypto.sha256(bytes) }
 }
 
 export function hasValidSignature(envelope: Envelope, crypto: Crypto): boolean {

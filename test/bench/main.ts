@@ -10,7 +10,7 @@ import { leases } from './leases.ts'
 import { describeMachine } from './machine.ts'
 import { installPeers } from './install-peers.ts'
 import { propagation } from './propagation.ts'
-import { json, markdown, replaceNumbers, type Report } from './report.ts'
+import { json, markdown, replaceNumbers, withGoals, type Report } from './report.ts'
 import { rest } from './rest.ts'
 import { scale } from './scale.ts'
 import { terminal } from './terminal.ts'
@@ -28,13 +28,14 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
 }
 
 const README = join(import.meta.dirname, '../../README.md')
+const NUMBERS = join(import.meta.dirname, '../../docs/numbers.md')
 
 const program = new Command('npm run bench --')
   .description('Measures Rookery and, in the same run, the program each figure is compared with.')
   .addArgument(new Argument('[name...]', 'just these').choices(Object.keys(BENCHMARKS)))
   .option('--quick', 'few samples: about a minute instead of some five', false)
   .option('--json', 'print the result as one JSON value on the last line', false)
-  .option('--readme', 'also write the table into README.md', false)
+  .option('--readme', 'also write the table into docs/numbers.md, and what has a goal into README.md', false)
   .option('--install', 'install what can be compared with but is missing (etcd, redis), with apt-get', false)
   .addHelpText(
     'after',
@@ -116,7 +117,10 @@ if (!isInterrupted) {
   await undoAll()
   const report: Report = { machine, quick: options.quick, measurements, skipped }
   process.stdout.write(`${markdown(report)}\n`)
-  if (options.readme) await replaceNumbers(README, markdown(report))
+  if (options.readme) {
+    await replaceNumbers(NUMBERS, markdown(report))
+    await replaceNumbers(README, markdown(withGoals(report)))
+  }
   if (options.json) process.stdout.write(`${json(report)}\n`)
   process.exitCode = hasFailed ? 1 : 0
 }

@@ -10,6 +10,12 @@ export type Report = {
   readonly skipped: readonly string[]
 }
 
+/** What has a goal: the rows that the README shows. */
+export const withGoals = (report: Report): Report => ({
+  ...report,
+  measurements: report.measurements.filter(({ goal }) => goal !== undefined),
+})
+
 /** The table as Markdown, with the machine above it. */
 export function markdown({ machine, quick, measurements, skipped }: Report): string {
   const { cpu, cores, memoryGb, kernel, node, date, commit, echoMicros, syncMicros } = machine

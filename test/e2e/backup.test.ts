@@ -26,8 +26,8 @@ afterEach(() => scratch.dispose())
 
 const backUp = (dataDir: string, file: string, input = PASSPHRASE): Promise<Cli> =>
   rookery(['backup', file, '--json', '--data-dir', dataDir], { input })
-const restore = (dataDir: string, file: string, input = PASSPHRASE): Promise<Cli> =>
-  rookery(['restore', file, '--json', '--data-dir', dataDir], { input })
+const restore = (dataDir: string, file: string, { input = PASSPHRASE, flags = [] as string[] } = {}): Promise<Cli> =>
+  rookery(['restore', file, ...flags, '--json', '--data-dir', dataDir], { input })
 
 /** Machines that see each other, and a project of the first. */
 async function mesh(...names: string[]): Promise<{ nodes: RunningNode[]; project: string }> {
@@ -175,7 +175,7 @@ it('[backup] of a node that does not run; into an empty directory only, with its
 
   const target = join(scratch.path, 'target')
   expect((await restore(a.dataDir, file)).json.error.code).toBe('not_empty')
-  const wrong = await restore(target, file, 'wrong horse battery staple')
+  const wrong = await restore(target, file, { input: 'wrong horse battery staple' })
   expect([wrong.code, wrong.json.error.code, wrong.json.error.message]).toEqual([
     1,
     'backup_unusable',
@@ -184,10 +184,11 @@ it('[backup] of a node that does not run; into an empty directory only, with its
   const bytes = await readFile(file)
   await writeFile(`${file}.cut`, bytes.subarray(0, bytes.byteLength - 1))
   expect((await restore(target, `${file}.cut`)).json.error.code).toBe('backup_unusable')
+  expect((await restore(target, file)).json.error.code).toBe('nobody_to_ask')
   expect((await readdir(scratch.path)).filter((name) => name.includes('target') || name.includes('partial'))).toEqual(
     [],
   )
-  expect((await restore(target, file)).code).toBe(0)
+  expect((await restore(target, file, { flags: ['--alone'] })).code).toBe(0)
   // Nobody else can have anything of it: it goes on at once, but its promises are lost.
   const again = await scratch.start('again', { dataDir: target })
   expect((await again.cli('restored')).json.is_restoring).toBe(false)

@@ -44,6 +44,12 @@ it('says which port is in use and how to choose another', async () => {
   expect(up.stderr).toContain('--http')
 })
 
+it('says as JSON too that a command was mistyped, where JSON was asked for', async () => {
+  const { code, json, stderr } = await rookery(['status', '--json', '--bogus'])
+  expect([code, json]).toEqual([2, { error: { code: 'usage', message: "unknown option '--bogus'" } }])
+  expect(stderr).toContain('--help')
+})
+
 it('refuses a data directory that others can read, and one that cannot be made', async () => {
   const open = join(scratch.path, 'open')
   await mkdir(open, { mode: 0o755 })
@@ -53,6 +59,17 @@ it('refuses a data directory that others can read, and one that cannot be made',
   await writeFile(join(scratch.path, 'file'), '')
   const impossible = await upOnce(join(scratch.path, 'file', 'data'), '--http', '127.0.0.1:0')
   expect([impossible.code, impossible.stderr.includes('--data-dir')]).toEqual([1, true])
+})
+
+it('says of a node that hangs that it runs, instead of waiting for it', async () => {
+  const node = await scratch.start('alpha')
+  node.process.kill('SIGSTOP')
+  try {
+    const { code, json } = await upOnce(node.dataDir, '--http', '127.0.0.1:0')
+    expect([code, json.error.message]).toEqual([1, expect.stringContaining('does not answer')])
+  } finally {
+    node.process.kill('SIGCONT')
+  }
 })
 
 it('refuses a second node on the same data directory and leaves the first alone', async () => {

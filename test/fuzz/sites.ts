@@ -6,7 +6,7 @@ const SOURCES = ['crdt', 'protocols', 'node', 'gateway'].map((folder) => `${fold
 
 /** How bytes become values here. */
 const DECODING =
-  /(?<!\w)(?<![\w)]\.)(?:decodeCanonical\(\s*[\w.]+|decode\(|new FrameParser\(|readFrames\(|createFrameReader\(\))|JSON\.parse\(|Y\.decodeUpdate\(|\.applyUpdate(?:V2)?\(/g
+  /(?<!\w)(?<![\w)]\.)(?:decode(?:Canonical|InPlace)\(\s*[\w.]+|decode\(|new FrameParser\(|readFrames\(|createFrameReader\(\))|JSON\.parse\(|Y\.decodeUpdate\(|\.applyUpdate(?:V2)?\(/g
 const ELSEWHERE = /^\s*(?:import|\*|\/\/|export (?:async )?function)/
 
 /** Every place in the source that decodes something: file and call. */

@@ -117,13 +117,16 @@ test('without a viewer the program runs on, the host stays small, and a late vie
   const before = rssMb()
   await hosts.input(sessionId(1), Buffer.from('\n'))
   let peak = before
-  for (const until = performance.now() + 4000; performance.now() < until; await delay(50))
-    peak = Math.max(peak, rssMb())
-  const viewer = await watch(hosts, sessionId(1), 0)
-  const seen = await consume(viewer, (text) => text.byteLength > 0)
-  viewer.close()
+  let seen: Awaited<ReturnType<typeof consume>>
+  do {
+    for (const until = performance.now() + 4000; performance.now() < until; await delay(50))
+      peak = Math.max(peak, rssMb())
+    const viewer = await watch(hosts, sessionId(1), 0)
+    seen = await consume(viewer, (text) => text.byteLength > 0)
+    viewer.close()
+    // A busy machine takes longer to put out what does not fit the ring.
+  } while ((seen.gaps[0]?.to ?? 0) <= 4 * RING_BYTES)
   expect(seen.gaps).toEqual([{ from: 0, to: expect.any(Number) }])
-  expect(seen.gaps[0]!.to).toBeGreaterThan(4 * RING_BYTES)
   expect(peak - before).toBeLessThan(64)
   const logBytes = readdirSync(sessionDir(1)).reduce((sum, name) => sum + statSync(join(sessionDir(1), name)).size, 0)
   expect(logBytes).toBeLessThan(17 * 1024 * 1024)
@@ -230,6 +233,7 @@ test('a program sees the allowed environment and nothing else', async () => {
     ...testEnvironment,
     LC_ALL: 'C.UTF-8',
     ROOKERY_SECRET: 's3cret',
+    ROOKERY_DATA_DIR: '/nowhere',
     NODE_OPTIONS: '--no-warnings',
     LD_LIBRARY_PATH: '/nowhere',
     GIT_DIR: '/nowhere',
@@ -244,6 +248,7 @@ test('a program sees the allowed environment and nothing else', async () => {
       'LANG=C.UTF-8',
       'LC_ALL=C.UTF-8',
       'PATH=/usr/local/bin:/usr/bin:/bin',
+      `ROOKERY_DATA_DIR=${lab.dataDir}`,
       `ROOKERY_INSTANCE=${sessionId(1)}`,
       'SHELL=/bin/sh',
       'TERM=xterm-256color',

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { GUARANTEES } from '../../../crdt/guarantee.ts'
 import type { DomainError } from '../../../crdt/errors.ts'
 import { ProjectId } from '../../../crdt/ids.ts'
+import { REASON_CHARS_MAX } from '../../../crdt/lock-record.ts'
 import type { FileLock } from '../../../crdt/lock.ts'
 import { ok } from '../../../crdt/result.ts'
 import type { Result } from '../../../crdt/result.ts'
@@ -23,14 +24,14 @@ const path = z.string().min(1).max(4096)
 /** A lock that outlives a working day was forgotten. */
 const MINUTES_MAX = 24 * 60
 const minutes = z.int().min(1).max(MINUTES_MAX)
-/** More paths than this do not fit into one lease. */
+/** Nobody edits more files at once; a lease would take more. */
 const PATHS_MAX = 200
 /** Null as a provisional lock has it: whoever sends back what it was given proves nothing, and does no wrong. */
 const fencing = z.int().min(0).nullable().exactOptional()
 
 const lockFields = {
   instance_id: instanceId,
-  reason: z.string().max(500).nullable().exactOptional(),
+  reason: z.string().max(REASON_CHARS_MAX).nullable().exactOptional(),
   duration_minutes: minutes.exactOptional(),
   /** What the document's clients send instead of a duration. */
   expires_at: z.iso.datetime({ offset: true }).exactOptional(),

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { MachineId, ProjectId } from '../../../crdt/ids.ts'
 import type { PeerId } from '../../../crdt/ids.ts'
-import { LOCK_POLICIES } from '../../../crdt/project.ts'
+import { BRIEF_CHARS_MAX, ProjectFields } from '../../../crdt/project-document.ts'
 import type { Project } from '../../../crdt/project.ts'
 import { ok } from '../../../crdt/result.ts'
 import type { Result } from '../../../crdt/result.ts'
@@ -12,16 +12,14 @@ import { route } from './deps.ts'
 import { WireProject, wireProject } from './wire.ts'
 import type { ProjectView } from './wire.ts'
 
-const prose = z.string().max(100_000)
+const fields = ProjectFields.shape
+const name = fields.name.exactOptional()
+const prose = z.string().max(BRIEF_CHARS_MAX)
 const settings = z.strictObject({
-  maxContextTokens: z.int().min(1).max(10_000_000).exactOptional(),
-  taskTimeoutMinutes: z
-    .int()
-    .min(1)
-    .max(60 * 24 * 30)
-    .exactOptional(),
-  lockPolicy: z.enum(LOCK_POLICIES).exactOptional(),
-  caseFold: z.boolean().exactOptional(),
+  maxContextTokens: fields['settings.maxContextTokens'].exactOptional(),
+  taskTimeoutMinutes: fields['settings.taskTimeoutMinutes'].exactOptional(),
+  lockPolicy: fields['settings.lockPolicy'].exactOptional(),
+  caseFold: fields['settings.caseFold'].exactOptional(),
 })
 
 const ofMachine = { params: z.strictObject({ machine: MachineId }), missing: 'machine_not_found' } as const
@@ -81,7 +79,7 @@ export const projectRoutes = [
     ...ofMachine,
     query: none.query,
     body: z.strictObject({
-      name: z.string().trim().min(1).max(200).exactOptional(),
+      name,
       project_path: z.string().min(1).max(4096),
       summary: prose.exactOptional(),
       architecture: prose.exactOptional(),
@@ -115,7 +113,7 @@ export const projectRoutes = [
     policy: { ability: 'project:write' },
     ...byId,
     body: z.strictObject({
-      name: z.string().trim().min(1).max(200).exactOptional(),
+      name,
       summary: prose.exactOptional(),
       architecture: prose.exactOptional(),
       conventions: prose.exactOptional(),

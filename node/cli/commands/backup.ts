@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { ask, command, print, type CommonOptions } from '../command.ts'
 import type { RestoredView } from '../restored-view.ts'
+import { collect } from './work-flags.ts'
 
 export const backupCommands = (): Command[] => [backup(), restore(), restored()]
 
@@ -27,18 +28,25 @@ function backup(): Command {
 function restore(): Command {
   return command('restore', 'make a data directory from a backup')
     .argument('<file>', 'what `rookery backup` wrote')
+    .option('--alone', 'no other machine has joined since the backup, which knows of none', false)
     .addHelpText('after', `${PASSPHRASE_HELP}\nThe data directory must be empty or not exist.`)
-    .action(async (file: string, options: CommonOptions) => {
+    .action(async (file: string, options: CommonOptions & { alone: boolean }) => {
       const { restoreBackup } = await import('../restoring.ts')
       const { readPassphrase } = await import('../read-words.ts')
       const dataDir = resolve(options.dataDir)
-      const { mesh, peer, createdAt } = await restoreBackup(resolve(file), dataDir, () =>
-        readPassphrase({ isNew: false }),
-      )
-      print(options, { data_dir: dataDir, mesh_id: mesh, peer_id: peer, backup_of: createdAt }, () => [
+      const { mesh, peer, createdAt, others } = await restoreBackup(resolve(file), dataDir, {
+        askPassphrase: () => readPassphrase({ isNew: false }),
+        isAlone: options.alone,
+      })
+      const restored = { data_dir: dataDir, mesh_id: mesh, peer_id: peer, backup_of: createdAt, other_members: others }
+      print(options, restored, () => [
         `Restored into ${dataDir}, as it was on ${createdAt}.`,
         'Make sure that the node the backup is of runs nowhere any more, then start this one: `rookery up`.',
-        'It takes from the others what it wrote since, and writes nothing itself before that (`rookery restored`).',
+        ...(others.length === 0
+          ? []
+          : [
+              'It takes from the others what it wrote since, and writes nothing itself before that (`rookery restored`).',
+            ]),
         'If it was a voter, its vote counts again after `rookery voters set`; alone: `… --force --reason "restored"`.',
       ])
     })
@@ -78,7 +86,5 @@ function linesOf({ isRestoring, problem, awaited, seenBy, asOf }: RestoredView):
     ...awaited.map(({ name, online }) => `waits for ${name}${online ? '' : ' (not here now)'}`),
   ]
 }
-
-const collect = (value: string, all: string[]): string[] => [...all, value]
 
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`

@@ -47,7 +47,7 @@ export async function examine(dataDir: string): Promise<readonly Finding[]> {
     configuration,
     ...(await checkDataDirectory(dataDir)),
     ...(await checkDisk(dataDir)),
-    NODE_STATES[state],
+    ...NODE_STATES[state],
     ...(state === 'running' ? await checkRunning(dataDir) : []),
     ...(isLoaded && state === 'stopped' ? [await checkPort((config as { config: Config }).config)] : []),
     ...(isLoaded ? await checkSignIn(dataDir, (config as { config: Config }).config) : []),
@@ -93,9 +93,17 @@ async function checkNativeModules(): Promise<Finding[]> {
   )
 }
 
+const NAME_ANOTHER = 'Run this as the user of the node, or name another directory with --data-dir.'
+
 async function checkDataDirectory(dataDir: string): Promise<Finding[]> {
-  const facts = await stat(dataDir).catch(() => undefined)
-  if (!facts) return [warn('data directory', `${dataDir} does not exist yet`, '`rookery up` creates it.')]
+  const facts = await stat(dataDir).catch((error: NodeJS.ErrnoException) => error)
+  if (facts instanceof Error)
+    return facts.code === 'ENOENT'
+      ? [warn('data directory', `${dataDir} does not exist yet`, '`rookery up` creates it.')]
+      : [bad('data directory', facts.message, NAME_ANOTHER)]
+  const own = process.getuid?.()
+  if (own !== undefined && facts.uid !== own)
+    return [bad('data directory', `${dataDir} belongs to another user (uid ${facts.uid})`, NAME_ANOTHER)]
   const mode = facts.mode & 0o777
   const modeFinding =
     (mode & 0o077) === 0
@@ -118,21 +126,26 @@ async function checkDataDirectory(dataDir: string): Promise<Finding[]> {
 const ANSWER_MS = 10_000
 
 const NODE_STATES = {
-  running: good('node', 'running'),
-  stopped: warn('node', 'not running', 'Start it with `rookery up`.'),
-  silent: bad(
-    'node',
-    `running, but it has not answered for ${ANSWER_MS / 1000} s: its event loop is blocked, or the process is stopped`,
-    'Look at the machine (`top`: CPU, memory, disk). If it does not come back, end the process and start it again; sessions go on.',
-  ),
-}
+  running: [good('node', 'running')],
+  stopped: [warn('node', 'not running', 'Start it with `rookery up`.')],
+  silent: [
+    bad(
+      'node',
+      `running, but it has not answered for ${ANSWER_MS / 1000} s: its event loop is blocked, or the process is stopped`,
+      'Look at the machine (`top`: CPU, memory, disk). If it does not come back, end the process and start it again; sessions go on.',
+    ),
+  ],
+  /** What is said of the data directory says why. */
+  unknown: [],
+} as const
 
 async function nodeState(dataDir: string): Promise<keyof typeof NODE_STATES> {
   try {
     await callNode(controlSocket({ dataDir }), 'voters.view', {}, AbortSignal.timeout(ANSWER_MS))
     return 'running'
   } catch (error) {
-    return error instanceof NodeNotRunningError ? 'stopped' : 'silent'
+    if (error instanceof NodeNotRunningError) return 'stopped'
+    return error instanceof CommandFailure ? 'unknown' : 'silent'
   }
 }
 

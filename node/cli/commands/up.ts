@@ -3,6 +3,7 @@ import { InvalidArgumentError, Option, type Command } from 'commander'
 import { command, type CommonOptions } from '../command.ts'
 import { LOG_LEVELS } from '../../ports/log.ts'
 import { loadConfig } from '../config.ts'
+import { collect } from './work-flags.ts'
 
 type UpOptions = {
   http?: { host: string; port: number }
@@ -46,8 +47,6 @@ function flagsOf(options: UpOptions): Record<string, unknown> {
     'log.level': options.logLevel,
   }
 }
-
-const collect = (value: string, all: string[]): string[] => [...all, value]
 
 /** `127.0.0.1:8000`, `[::1]:8000`, or a port alone. */
 function parseHostAndPort(text: string): { host: string; port: number } {

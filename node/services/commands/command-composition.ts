@@ -6,6 +6,7 @@ import type { PeerId } from '../../../crdt/ids.ts'
 import { paginate, type PageRequest } from '../../../crdt/page.ts'
 import { err, ok, type Result } from '../../../crdt/result.ts'
 import type { Cancel } from '../../ports/clock.ts'
+import { reachedWithin } from '../claims/claim-reached.ts'
 import type { FeedPosition } from '../feeds/documents.ts'
 import { serveTerminals, type Watched } from '../sessions/session-attach.ts'
 import { createCommandCatalogue } from './command-catalogue.ts'
@@ -18,8 +19,6 @@ import { watchExecutions, type ExecutionDirectory } from './execution-directory.
 import { ExecutionQueue, settleLost } from './execution-queue.ts'
 import { reaches, watchedExecutions, watchExecution } from './execution-viewer.ts'
 
-/** Reading one's own write on this node: how long an answer waits for what the machine has written. */
-const REACHED_MS = 2000
 /** Looking through large folders for the first time. */
 const LOOK_MS = 60_000
 /** Ending a program that resists. */
@@ -161,10 +160,7 @@ async function changed(context: Context, actor: Actor, { peer, method, input }: 
 /** So that whoever asks this node next finds what it was just told. Not more than a courtesy: it is bounded. */
 async function caughtUp({ deps, directory }: Context, peer: PeerId, position: FeedPosition | null): Promise<void> {
   if (!position) return
-  const giveUp = new AbortController()
-  const cancel = deps.clock.after(REACHED_MS, () => giveUp.abort())
-  await deps.documents.reached(position, giveUp.signal)
-  cancel()
+  await reachedWithin(deps, position)
   directory.refresh(peer)
 }
 

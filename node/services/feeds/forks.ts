@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { DocId, isVolatile, PeerId, soleAuthor } from '../../../crdt/ids.ts'
-import { decodeCanonical, encodeCanonical, equalBytes, toHex } from '../../../protocols/codec.ts'
-import { parseKeptEnvelope, type Envelope } from '../../../protocols/feed/envelope.ts'
+import { decodeCanonical, decodeInPlace, encodeCanonical, equalBytes, toHex } from '../../../protocols/codec.ts'
+import { ENVELOPE_BYTES_MAX, parseHeldEnvelope, type Envelope } from '../../../protocols/feed/envelope.ts'
 import { StorageError } from './documents.ts'
 import type { KnownFork } from './feed-exchange.ts'
 import { createForkPace } from './fork-pace.ts'
@@ -15,12 +15,21 @@ import type { WaitingRoom } from './waiting-room.ts'
 const INDEX = 'feeds/forks'
 const Binary = z.custom<Uint8Array>((value) => value instanceof Uint8Array)
 const Index = z.array(z.strictObject({ doc: DocId, author: PeerId }))
-const Stored = z.strictObject({ proof: z.tuple([Binary, Binary]), kept: z.array(Binary) })
+/** In so many parts lies what is kept; releases before 0.2.0 had all of it here. */
+const Stored = z.strictObject({
+  proof: z.tuple([Binary, Binary]),
+  kept: z.array(Binary),
+  parts: z.int().min(0).default(0),
+})
+const Part = z.array(Binary)
 
 /** An author is frozen with its first fork: there are as many as documents that were forked before anybody knew. */
 const INDEX_BYTES_MAX = 16 * 1024 * 1024
-/** What was accepted as an ordinary feed before its fork was known. */
+/** Of releases before 0.2.0. */
 const STORED_BYTES_MAX = 2 ** 30
+/** A part is written when it has so much, and with what is there at the end: an envelope more at most. */
+const PART_BYTES = 4 * 1024 * 1024
+const PART_BYTES_MAX = PART_BYTES + 2 * ENVELOPE_BYTES_MAX
 
 /** Two envelopes that cannot both be part of one feed: at one place, or one that does not follow on the other. */
 export type ForkProof = readonly [Envelope, Envelope]
@@ -60,7 +69,12 @@ export function createForks({ replica, room, loader, ownWrites }: ForkDeps): For
       if (!pace.mayRebuild(author)) return
       if (known) loose.drop(known)
       await ownWrites.quiesce(feed)
-      const fork: Fork = { seq, kept: new Map(known?.kept), proof: [proof[0].bytes, proof[1].bytes] }
+      const fork: Fork = {
+        seq,
+        kept: new Map(known?.kept),
+        parts: known?.parts ?? 0,
+        proof: [proof[0].bytes, proof[1].bytes],
+      }
       await keepBeyond(replica, feed, author, fork)
       const before = feed.forks
       feed.forks = new Map(before).set(author, fork)
@@ -89,9 +103,9 @@ export function createForks({ replica, room, loader, ownWrites }: ForkDeps): For
     },
     async save({ doc, forks }, built) {
       for (const [author, fork] of forks) {
-        const now = built.filter((envelope) => envelope.author === author)
+        const now = built.filter((envelope) => loose.of(fork)?.has(envelope) === true)
+        if (now.length > 0) await saveFork(replica, { doc, author, fork }, now)
         loose.settle(fork, now)
-        if (now.length > 0) await saveFork(replica, { doc, author, fork }, loose.of(fork))
       }
     },
     *all() {
@@ -111,14 +125,17 @@ export async function restoreForks(replica: Replica): Promise<void> {
   for (const { doc, author } of index ? decodeCanonical(Index, index, INDEX_BYTES_MAX) : []) {
     const stored = await replica.store.getFact(nameOf(doc, author))
     if (!stored) throw new StorageError(`What is known of the forked feed of ${author} in the document ${doc} is lost.`)
-    const { proof, kept } = decodeCanonical(Stored, stored, STORED_BYTES_MAX)
-    const parse = (bytes: Uint8Array): Envelope => parseKeptEnvelope(bytes, replica.crypto)
+    const { proof, kept, parts } = decodeCanonical(Stored, stored, STORED_BYTES_MAX)
+    const parse = (bytes: Uint8Array): Envelope => parseHeldEnvelope(bytes, replica.crypto)
     const seq = Math.min(...proof.map((bytes) => parse(bytes).seq))
     const feed = feedOf(replica, doc)
-    const fork: Fork = {
-      seq,
-      proof,
-      kept: new Map(kept.map(parse).map((envelope) => [toHex(envelope.hash), envelope])),
+    const fork: Fork = { seq, proof, kept: new Map(), parts }
+    const keep = (envelope: Envelope): unknown => fork.kept.set(toHex(envelope.hash), envelope)
+    for (let part = 0; part < parts; part++) (await readPart(replica, doc, author, part)).map(parse).forEach(keep)
+    if (kept.length > 0) {
+      const all = kept.map(parse)
+      all.forEach(keep)
+      await saveFork(replica, { doc, author, fork }, all)
     }
     feed.forks = new Map(feed.forks).set(author, fork)
     if (headOf(feed, author) < seq) continue
@@ -142,25 +159,46 @@ function follows({ heads }: Feed, { seq, kept }: Fork, envelope: Envelope): bool
 
 /** Keeps what was accepted from there on, on disk too; nothing of a document that nobody else writes. */
 async function keepBeyond(replica: Replica, feed: Feed, author: PeerId, fork: Fork): Promise<void> {
+  const added: Envelope[] = []
   if (soleAuthor(feed.doc) === undefined)
     for await (const bytes of readFeed(replica, feed, author, { from: fork.seq, to: Infinity })) {
-      const envelope = parseKeptEnvelope(bytes, replica.crypto)
-      fork.kept.set(toHex(envelope.hash), envelope)
+      const envelope = parseHeldEnvelope(bytes, replica.crypto)
+      const hash = toHex(envelope.hash)
+      if (fork.kept.has(hash)) continue
+      fork.kept.set(hash, envelope)
+      added.push(envelope)
     }
-  await saveFork(replica, { doc: feed.doc, author, fork })
+  await saveFork(replica, { doc: feed.doc, author, fork }, added)
 }
 
 const nameOf = (doc: DocId, author: PeerId): string => `${INDEX}/${doc}/${author}`
+const partOf = (doc: DocId, author: PeerId, part: number): string => `${nameOf(doc, author)}/${part}`
 
 type Named = { readonly doc: DocId; readonly author: PeerId; readonly fork: Fork }
 
-async function saveFork(
-  { store }: Replica,
-  { doc, author, fork }: Named,
-  loose?: ReadonlySet<Envelope>,
-): Promise<void> {
-  const kept = [...fork.kept.values()].filter((envelope) => loose?.has(envelope) !== true)
-  await store.putFact(nameOf(doc, author), encodeCanonical({ proof: fork.proof, kept: kept.map(({ bytes }) => bytes) }))
+/** Adds envelopes to those that lie on the disk: what lies there is not written again. They count when all are there. */
+async function saveFork({ store }: Replica, { doc, author, fork }: Named, added: readonly Envelope[]): Promise<void> {
+  let { parts } = fork
+  let part: Uint8Array[] = []
+  let bytes = 0
+  const write = async (): Promise<void> => {
+    await store.putFact(partOf(doc, author, parts++), encodeCanonical(part))
+    ;[part, bytes] = [[], 0]
+  }
+  for (const envelope of added) {
+    part.push(envelope.bytes)
+    bytes += envelope.bytes.byteLength
+    if (bytes >= PART_BYTES) await write()
+  }
+  if (part.length > 0) await write()
+  await store.putFact(nameOf(doc, author), encodeCanonical({ proof: fork.proof, kept: [], parts }))
+  fork.parts = parts
+}
+
+async function readPart({ store }: Replica, doc: DocId, author: PeerId, part: number): Promise<Uint8Array[]> {
+  const stored = await store.getFact(partOf(doc, author, part))
+  if (!stored) throw new StorageError(`A part of the forked feed of ${author} in the document ${doc} is lost.`)
+  return decodeInPlace(Part, stored, PART_BYTES_MAX)
 }
 
 async function saveIndex({ store, feeds }: Replica): Promise<void> {

@@ -83,6 +83,8 @@ export type Weight = {
 /** A forked feed, with two envelopes of its author that cannot both be part of one feed. */
 export type Fork = ForkedFeed & {
   readonly kept: Map<string, Envelope>
+  /** In so many parts lies on the disk what others build on. */
+  parts: number
   readonly proof: readonly [Uint8Array, Uint8Array]
 }
 

@@ -5,6 +5,7 @@ import { err, ok } from '../../../crdt/result.ts'
 import { createCertificateCheck } from '../claims/claim-certificate.ts'
 import { createResuming } from '../claims/claim-resuming.ts'
 import { createTurns } from '../claims/claim-turns.ts'
+import { inPlaceOf, onInstanceEnd } from '../claims/ended-instance.ts'
 import { releaseByInstance } from './lock-by-instance.ts'
 import { createLockBoards } from './lock-boards.ts'
 import { createCertifying } from './lock-certifying.ts'
@@ -17,6 +18,7 @@ import { createProvisionalLocks } from './lock-provisional.ts'
 import { resumeLocks } from './lock-resuming.ts'
 import { createLockTaking } from './lock-taking.ts'
 import { lockSpaceOf } from './lock-target.ts'
+import type { InstanceId } from '../../../crdt/ids.ts'
 import type { LockDeps, LockServiceDeps } from './lock-deps.ts'
 import type { LockEnding } from './lock-ending.ts'
 import type { LockNotices } from './lock-notices.ts'
@@ -55,7 +57,15 @@ export function createLockService(input: LockServiceDeps): RunningLockService {
     async start() {
       ending.serve()
       boards.onLook(() => claims.review())
-      stops.push(followLeases(deps, ending), ...followMembers(deps, () => certifying.hurry()))
+      stops.push(
+        followLeases(deps, ending),
+        ...followMembers(deps, () => certifying.hurry()),
+        onInstanceEnd(deps, (instance) => {
+          releaseOf(deps, ending, instance).catch((error: unknown) =>
+            deps.log.error({ err: error }, 'what an agent had locked was not given back'),
+          )
+        }),
+      )
       await boards.start()
       const left = await kept.load()
       await notices.start(new Set(left.flatMap(({ claim }) => claim ?? [])))
@@ -98,6 +108,13 @@ function showing(
       return project.ok ? await notices.dismiss(actor, project.value.id, id) : project
     },
   }
+}
+
+/** Gives back what an instance holds through this node. One after the other: a lease over many paths is one turn. */
+async function releaseOf({ live, self }: LockDeps, { release }: LockEnding, instance: InstanceId): Promise<void> {
+  for (const { record } of live.all())
+    if (record.instance === instance)
+      await release(inPlaceOf(record, self), record.project, { path: record.path, instanceId: instance })
 }
 
 const followLeases = ({ leases, log }: LockDeps, ending: LockEnding): (() => void) =>

@@ -1,5 +1,6 @@
 import { invalidField } from '../../../crdt/errors.ts'
 import { InstanceId } from '../../../crdt/ids.ts'
+import { REASON_CHARS_MAX } from '../../../crdt/lock-record.ts'
 import { err, ok } from '../../../crdt/result.ts'
 import { encodeCanonical, toHex } from '../../../protocols/codec.ts'
 import { RESOURCE_KEY_CHARS_MAX } from '../../../protocols/lease/messages.ts'
@@ -28,7 +29,6 @@ export type LockWish = {
 export const LOCK_MINUTES_DEFAULT = 30
 /** A lock is work in progress; whoever needs a day asks again. */
 export const LOCK_MINUTES_MAX = 24 * 60
-const REASON_CHARS_MAX = 256
 
 /** One repository is one set of locks, whatever project ids it was added under. */
 export function lockSpaceOf(crypto: Pick<Crypto, 'sha256'>, { id, repository, settings }: Project): LockSpace {

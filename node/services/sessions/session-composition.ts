@@ -7,6 +7,7 @@ import { err, ok, type Result } from '../../../crdt/result.ts'
 import { hasEnded, PTY_COLS, PTY_ROWS, type PtySize, type Session, type SessionInput } from '../../../crdt/session.ts'
 import { INPUT_BYTES_MAX, Size } from '../../../protocols/session-stream.ts'
 import type { Cancel } from '../../ports/clock.ts'
+import { reachedWithin } from '../claims/claim-reached.ts'
 import type { FeedPosition } from '../feeds/documents.ts'
 import { openHere, openThere, serveTerminals, watchedSessions, type Attach, type Watched } from './session-attach.ts'
 import type { SessionAction, SessionServiceDeps } from './session-deps.ts'
@@ -16,8 +17,6 @@ import type { SessionService, SessionViewer } from './session-service.ts'
 import { ChangeReply, CreateReply, LogsReply, serveSessions } from './session-target.ts'
 import { createViewer } from './session-viewer.ts'
 
-/** Reading one's own write on this node: how long an answer waits for what the machine has written. */
-const REACHED_MS = 2000
 /** Starting a process on a busy machine. */
 const CREATE_MS = 30_000
 /** Ending one that resists. */
@@ -185,10 +184,7 @@ async function change(context: Context, session: Session, { method, ...request }
 /** So that whoever asks this node next finds what it was just told. Not more than a courtesy: it is bounded. */
 async function caughtUp({ deps, directory }: Context, peer: PeerId, position: FeedPosition | null): Promise<void> {
   if (!position) return
-  const giveUp = new AbortController()
-  const cancel = deps.clock.after(REACHED_MS, () => giveUp.abort())
-  await deps.documents.reached(position, giveUp.signal)
-  cancel()
+  await reachedWithin(deps, position)
   directory.refresh(peer)
 }
 

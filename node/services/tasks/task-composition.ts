@@ -2,6 +2,7 @@ import { ok } from '../../../crdt/result.ts'
 import { createCertificateCheck } from '../claims/claim-certificate.ts'
 import { createResuming } from '../claims/claim-resuming.ts'
 import { createTurns } from '../claims/claim-turns.ts'
+import { AGENT_ENDED, inPlaceOf, onInstanceEnd } from '../claims/ended-instance.ts'
 import { createTaskBoards, taskResource } from './task-boards.ts'
 import { createTaskClaiming } from './task-claiming.ts'
 import { withTask } from './task-deps.ts'
@@ -9,8 +10,9 @@ import { createTaskEditing } from './task-editing.ts'
 import { createTaskEnding } from './task-ending.ts'
 import { resumeTasks } from './task-resuming.ts'
 import { createTaskUpholding } from './task-upholding.ts'
-import type { ProjectId, TaskId } from '../../../crdt/ids.ts'
+import type { InstanceId, ProjectId, TaskId } from '../../../crdt/ids.ts'
 import type { TaskServiceDeps } from './task-deps.ts'
+import type { EndingDeps, TaskEnding } from './task-ending.ts'
 import type { TaskService } from './task-service.ts'
 
 export type RunningTaskService = TaskService & {
@@ -69,6 +71,9 @@ export function createTaskService(input: TaskServiceDeps): RunningTaskService {
         deps.events.subscribe((event) => {
           if (event.type === 'task.deleted') own(deps, releaseDeleted(deps, event), 'a claim was not given back')
         }),
+        onInstanceEnd(deps, (instance) =>
+          own(deps, releaseOf(deps, ending, instance), 'what an agent held was not given back'),
+        ),
       )
       await boards.start()
       deps.resuming.begin(boards.known(), () => resumeTasks(deps))
@@ -80,6 +85,20 @@ export function createTaskService(input: TaskServiceDeps): RunningTaskService {
       boards.stop()
     },
     votersChanged: () => boards.reverify(),
+  }
+}
+
+/** Gives back what an instance holds through this node. */
+async function releaseOf(
+  { boards, self }: Pick<EndingDeps, 'boards' | 'self'>,
+  ending: TaskEnding,
+  instance: InstanceId,
+): Promise<void> {
+  for (const projectId of boards.claimedHere()) {
+    const claimed = await boards.use(projectId, async (board) => board.claimed())
+    for (const { id, claim } of claimed)
+      if (claim.node === self && claim.record.instance === instance)
+        await ending.release(inPlaceOf(claim.record, self), id, { reason: AGENT_ENDED })
   }
 }
 

@@ -1,3 +1,4 @@
+import { AGENT_ENDED } from '../claims/ended-instance.ts'
 import { withdraw } from './task-ending.ts'
 import type { TaskId } from '../../../crdt/ids.ts'
 import type { TaskBoard } from '../../../crdt/task-board.ts'
@@ -33,7 +34,7 @@ async function resumeTask(deps: ResumingDeps, { board, id, claim: { record } }: 
   const isOver = untilMs <= deps.clock.wallMs()
   if (isOver || deps.hasEnded(instance)) {
     deps.leases.discard(certificate)
-    return await end(isOver ? 'expired' : 'The agent has ended.')
+    return await end(isOver ? 'expired' : AGENT_ENDED)
   }
   if (await deps.leases.resume(certificate, untilMs)) {
     deps.upholding.hold(board.projectId, record)

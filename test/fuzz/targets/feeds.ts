@@ -1,6 +1,12 @@
 import * as Y from 'yjs'
 import { MalformedError } from '../../../protocols/codec.ts'
-import { clientIdOf, hasValidSignature, parseKeptEnvelope, tryParseEnvelope } from '../../../protocols/feed/envelope.ts'
+import {
+  clientIdOf,
+  hasValidSignature,
+  parseHeldEnvelope,
+  parseKeptEnvelope,
+  tryParseEnvelope,
+} from '../../../protocols/feed/envelope.ts'
 import { inspectUpdate } from '../../../protocols/feed/inspect.ts'
 import { renameUpdate } from '../../../protocols/feed/rename.ts'
 import { createReplicaDoc } from '../../../protocols/feed/replica-doc.ts'
@@ -95,6 +101,15 @@ export const feedTargets: readonly Target[] = [
     form: 'cbor',
     samples: envelopes,
     take: (bytes) => parseKeptEnvelope(bytes, crypto),
+    isRefusal: (error) => error instanceof MalformedError,
+  },
+  {
+    name: 'envelope of a forked feed that an earlier release has accepted',
+    reach: 'a member',
+    sites: ['protocols/feed/envelope.ts decodeInPlace(Sealed'],
+    form: 'cbor',
+    samples: envelopes,
+    take: (bytes) => parseHeldEnvelope(bytes, crypto),
     isRefusal: (error) => error instanceof MalformedError,
   },
 ]

@@ -115,11 +115,12 @@ function checkBuiltOn(world: World, { node }: Process): void {
 }
 
 function isInBranch(world: World, { disk }: SimNode, { doc, author, seq, hash }: Place & FeedKey): boolean {
-  const fact = disk.state.facts.get(`feeds/forks/${doc}/${author}`)
-  const { kept } = fact ? (decode(fact) as { kept: Uint8Array[] }) : { kept: [] }
-  return kept.some((bytes) => {
-    return (decode(bytes) as Place).seq === seq && equalBytes(world.crypto.sha256(bytes), hash)
-  })
+  const name = `feeds/forks/${doc}/${author}`
+  const fact = disk.state.facts.get(name)
+  const { parts } = fact ? (decode(fact) as { parts: number }) : { parts: 0 }
+  return Array.from({ length: parts }, (_, part) => disk.state.facts.get(`${name}/${part}`))
+    .flatMap((part) => (part ? (decode(part) as Uint8Array[]) : []))
+    .some((bytes) => (decode(bytes) as Place).seq === seq && equalBytes(world.crypto.sha256(bytes), hash))
 }
 
 type FeedKey = { readonly doc: DocId; readonly author: PeerId }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises'
+import { appendFile, mkdir, mkdtemp, readFile, readdir, rm, rmdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
@@ -26,6 +26,35 @@ async function chain(path: string): Promise<{ action: string; prev: string; line
   return lines.map((line) => ({ ...JSON.parse(line), line }))
 }
 
+const hashOf = (line: string): string => createHash('sha256').update(`${line}\n`).digest('hex')
+
+it('leaves out a line that a crash has cut off, so that the chain holds', async () => {
+  const path = join(directory, 'audit.log')
+  const first = await openAuditFile(path)
+  await first.record(entry('one'))
+  await first.close()
+  await appendFile(path, '{"at":"2026-')
+  const second = await openAuditFile(path)
+  await second.record(entry('two'))
+  await second.close()
+  const [one, two, ...more] = await chain(path)
+  expect([two?.action, two?.prev, more]).toEqual(['two', hashOf(one!.line), []])
+})
+
+it('goes on when there is room again after it could not begin a new file, and loses none of the old', async () => {
+  const path = join(directory, 'audit.log')
+  const audit = await openAuditFile(path, 1)
+  await audit.record(entry('one'))
+  await mkdir(`${path}.new`)
+  for (let i = 0; i < 5; i++) await expect(audit.record(entry('refused'))).rejects.toThrow('EISDIR')
+  await rmdir(`${path}.new`)
+  await audit.record(entry('two'))
+  await audit.close()
+  const [[one], [two]] = [await chain(`${path}.1`), await chain(path)]
+  expect([one?.action, two?.action, two?.prev]).toEqual(['one', 'two', hashOf(one!.line)])
+  expect((await readdir(directory)).toSorted()).toEqual(['audit.log', 'audit.log.1'])
+})
+
 it('chains every line to the one before it, across restarts', async () => {
   const path = join(directory, 'audit.log')
   const first = await openAuditFile(path)
@@ -38,7 +67,7 @@ it('chains every line to the one before it, across restarts', async () => {
   expect(lines.map(({ action }) => action)).toEqual(['session.create', 'session.input', 'session.remove'])
   lines.forEach(({ prev }, i) => {
     const before = lines[i - 1]
-    expect(prev).toBe(before ? createHash('sha256').update(`${before.line}\n`).digest('hex') : '0'.repeat(64))
+    expect(prev).toBe(before ? hashOf(before.line) : '0'.repeat(64))
   })
 })
 

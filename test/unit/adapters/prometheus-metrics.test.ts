@@ -4,7 +4,7 @@ import { createPrometheusMetrics } from '../../../node/adapters/prometheus-metri
 import { METRICS } from '../../../node/ports/metric-catalogue.ts'
 import { createRecordedLog } from '../../support/log.ts'
 import { parseMetrics, type Scraped } from '../../support/prometheus-text.ts'
-import { README, withMetrics } from '../../support/readme-metrics.ts'
+import { OPERATING, withMetrics } from '../../support/metrics-table.ts'
 
 const lookAt = async (metrics: ReturnType<typeof createPrometheusMetrics>): Promise<Scraped> =>
   parseMetrics(await metrics.text())
@@ -19,9 +19,9 @@ describe('the catalogue', () => {
     }
   })
 
-  it('is what the README lists', () => {
-    const readme = readFileSync(README, 'utf8')
-    expect(readme).toBe(withMetrics(readme))
+  it('is what the manual lists', () => {
+    const manual = readFileSync(OPERATING, 'utf8')
+    expect(manual).toBe(withMetrics(manual))
   })
 })
 

@@ -32,6 +32,8 @@ it('takes the file, then the environment, then the flags, and says which', async
 
 it.each([
   [{ http: { port: 70_000 } }, 'http.port'],
+  [{ name: 'desk\u001b[2J' }, 'name'],
+  [{ name: ' desk' }, 'must not begin or end with a space'],
   [{ htpp: {}, http: { prot: 1 } }, 'prot'],
   [{ http: { tls: 'auto', certFile: '/etc/rookery.pem' } }, 'certFile and keyFile go together'],
   ['{ not json', 'is not JSON'],

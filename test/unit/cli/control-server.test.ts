@@ -1,14 +1,16 @@
 import { mkdtemp, rm } from 'node:fs/promises'
-import { request } from 'node:http'
+import { createServer, request } from 'node:http'
 import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { domainError } from '../../../crdt/errors.ts'
 import { err } from '../../../crdt/result.ts'
 import type { ControlContext } from '../../../node/cli/control-method.ts'
 import type { Services } from '../../../node/services/services.ts'
-import { callNode } from '../../../node/cli/control-client.ts'
+import { attachToNode, callNode } from '../../../node/cli/control-client.ts'
 import { serveControl, type ControlServer, type ControlServerDeps } from '../../../node/cli/control-server.ts'
 import { createRecordedLog } from '../../support/log.ts'
 
@@ -66,6 +68,36 @@ it('closes while a terminal is attached, and hangs up on it', async () => {
   servers.length = 0
   await server.close()
   await hungUp
+})
+
+it('logs nothing when a command is given up while it is served', async () => {
+  const log = createRecordedLog()
+  const served = Promise.withResolvers<void>()
+  const { path, server } = await serve({
+    log,
+    backup: async (socket) => {
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: rookery-backup\r\n\r\n')
+      const endless = Readable.from({
+        [Symbol.asyncIterator]: () => ({ next: async () => ({ value: Buffer.alloc(65536) }) }),
+      })
+      await pipeline(endless, socket).finally(served.resolve)
+    },
+  })
+  const socket = await attachToNode(path, '/backup')
+  await once(socket, 'readable')
+  socket.destroy()
+  await served.promise
+  servers.length = 0
+  await server.close()
+  expect(log.lines.filter(({ level }) => level === 'error')).toEqual([])
+})
+
+it('says to whoever asked that the node has ended meanwhile', async () => {
+  const path = join(folder, 'control.sock')
+  const node = createServer((request) => request.socket.destroy()).listen(path)
+  await once(node, 'listening')
+  await expect(callNode(path, 'mesh.status', {})).rejects.toMatchObject({ name: 'CommandFailure', code: 'node_ended' })
+  node.close()
 })
 
 it('tells a command that takes its time when whoever asked has gone away', async () => {

@@ -1,8 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { chown, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { writeSecret } from '../../../node/adapters/secret-files.ts'
+import { examine } from '../../../node/cli/commands/doctor.ts'
 import { Config } from '../../../node/cli/config.ts'
 import { diskFindings } from '../../../node/cli/doctor-disk.ts'
 import { meshFindings } from '../../../node/cli/doctor-mesh.ts'
@@ -77,7 +78,7 @@ it('says of every finding that is not good what to do', () => {
       isRemoved: true,
       others: [member('nas', AWAY), member('vps', { skewMs: 9000, version: '0.3.0' })],
       voters: { quorum: 2, online: 1, missing: [{ name: 'nas', lastSeenAt: null }] },
-      frozen: [{ name: 'nas', reason: 'equivocation' }],
+      frozen: [{ peerId: identity(1).peer, name: 'nas', reason: 'equivocation' }],
       lagging: [{ document: 'project/1', envelopes: 3, forMs: 200_000 }],
       isLanDiscoveryOn: false,
     },
@@ -166,8 +167,13 @@ it('tells a node that it has been removed, or is treated as if', () => {
 })
 
 it('names authors who broke the rules, and documents that lag for long', () => {
-  expect(mesh({ frozen: [{ name: 'nas', reason: 'equivocation in project/1 at 7' }] }, 'author nas')).toMatch(
-    /^problem: .*equivocation in project\/1 at 7.*rookery remove nas/,
+  expect(
+    mesh(
+      { frozen: [{ peerId: identity(1).peer, name: 'nas', reason: 'equivocation in project/1 at 7' }] },
+      'author nas',
+    ),
+  ).toMatch(
+    /^problem: .*equivocation in project\/1 at 7.*rookery remove 12D3/, // whoever pastes it pastes no name that its owner chose
   )
   const lagging = [
     { document: 'project/1', envelopes: 3, forMs: 200_000 },
@@ -225,4 +231,19 @@ it('misses the secret of what is configured for signing in, and of nothing else'
   } finally {
     await rm(dataDir, { recursive: true })
   }
+})
+
+it('says of a data directory of another user what it is, not that it should be made writable', async () => {
+  const path = await mkdtemp(join(tmpdir(), 'rk-doctor-'))
+  onTestFinished(() => rm(path, { recursive: true }))
+  const isRoot = process.getuid?.() === 0
+  if (isRoot) await chown(path, 65_534, 65_534)
+  const findings = await examine(isRoot ? path : '/')
+  expect(findings.filter(({ check }) => check === 'data directory')).toMatchObject([
+    {
+      state: 'problem',
+      found: expect.stringContaining('belongs to another user'),
+      remedy: expect.stringContaining('as the user of the node'),
+    },
+  ])
 })

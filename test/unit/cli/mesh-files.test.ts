@@ -3,9 +3,9 @@ import { mkdtemp, open, rm, type FileHandle } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it, onTestFinished, vi } from 'vitest'
-import { openDataDirectory } from '../../../node/adapters/data-directory.ts'
+import { DataDirectoryError, openDataDirectory } from '../../../node/adapters/data-directory.ts'
 import { identityOf } from '../../../node/cli/identity.ts'
-import { foundMesh } from '../../../node/cli/mesh-files.ts'
+import { foundMesh, settleMesh } from '../../../node/cli/mesh-files.ts'
 import { createRecordedLog } from '../../support/log.ts'
 
 /** The names in each folder that is synced from now on, in the order of syncing. */
@@ -36,4 +36,21 @@ it('makes keys and a new mesh durable under their names before the pointer leads
   const inOrder = [named('node.key'), named('box.key'), named('store', 'leases'), named(mesh), named('mesh')]
   expect(inOrder).not.toContain(-1)
   expect(inOrder).toEqual(inOrder.toSorted((a, b) => a - b))
+})
+
+it('founds one mesh when two processes start at once, and refuses the other', async () => {
+  const root = await mkdtemp(join(tmpdir(), 'rookery-mesh-files-'))
+  onTestFinished(() => rm(root, { recursive: true }))
+  const data = await openDataDirectory(join(root, 'data'))
+  const start = () => settleMesh(data, identityOf(data), { name: 'alpha', log: createRecordedLog() })
+  const [one, other] = await Promise.allSettled([start(), start()])
+  const mesh = await data.currentMesh()
+  expect([one, other]).toEqual(
+    expect.arrayContaining([
+      { status: 'fulfilled', value: mesh },
+      { status: 'rejected', reason: expect.any(DataDirectoryError) },
+    ]),
+  )
+  expect(readdirSync(join(data.path, 'meshes'))).toEqual([mesh])
+  expect(await start()).toBe(mesh)
 })

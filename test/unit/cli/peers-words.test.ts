@@ -67,6 +67,10 @@ it('says of a machine that is not connected when it was seen, what was tried and
     '  [2001:db8::1]:4001: no answer within 4 s (7 s ago)',
     '  through another machine: not connected to the relay (6 s ago)',
   ])
+  expect(peerLines([{ ...gone, failed: [] }], NOW)).toEqual([
+    '',
+    'desk is not connected: last seen 3 h ago; next try in 14 s.',
+  ])
   const unseen: PeerView = { ...gone, failed: [], lastSeenAt: null, nextTryInSeconds: null }
   expect(peerLines([{ ...unseen, plan: 'no address' }], NOW)).toEqual([
     '',

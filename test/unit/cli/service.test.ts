@@ -146,6 +146,17 @@ describe('installing', () => {
     expect([await readFile(here.file, 'utf8'), said]).toEqual(['[Service]\nExecStart=/bin/true\n', []])
   })
 
+  it('does not pass for gone, or for ended, when systemd cannot be reached', async () => {
+    const here = plan('linux', { home: await scratch() })
+    await installService(here, manager().run)
+    const unreachable = manager('systemctl').run
+    await expect(uninstallService(here, unreachable)).rejects.toThrow(
+      '`systemctl --user disable --now rookery.service` failed with 1: Failed to connect to bus. The service is as it was',
+    )
+    await expect(serviceState(here, unreachable)).rejects.toThrow('is-enabled')
+    expect(await readFile(here.file, 'utf8')).toBe(here.text)
+  })
+
   it('finds nothing to remove where nothing is', async () => {
     const here = plan('linux', { home: await scratch() })
     const { run, said } = manager()

@@ -1,6 +1,9 @@
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { expect, it } from 'vitest'
 import { WIRE_ERRORS } from '../../../gateway/dialects/claudenest/errors.ts'
 import { formatDuration } from '../../../gateway/dialects/claudenest/wire.ts'
+import { DOCUMENTED_ERRORS } from '../../conformance/claudenest/document/errors.ts'
 
 /** The document's own table of codes, for the parts that are served. */
 const DOCUMENTED = {
@@ -25,6 +28,16 @@ const DOCUMENTED = {
 
 it('gives documented failures their documented codes', () => {
   expect(WIRE_ERRORS).toMatchObject(DOCUMENTED)
+})
+
+it('has a code of the document, or one that its README lists, for every failure', () => {
+  const readme = readFileSync(resolve(import.meta.dirname, '../../../gateway/dialects/claudenest/README.md'), 'utf8')
+  const [, from, to] = /`MSH_(\d+)` … `MSH_(\d+)`/.exec(readme) ?? []
+  const isListed = (code: string): boolean =>
+    code in DOCUMENTED_ERRORS ||
+    readme.includes(`| \`${code}\``) ||
+    (code.startsWith('MSH_') && Number(code.slice(4)) >= Number(from) && Number(code.slice(4)) <= Number(to))
+  expect(Object.values(WIRE_ERRORS).filter(({ code }) => !isListed(code))).toEqual([])
 })
 
 it('gives no code two statuses, but for VAL_001, which also names unreadable bodies', () => {

@@ -1,6 +1,7 @@
+import { decode } from 'cborg'
 import * as Y from 'yjs'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { toHex } from '../../../../protocols/codec.ts'
+import { encodeCanonical, toHex } from '../../../../protocols/codec.ts'
 import { clientIdOf, type Envelope } from '../../../../protocols/feed/envelope.ts'
 import { createSeededRandom, crypto, identity } from '../../../support/identity.ts'
 import {
@@ -102,6 +103,16 @@ const standOf = async ({ documents }: TestReplica) => ({
   hash: toHex(await documents.contentHash(PROJECT)),
 })
 
+function factsWrittenBy({ store }: TestReplica): { bytes: number } {
+  const written = { bytes: 0 }
+  const putFact = store.putFact.bind(store)
+  store.putFact = async (key, value) => {
+    written.bytes += value.byteLength
+    await putFact(key, value)
+  }
+  return written
+}
+
 const endOf = ({ documents }: TestReplica): number => documents.vectors().get(PROJECT)?.get(mallory)?.seq ?? 0
 
 describe('a feed that its author continues in two ways', () => {
@@ -153,6 +164,48 @@ describe('a feed that its author continues in two ways', () => {
     await settle(again, c)
     await expectAgreement(again, b, c)
     expect(await contentOf(c)).toEqual({ one: ['mallory', 'a'], other: ['mallory', 'b'] })
+  })
+
+  it('[M12] [M15] [A-D1] is never written twice, however much others have built on, and is there after a restart', async () => {
+    const one = new History().write(setKey('first', 1))
+    for (let i = 0; i < 60; i++) one.write(setKey('large', `${i % 10}`.repeat(90_000)))
+    await tell(a, one)
+    await tell(b, one)
+    expect([endOf(a), endOf(b)]).toEqual([61, 61])
+    await write(a, setKey('a', 1))
+    const written = factsWrittenBy(a)
+    await tell(a, new History().write(setKey('x', 2)))
+    expect(written.bytes).toBeGreaterThan(5_000_000)
+    for (let i = 1; i < 5; i++) {
+      one.write(list(`more ${i}`, 'mallory'))
+      await tell(b, one)
+      await write(b, push(`more ${i}`, 'b'))
+      written.bytes = 0
+      for await (const bytes of b.documents.missing(new Map(), Infinity)) await a.documents.receive([bytes], b.peer)
+      expect(await contentOf(a)).toHaveProperty(`more ${i}`, ['mallory', 'b'])
+      expect(written.bytes).toBeGreaterThan(0)
+      expect(written.bytes).toBeLessThan(20_000)
+    }
+    const again = await createTestReplica(0, membership, a.store.crash())
+    await expectAgreement(again, a)
+  })
+
+  it('[M15] is read as releases before 0.2.0 have kept it', async () => {
+    const one = new History().write(list('one', 'mallory'))
+    await tell(a, one)
+    await write(a, push('one', 'a'))
+    await tell(a, new History().write(setKey('x', 2)))
+    const name = `feeds/forks/${PROJECT}/${mallory}`
+    const [head, part] = await Promise.all([a.store.getFact(name), a.store.getFact(`${name}/0`)])
+    if (!head || !part) throw new Error('nothing is kept')
+    const { proof } = decode(head)
+    await a.store.putFact(name, encodeCanonical({ proof, kept: decode(part) }))
+    await a.store.putFact(`${name}/0`, new Uint8Array())
+    const disk = a.store.crash()
+    const first = await createTestReplica(0, membership, disk)
+    expect(await contentOf(first)).toEqual({ one: ['mallory', 'a'] })
+    const second = await createTestReplica(0, membership, first.store.crash())
+    expect(await contentOf(second)).toEqual({ one: ['mallory', 'a'] })
   })
 
   it('[M7] [M12] is settled like that too when its author has been removed before anybody knew', async () => {

@@ -45,12 +45,12 @@ it('[D6] of many documents only those in use are in memory', async () => {
 it('[D6] a document that comes back into memory leaves nothing open on the disk', async () => {
   const a = await createTestReplica(0, createMembership(1))
   const [doc = docs[0]!] = docs
-  const read = a.store.read.bind(a.store)
+  const disk = { ...a.store }
   let open = 0
   a.store.read = async function* (...from) {
     open++
     try {
-      yield* read(...from)
+      yield* disk.read(...from)
     } finally {
       open--
     }

@@ -2,15 +2,15 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { METRICS } from '../../node/ports/metric-catalogue.ts'
 
-export const README = resolve(import.meta.dirname, '../../README.md')
-const BEGIN = '<!-- metrics:begin (written by `node test/support/readme-metrics.ts`) -->\n'
+export const OPERATING = resolve(import.meta.dirname, '../../docs/operating.md')
+const BEGIN = '<!-- metrics:begin (written by `node test/support/metrics-table.ts`) -->\n'
 const END = '<!-- metrics:end -->'
 
-/** The README with its table of metrics as the catalogue has them. */
-export function withMetrics(readme: string): string {
-  const [before, rest] = readme.split(BEGIN)
+/** The text with its table of metrics as the catalogue has them. */
+export function withMetrics(document: string): string {
+  const [before, rest] = document.split(BEGIN)
   const after = rest?.split(END)[1]
-  if (before === undefined || after === undefined) throw new Error('the README has no place for the metrics')
+  if (before === undefined || after === undefined) throw new Error('the document has no place for the metrics')
   return `${before}${BEGIN}\n${table()}\n\n${END}${after}`
 }
 
@@ -30,4 +30,4 @@ function table(): string {
   return [line(head), rule, ...body.map(line)].join('\n')
 }
 
-if (import.meta.main) writeFileSync(README, withMetrics(readFileSync(README, 'utf8')))
+if (import.meta.main) writeFileSync(OPERATING, withMetrics(readFileSync(OPERATING, 'utf8')))

@@ -1,0 +1,30 @@
+import type { Actor } from '../../../crdt/actor.ts'
+import { InstanceId, type PeerId } from '../../../crdt/ids.ts'
+import type { Cancel } from '../../ports/clock.ts'
+import type { EventHub } from '../event-hub.ts'
+
+/** Said of what was held by an agent that is not there any more. */
+export const AGENT_ENDED = 'The agent has ended.'
+
+/**
+ * Calls back when a session of this node has ended, or a command that was run: what it held under its id
+ * (`ROOKERY_INSTANCE` there) nobody is left to give back. Other agents end unseen.
+ */
+export const onInstanceEnd = (
+  { events, self }: { events: Pick<EventHub, 'subscribe'>; self: PeerId },
+  listener: (instance: InstanceId) => void,
+): Cancel =>
+  events.subscribe((event) => {
+    const ended =
+      event.type === 'session.ended' ? event.session : event.type === 'execution.ended' ? event.execution : undefined
+    if (ended?.node === self) listener(InstanceId.parse(ended.id))
+  })
+
+/** Gives back for a holder that is gone, with the token that it had, and may do nothing else. */
+export const inPlaceOf = ({ tokenId }: { readonly tokenId: string }, self: PeerId): Actor => ({
+  kind: 'local',
+  id: 'local',
+  tokenId,
+  abilities: [],
+  gateway: self,
+})
