@@ -69,12 +69,7 @@ export function createForks({ replica, room, loader, ownWrites }: ForkDeps): For
       if (!pace.mayRebuild(author)) return
       if (known) loose.drop(known)
       await ownWrites.quiesce(feed)
-      const fork: Fork = {
-        seq,
-        kept: new Map(known?.kept),
-        parts: known?.parts ?? 0,
-        proof: [proof[0].bytes, proof[1].bytes],
-      }
+      const fork = forkAt(seq, proof, known)
       await keepBeyond(replica, feed, author, fork)
       const before = feed.forks
       feed.forks = new Map(before).set(author, fork)
@@ -144,6 +139,13 @@ export async function restoreForks(replica: Replica): Promise<void> {
     await forget(replica, feed, author, seq - 1)
   }
 }
+
+const forkAt = (seq: number, [one, other]: ForkProof, known: Fork | undefined): Fork => ({
+  seq,
+  kept: new Map(known?.kept),
+  parts: known?.parts ?? 0,
+  proof: [one.bytes, other.bytes],
+})
 
 /** Nobody builds on a document in memory for long, and what we have written ourselves is never taken back. */
 const mayFork = (replica: Replica, { doc }: Feed, author: PeerId): boolean =>

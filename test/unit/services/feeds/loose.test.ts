@@ -5,7 +5,7 @@ import { toHex } from '../../../../protocols/codec.ts'
 import type { Envelope } from '../../../../protocols/feed/envelope.ts'
 import { Forger, setKey, updateBy } from '../../../support/replicas.ts'
 
-const createFork = (): Fork => ({ seq: 1, kept: new Map(), proof: [new Uint8Array(), new Uint8Array()] })
+const createFork = (): Fork => ({ seq: 1, kept: new Map(), parts: 0, proof: [new Uint8Array(), new Uint8Array()] })
 
 /** Keeps `count` envelopes of a fork, each of about 100 kB, and returns them. */
 function fill(loose: Loose, fork: Fork, count: number): Envelope[] {
