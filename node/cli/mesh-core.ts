@@ -194,6 +194,10 @@ async function openSync(
     ...core,
     feeds: meterFeeds(documents, metrics),
     metrics,
+    busyMs: () => {
+      const { user, system } = process.threadCpuUsage()
+      return (user + system) / 1000
+    },
     passesOn: () => !isFullMesh(membership.current().members),
     addresses: network,
     onHeard: (peer) => contacts.heard(peer),

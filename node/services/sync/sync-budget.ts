@@ -20,12 +20,17 @@ export type SyncBudget = {
 
 export type SyncBudgetDeps = {
   readonly clock: Pick<Clock, 'monoMs' | 'after'>
+  /**
+   * How long this thread has worked so far. By the clock, on a host that is busy with other things members would be
+   * charged for its being busy; slowed down for it, they send more and more that has become old meanwhile.
+   */
+  readonly busyMs: () => number
   /** A member has used up what it may. */
   readonly onExceeded: (peer: PeerId) => void
 }
 
 /** A token bucket of processing time per member: what costs us little may come often, what costs much may not. */
-export function createSyncBudget({ clock, onExceeded }: SyncBudgetDeps): SyncBudget {
+export function createSyncBudget({ clock, busyMs, onExceeded }: SyncBudgetDeps): SyncBudget {
   const accounts = new Map<PeerId, { leftMs: number; atMs: number }>()
   const accountOf = (peer: PeerId): { leftMs: number; atMs: number } => {
     const nowMs = clock.monoMs()
@@ -36,9 +41,9 @@ export function createSyncBudget({ clock, onExceeded }: SyncBudgetDeps): SyncBud
   }
   return {
     async spend(peer, work) {
-      const startMs = clock.monoMs()
+      const startMs = busyMs()
       const was = await work()
-      if (was === 'in vain') accountOf(peer).leftMs -= clock.monoMs() - startMs
+      if (was === 'in vain') accountOf(peer).leftMs -= busyMs() - startMs
     },
     async ready(peer) {
       const { leftMs } = accountOf(peer)

@@ -21,6 +21,8 @@ export type SyncDeps = {
   readonly feeds: FeedExchange & Evidence
   readonly membership: MembershipLog
   readonly clock: Clock
+  /** How long this thread has worked so far; by the clock unless it is given. */
+  readonly busyMs?: () => number
   readonly random: Random
   readonly log: Log
   readonly presence?: PresenceLink

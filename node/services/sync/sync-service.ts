@@ -103,6 +103,7 @@ class Sync implements SyncService {
     this.#contents = createContentCheck(deps)
     this.#budget = createSyncBudget({
       clock: deps.clock,
+      busyMs: deps.busyMs ?? (() => deps.clock.monoMs()),
       onExceeded: (peer) => deps.onMisconduct?.(peer, 'takes up too much of this node with what it sends: slowed down'),
     })
     const links = (): SyncLink[] => this.#links()
@@ -258,12 +259,10 @@ class Sync implements SyncService {
         this.lag.heard(from, theirs, message.frozen)
         if (message.ask) this.#sendVectors(peer, false)
         peer.answerVectors({ theirs, frozen: message.frozen })
-        const claim = await this.#contents.offer(theirs)
-        if (claim !== undefined) peer.link.say(claim)
-        return
+        return this.#contents.offer(theirs, (claim) => peer.link.say(claim))
       }
       case 'hash':
-        return await this.#contents.compare(from, message)
+        return this.#contents.compare(from, message)
       case 'beat':
         if (peer.hasCompared) this.#deps.onHeard?.(from)
         return this.#passingOn.beats([message.beat], from, (bytes) => {

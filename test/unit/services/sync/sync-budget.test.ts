@@ -8,11 +8,15 @@ const [flooder, honest] = [peerOf(1), peerOf(2)]
 function createLab() {
   const clock = createManualClock()
   const exceeded: string[] = []
-  const budget = createSyncBudget({ clock, onExceeded: (peer) => exceeded.push(peer) })
-  const work = (ms: number, was: 'useful' | 'in vain') => async () => {
-    await clock.advance(ms)
-    return was
-  }
+  let busyMs = 0
+  const budget = createSyncBudget({ clock, busyMs: () => busyMs, onExceeded: (peer) => exceeded.push(peer) })
+  const work =
+    (ms: number, was: 'useful' | 'in vain', waitsMs = 0) =>
+    async () => {
+      busyMs += ms
+      await clock.advance(ms + waitsMs)
+      return was
+    }
   /** Whether the peer may go on by now. */
   const isReady = async (peer: typeof flooder): Promise<boolean> => {
     let ready = false
@@ -35,6 +39,12 @@ it('[A-D1] never makes anybody wait for what was useful', async () => {
   const { budget, work, isReady, exceeded } = createLab()
   for (let i = 0; i < 100; i++) await budget.spend(flooder, work(1000, 'useful'))
   expect([await isReady(flooder), exceeded]).toEqual([true, []])
+})
+
+it('[A-D1] charges nobody for what a busy host, or a slow disk, takes', async () => {
+  const { budget, work, isReady, exceeded } = createLab()
+  for (let i = 0; i < 100; i++) await budget.spend(honest, work(15, 'in vain', 1000))
+  expect([await isReady(honest), exceeded]).toEqual([true, []])
 })
 
 it('[A-D1] lets it go on after at most five seconds, and gives a fiftieth of the time back', async () => {
