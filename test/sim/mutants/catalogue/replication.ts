@@ -150,7 +150,7 @@ const cuts: readonly ReplicationCut[] = [
     why: 'members who built on it are never heard again',
     expects: ['M16'],
     tune: disunited,
-    seeds: [112],
+    seeds: [33],
     quick: true,
   },
   {
