@@ -32,7 +32,11 @@ it('[D3] looks at one document at a time, and rests fifty times as long as it to
     return hash.promise
   }
   const claims: string[] = []
-  const feeds = { vectors: documents.vectors, hasContent: documents.hasContent, contentHash }
+  const feeds = {
+    vectors: () => documents.vectors(),
+    hasContent: () => true,
+    contentHash,
+  }
   const check = createContentCheck({ feeds, clock, random: createSeededRandom(1), log })
   const offer = (): void => check.offer(documents.vectors(), ({ doc }) => claims.push(doc))
   offer()
