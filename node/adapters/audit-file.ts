@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { Stats } from 'node:fs'
 import { open, rename, stat, type FileHandle } from 'node:fs/promises'
 import type { Audit, AuditEntry } from '../ports/audit.ts'
 
@@ -75,9 +76,18 @@ async function lastLineHash(path: string): Promise<string | undefined> {
   return last === undefined ? undefined : hashOf(`${last}\n`)
 }
 
+async function statIfThere(path: string): Promise<Stats | undefined> {
+  try {
+    return await stat(path)
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw error // a chain that began anew would say that lines are missing
+  }
+}
+
 /** The last bytes of a file; none when it is not there. */
 async function tailOf(path: string): Promise<{ size: number; tail: Buffer }> {
-  const size = (await stat(path).catch(() => undefined))?.size ?? 0
+  const size = (await statIfThere(path))?.size ?? 0
   if (size === 0) return { size, tail: Buffer.alloc(0) }
   const file = await open(path, 'r')
   try {
