@@ -47,3 +47,14 @@ it('runs the source where nothing was bundled, and the bundle where there is no 
   rmSync(join(root, 'node'), { recursive: true })
   expect(ran()).toBe('bundle')
 })
+
+it('has freed memory given back to the system, unless its user has decided about that', () => {
+  writeFileSync(
+    join(root, 'dist/main.js'),
+    'const { MALLOC_ARENA_MAX: pools, MALLOC_MMAP_THRESHOLD_: large } = process.env\nconsole.log(pools, large)',
+  )
+  const told = (env: NodeJS.ProcessEnv): string =>
+    execFileSync(join(root, 'scripts/rookery'), { encoding: 'utf8', env: { ...process.env, ...env } }).trim()
+  expect(told({})).toBe('2 131072')
+  expect(told({ MALLOC_ARENA_MAX: '8' })).toBe('8 131072')
+})
