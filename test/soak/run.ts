@@ -136,10 +136,13 @@ function reportOf(
   }
 }
 
-/** What a line of the log says, and of which error; all of it when it is none. */
+const ERROR_LEVEL = 50
+
+/** What a warning says, and of which error; all of an error, and of what is no line of the log. */
 function told(line: string): string {
   try {
-    const { msg, err } = JSON.parse(line)
+    const { level, msg, err } = JSON.parse(line)
+    if (level >= ERROR_LEVEL) return line
     return err === undefined ? msg : `${msg}: ${err.stack ?? err.message}`
   } catch {
     return line

@@ -1,6 +1,5 @@
 import { contentHash, contentHashSteps } from '../../../protocols/feed/content-hash.ts'
 import { haveSameHeads } from './followers.ts'
-import { StorageError } from './documents.ts'
 import type { OwnWrites } from './own-writes.ts'
 import type { Visit } from './residence.ts'
 import type { Feed, KnownContent, LiveDoc, Replica } from './replica.ts'
@@ -13,7 +12,7 @@ const TRIES_MAX = 3
 
 type ContentDeps = {
   readonly replica: Replica
-  readonly ownWrites: Pick<OwnWrites, 'flush'>
+  readonly ownWrites: Pick<OwnWrites, 'settled'>
   readonly visit: Visit
 }
 
@@ -32,30 +31,28 @@ const knownOf = (feed: Feed): KnownContent | undefined =>
   !feed.live && feed.content && haveSameHeads(feed.content, feed) ? feed.content : undefined
 
 async function hashHeld(deps: ContentDeps, feed: Feed): Promise<Uint8Array> {
-  const { replica } = deps
+  const { replica, ownWrites } = deps
+  const settled = <T>(task: (live: LiveDoc) => T): Promise<T> => replica.exclusive(() => ownWrites.settled(feed, task))
   for (let tries = 0; tries < TRIES_MAX; tries++) {
-    const live = await replica.exclusive(() => settled(deps, feed))
-    const { version } = live
+    const moment = await settled((live) => ({ live, version: live.version, heads: new Map(feed.heads) }))
+    const { version, heads } = moment
     if (feed.content?.version === version) return feed.content.hash
-    const heads = new Map(feed.heads)
-    const hash = await hashInSlices(replica, feed, live)
+    const hash = await hashInSlices(replica, feed, moment)
     if (!hash) continue
     feed.content = { hash, heads, version }
     return hash
   }
-  return await replica.exclusive(async () => contentHash((await settled(deps, feed)).state, replica.crypto))
+  return await settled(({ state }) => contentHash(state, replica.crypto))
 }
 
-/** Inside `exclusive`. */
-async function settled({ ownWrites }: ContentDeps, feed: Feed): Promise<LiveDoc> {
-  while (feed.dirty || feed.pending.length > 0) await ownWrites.flush(feed)
-  if (!feed.live) throw new StorageError(`The document ${feed.doc} could not be rebuilt.`)
-  return feed.live
-}
+type Moment = { readonly live: LiveDoc; readonly version: number }
 
-/** Undefined when the document has changed meanwhile. */
-async function hashInSlices({ crypto, clock }: Replica, feed: Feed, live: LiveDoc): Promise<Uint8Array | undefined> {
-  const { version } = live
+/** Undefined when the document has changed since. */
+async function hashInSlices(
+  { crypto, clock }: Replica,
+  feed: Feed,
+  { live, version }: Moment,
+): Promise<Uint8Array | undefined> {
   const steps = contentHashSteps(live.state, crypto)
   let since = clock.monoMs()
   while (feed.live === live && live.version === version && !feed.dirty) {

@@ -42,8 +42,10 @@ async function cutFeed(deps: CutDeps, feed: Feed): Promise<void> {
     authors.push(author)
   }
   await loader.reload(feed)
-  if (feed.live && isSnapshotDue(feed, feed.live, true))
-    await loader.saveSnapshot(feed, takeSnapshot(feed.live, feed.heads))
+  const snapshot = await ownWrites.settled(feed, (live) =>
+    isSnapshotDue(feed, live, true) ? takeSnapshot(live, feed.heads) : undefined,
+  )
+  if (snapshot) await loader.saveSnapshot(feed, snapshot)
   replica.log.warn({ doc: feed.doc, authors }, 'envelopes of removed members beyond their cuts were dropped')
   announce(replica, feed, authors)
 }

@@ -273,8 +273,8 @@ async function rebuild({ replica, loader, ownWrites, hold }: Parts, feed: Feed):
     await replica.exclusive(async () => {
       await ownWrites.quiesce(feed)
       await loader.replay(feed)
-      if (feed.live && !isVolatile(feed.doc) && feed.forks.size === 0)
-        await loader.saveSnapshot(feed, takeSnapshot(feed.live, feed.heads))
+      if (!isVolatile(feed.doc) && feed.forks.size === 0)
+        await loader.saveSnapshot(feed, await ownWrites.settled(feed, (live) => takeSnapshot(live, feed.heads)))
       announce(replica, feed, feed.heads.keys())
     })
     return 'rebuilt'

@@ -175,13 +175,18 @@ function createLive(replica: Replica, feed: Feed): LiveDoc {
     tailBytes: 0,
     tailCount: 0,
   }
-  // Asking for a top-level type can start a transaction; only one that changes something is a bug.
-  live.state.on('afterTransaction', ({ origin, changed }: Y.Transaction) => {
-    if (changed.size > 0) live.version = replica.nextVersion()
-    if (origin !== REMOTE && !live.writing && changed.size > 0) feed.dirty = true
+  live.state.on('afterTransaction', (transaction: Y.Transaction) => {
+    // Asking for a top-level type can start a transaction; only one that changes something is a bug.
+    if (!hasChanged(transaction)) return
+    live.version = replica.nextVersion()
+    if (transaction.origin !== REMOTE && !live.writing) feed.dirty = true
   })
   return live
 }
+
+/** Also where nothing that is shown has: what is written below something deleted raises clocks. */
+const hasChanged = ({ deleteSet, beforeState, afterState }: Y.Transaction): boolean =>
+  deleteSet.clients.size > 0 || [...afterState].some(([client, clock]) => beforeState.get(client) !== clock)
 
 function settle(replica: Replica, feed: Feed, live: LiveDoc): void {
   feed.own ??= createOwnClient(replica, feed)

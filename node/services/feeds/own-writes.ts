@@ -27,6 +27,11 @@ export type OwnWrites = {
    * Only inside `exclusive`.
    */
   readonly quiesce: (feed: Feed) => Promise<void>
+  /**
+   * Runs the task at a moment at which the live state holds exactly what the feeds say; whoever awaits it finds that
+   * others have written since. Only inside `exclusive`. @throws StorageError when the document cannot be rebuilt
+   */
+  readonly settled: <T>(feed: Feed, task: (live: LiveDoc) => T) => Promise<T>
   readonly onAppend: (listener: (envelopes: readonly AppendedEnvelope[]) => void) => () => void
 }
 
@@ -85,12 +90,20 @@ export function createOwnWrites(deps: OwnWritesDeps): OwnWrites {
       // A batch that failed has been followed by a rebuild, which makes a document usable.
       feed.dirty = true
     },
+    async settled(feed, task) {
+      while (!isSettled(feed)) await flushQueue(deps, queue, feed)
+      if (!feed.live) throw new StorageError(`The document ${feed.doc} could not be rebuilt.`)
+      return task(feed.live)
+    },
     onAppend(listener) {
       queue.listeners.add(listener)
       return () => queue.listeners.delete(listener)
     },
   }
 }
+
+/** Nothing is in its live state that is not in its feeds, or on its way there. */
+export const isSettled = (feed: Feed): boolean => feed.pending.length === 0 && !feed.dirty
 
 async function flushQueue(deps: OwnWritesDeps, queue: Queue, also?: Feed): Promise<void> {
   if (also) queue.touched.add(also)

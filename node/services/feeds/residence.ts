@@ -1,7 +1,7 @@
 import { isNeeded, saveSummary, tellAway } from './followers.ts'
 import { isSnapshotDue, takeSnapshot, type Loader } from './loading.ts'
 import { isKnown } from './missing.ts'
-import type { OwnWrites } from './own-writes.ts'
+import { isSettled, type OwnWrites } from './own-writes.ts'
 import type { Feed, LiveDoc, Replica, Weight } from './replica.ts'
 
 /** A document nobody has used for this long leaves memory. */
@@ -77,7 +77,7 @@ export function createResidence(deps: ResidenceDeps): Residence {
       for (const feed of replica.feeds.values()) {
         if (!isSettled(feed)) continue
         await snapshotBeforeUnload(loader, feed)
-        await saveSummary(replica, feed)
+        if (isSettled(feed)) await saveSummary(replica, feed)
       }
     },
   }
@@ -110,9 +110,6 @@ export function pin(replica: Replica, feed: Feed): () => void {
     feed.lastUsedMs = replica.clock.monoMs()
   }
 }
-
-/** Nothing is in its live state that is not in its feeds. */
-const isSettled = (feed: Feed): boolean => feed.pending.length === 0 && !feed.dirty
 
 const isAway = ({ live, loading, pins, forks, waiters }: Feed): boolean =>
   live === undefined && loading === undefined && pins === 0 && forks.size === 0 && waiters.size === 0

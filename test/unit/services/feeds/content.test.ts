@@ -1,8 +1,17 @@
 import { expect, it } from 'vitest'
+import * as Y from 'yjs'
+import { toHex } from '../../../../protocols/codec.ts'
 import { contentHash } from '../../../../protocols/feed/content-hash.ts'
 import { settle } from '../../../support/clock.ts'
 import { crypto } from '../../../support/identity.ts'
-import { createMembership, createTestReplica, PROJECT, setKey, type TestReplica } from '../../../support/replicas.ts'
+import {
+  createMembership,
+  createTestReplica,
+  PROJECT,
+  setKey,
+  sync,
+  type TestReplica,
+} from '../../../support/replicas.ts'
 
 /** A replica with a document of some megabytes, on a machine on which every piece of work takes long. */
 async function withLargeDocument(onPause: (replica: TestReplica) => void): Promise<TestReplica> {
@@ -62,3 +71,51 @@ it.each([1, Infinity])('[D3] a document that changes in %d pauses is hashed as i
   expect(pauses).toBeGreaterThan(times === 1 ? 20 : 2)
   await Promise.all(writes)
 })
+
+it('[D3] what is written below something deleted is part of the content too', async () => {
+  const membership = createMembership(2)
+  const [a, b] = [await createTestReplica(0, membership), await createTestReplica(1, membership)]
+  const below = (state: Y.Doc): Y.Map<unknown> => state.getMap('m').get('below') as Y.Map<unknown>
+  await a.documents.write(PROJECT, undefined, setKey('below', new Y.Map()))
+  await sync(a, b)
+  await a.documents.write(PROJECT, undefined, (state) => state.getMap('m').delete('below'))
+  await b.documents.write(PROJECT, undefined, (state) => below(state).set('deep', 1))
+  const before = await a.documents.contentHash(PROJECT)
+  await sync(b, a)
+  await sync(a, b)
+  expect(await a.documents.contentHash(PROJECT)).not.toEqual(before)
+  expect(await a.documents.contentHash(PROJECT)).toEqual(await b.documents.contentHash(PROJECT))
+})
+
+it('[D3] a hash is of what the feeds say, whatever is written just then', async () => {
+  const gaps = await Promise.all(Array.from({ length: 40 }, (_, gap) => hashDuringWrite(gap)))
+  expect(gaps.filter(({ isOfHeads }) => !isOfHeads)).toEqual([])
+  // Some come before the write, some after it.
+  expect(new Set(gaps.map(({ seq }) => seq))).toEqual(new Set([1, 2]))
+})
+
+/** Asks for the hash, and writes so many microtasks later to a disk that is slow. */
+async function hashDuringWrite(gap: number): Promise<{ gap: number; seq: number; isOfHeads: boolean }> {
+  const replica = await createTestReplica(0, createMembership(1))
+  const { documents, store, peer } = replica
+  await documents.write(PROJECT, undefined, setKey('a', 1))
+  const known = [await atOnce(replica)]
+  const append = store.append.bind(store)
+  const { promise: disk, resolve: release } = Promise.withResolvers<void>()
+  store.append = async (envelopes) => {
+    await disk
+    await append(envelopes)
+  }
+  let found: { seq: number; hash: Uint8Array } | undefined
+  const hashing = documents.contentHash(PROJECT).then((hash) => {
+    found = { hash, seq: documents.heads(PROJECT).get(peer)?.seq ?? 0 }
+  })
+  for (let n = 0; n < gap; n++) await Promise.resolve()
+  const writing = documents.write(PROJECT, undefined, setKey('b', 2))
+  await settle()
+  release()
+  await Promise.all([hashing, writing])
+  known.push(await atOnce(replica))
+  const { seq = 0, hash } = found ?? {}
+  return { gap, seq, isOfHeads: toHex(hash ?? new Uint8Array()) === toHex(known[seq - 1] ?? new Uint8Array()) }
+}
