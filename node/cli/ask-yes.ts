@@ -1,5 +1,6 @@
 import { createInterface } from 'node:readline'
 import { CommandFailure, EXIT } from './exit.ts'
+import { printable } from './say.ts'
 
 /** Whether somebody sits where `askYes` asks. */
 export const isSomebodyHere = (): boolean => process.stdin.isTTY && process.stderr.isTTY
@@ -12,7 +13,7 @@ export const isSomebodyHere = (): boolean => process.stdin.isTTY && process.stde
 export async function askYes(question: string, signal?: AbortSignal): Promise<boolean> {
   signal?.throwIfAborted()
   const terminal = createInterface({ input: process.stdin, output: process.stderr, ...(signal ? { signal } : {}) })
-  terminal.setPrompt(`${question} Type yes or no: `)
+  terminal.setPrompt(`${printable(question)} Type yes or no: `)
   terminal.prompt()
   try {
     for await (const line of terminal) {

@@ -4,6 +4,7 @@ import { Command, InvalidArgumentError } from 'commander'
 import { callNode, NodeNotRunningError } from './control-client.ts'
 import type { ControlMethodName } from './control-methods.ts'
 import { CommandFailure, EXIT, failureOf } from './exit.ts'
+import { printable } from './say.ts'
 
 export type CommonOptions = { readonly dataDir: string; readonly json?: boolean }
 
@@ -48,10 +49,6 @@ export function print(options: CommonOptions, value: unknown, lines: () => reado
   if (options.json) process.stdout.write(`${JSON.stringify(value)}\n`)
   else for (const line of lines()) process.stdout.write(`${printable(line)}\n`)
 }
-
-/** Names and texts come from other machines and from files: they might move the cursor, or fill the clipboard. */
-// oxlint-disable-next-line no-control-regex -- those are what it is about
-const printable = (line: string): string => line.replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '\uFFFD')
 
 /** Columns padded to their widest cell. */
 export function table(rows: readonly (readonly string[])[]): string[] {

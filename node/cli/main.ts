@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander'
 import { commandsFor } from './command-table.ts'
 import { endWithOutput } from './closed-output.ts'
 import { CommandFailure, EXIT } from './exit.ts'
+import { say } from './say.ts'
 import { systemFailure } from './system-failure.ts'
 import { DataDirectoryError } from '../adapters/data-directory.ts'
 import { rookeryVersion } from './version.ts'
@@ -38,7 +39,7 @@ function report(error: unknown): number {
   if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok
   const failure = failureIn(error)
   // Commander has said it already.
-  if (failure && !(error instanceof CommanderError)) process.stderr.write(`rookery: ${failure.message}\n`)
+  if (failure && !(error instanceof CommanderError)) say(`rookery: ${failure.message}`)
   if (process.argv.includes('--json')) process.stdout.write(`${JSON.stringify({ error: wireFailure(failure) })}\n`)
   if (!failure) throw error
   return failure.exitCode

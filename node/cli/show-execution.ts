@@ -5,6 +5,7 @@ import { FRAME, parseJsonPayload, readFrames } from './attach-frames.ts'
 import { ask, controlSocket, type CommonOptions } from './command.ts'
 import { attachToNode } from './control-client.ts'
 import { CommandFailure, EXIT, failureOf } from './exit.ts'
+import { say } from './say.ts'
 
 /**
  * Prints what an execution puts out, as it comes, and resolves to how it ended. Ctrl-C cancels it; a second one leaves it to
@@ -46,6 +47,6 @@ async function copyOutput(socket: Duplex): Promise<boolean> {
 
 async function ended(options: CommonOptions, id: string): Promise<Execution> {
   const execution = await ask<Execution>(options, 'command.ended', { id })
-  if (execution.status !== 'completed') process.stderr.write(`${execution.problem ?? execution.status}\n`)
+  if (execution.status !== 'completed') say(execution.problem ?? execution.status)
   return execution
 }

@@ -1,8 +1,12 @@
 import { execFileSync, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { chmod, mkdir, readdir, statfs, writeFile } from 'node:fs/promises'
+import { createServer as createHttpServer } from 'node:http'
 import { createServer } from 'node:net'
 import { join, resolve } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import { domainError } from '../../crdt/errors.ts'
+import { err } from '../../crdt/result.ts'
 import {
   allTasks,
   api,
@@ -118,6 +122,22 @@ it('does not start on an old Node and says how to get the right one', () => {
 it('answers commands on a data directory without a node with exit code 3', async () => {
   const status = await rookery(['status', '--json', '--data-dir', join(scratch.path, 'nothing')])
   expect([status.code, status.json.error.code]).toEqual([3, 'node_not_running'])
+})
+
+it('passes nothing on to the terminal that would control it, where it says why something was refused', async () => {
+  const reason = 'desk\u001b]0;owned\u0007\u009b2J'
+  const holder = { instanceId: 'other', reason, expiresAt: '2026-01-01T00:00:00.000Z' }
+  const error = domainError('lock_held', { details: { holder } })
+  const node = createHttpServer((_request, response) => response.end(JSON.stringify(err(error))))
+  node.listen(join(scratch.path, 'control.sock'))
+  await once(node, 'listening')
+  try {
+    const { code, stderr, json } = await rookery(['lock', 'list', '--json', '--data-dir', scratch.path])
+    expect([code, json.error.details.holder.reason]).toEqual([4, reason])
+    expect(stderr).toContain('reason: desk\uFFFD]0;owned\uFFFD\uFFFD2J')
+  } finally {
+    node.close()
+  }
 })
 
 it.each([

@@ -4,6 +4,7 @@ import type { CompletedPairing, PendingPairing } from '../../services/pairing/pa
 import { askYes, isSomebodyHere } from '../ask-yes.ts'
 import { ask, command, group, print, table, type CommonOptions } from '../command.ts'
 import { CommandFailure, EXIT } from '../exit.ts'
+import { say } from '../say.ts'
 
 export function pairingCommand(): Command {
   return group('pairing', 'machines that want to be paired with this mesh: show them, complete or refuse one')
@@ -74,8 +75,11 @@ async function comparedWords(options: CompleteOptions, typed: string): Promise<s
       'Nobody is here to compare the words: run it in a terminal, or add --words "…" as the machine shows them.',
       EXIT.usage,
     )
-  process.stderr.write(
-    `${pending.name} (${pending.platform}, ${pending.address}) asks to become a member.\n\n  ${pending.words}\n\n`,
+  say(
+    `${pending.name} (${pending.platform}, ${pending.address}) asks to become a member.`,
+    '',
+    `  ${pending.words}`,
+    '',
   )
   if (!(await askYes('Does it show these words?')))
     throw new CommandFailure(

@@ -6,6 +6,7 @@ import type { RecoveryKeyView, RecoveryStatus } from '../../services/membership/
 import { ask, command, group, print, type CommonOptions } from '../command.ts'
 import { CommandFailure, EXIT } from '../exit.ts'
 import { readWords } from '../read-words.ts'
+import { say } from '../say.ts'
 
 /**
  * The words live in this process only, for as long as it runs: the node gets the public key, or a signature, and
@@ -32,7 +33,7 @@ function create(): Command {
       const signer = recoverySigner(words.join(' '))
       if (!signer.ok) throw new Error(signer.error)
       await ask<RecoveryStatus>(options, 'recovery.create', { publicKey: toHex(signer.value.publicKey) })
-      process.stderr.write(`${WRITE_DOWN}\n${before.keys.map((key) => `${ended(key)}\n`).join('')}\n`)
+      say(WRITE_DOWN, ...before.keys.map(ended), '')
       print(options, { words: words.join(' ') }, () => linesOf(words))
     })
 }

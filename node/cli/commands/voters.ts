@@ -4,6 +4,7 @@ import type { ElectorateView, ElectorView } from '../../services/voters/electora
 import { askYes, isSomebodyHere } from '../ask-yes.ts'
 import { ask, command, group, print, type CommonOptions } from '../command.ts'
 import { CommandFailure, EXIT } from '../exit.ts'
+import { say } from '../say.ts'
 import { choiceWarnings, electorateLines, wireElectorate } from '../voters-words.ts'
 
 export function votersCommand(): Command {
@@ -37,7 +38,7 @@ function set(): Command {
     .action(async (members: string[], options: SetOptions) => {
       const force = forceOf(options)
       const before = await ask<ElectorateView>(options, 'voters.view')
-      say(explanation(members, before, force !== undefined))
+      say(...explanation(members, before, force !== undefined))
       if (force !== undefined && !options.yes) await confirm('Install these voters by force?')
       const after = await withProgress(options, () => ask<ElectorateView>(options, 'voters.set', { members, ...force }))
       print(options, wireElectorate(after), () => electorateLines(after))
@@ -86,7 +87,7 @@ function reset(): Command {
     .option('--yes', 'do not ask whether you are sure')
     .addHelpText('after', RESET_HELP)
     .action(async (options: CommonOptions & { yes?: boolean }) => {
-      say(['Its vote will not count until `rookery voters set` names this machine again.'])
+      say('Its vote will not count until `rookery voters set` names this machine again.')
       if (!options.yes) await confirm('Give the voter of this node a new identity?')
       const { resetVoter } = await import('../resetting-voter.ts')
       const { mesh, incarnation } = await resetVoter(resolve(options.dataDir))
@@ -110,7 +111,7 @@ const PROGRESS_MS = 5000
 async function withProgress<T>(options: CommonOptions, work: () => Promise<T>): Promise<T> {
   const tick = setInterval(() => {
     ask<ElectorateView>(options, 'voters.view').then(
-      ({ machines }) => say([waitingWords(machines)]),
+      ({ machines }) => say(waitingWords(machines)),
       () => undefined, // the work itself says what is wrong
     )
   }, PROGRESS_MS)
@@ -124,8 +125,4 @@ async function withProgress<T>(options: CommonOptions, work: () => Promise<T>): 
 function waitingWords(machines: readonly ElectorView[]): string {
   const away = machines.filter(({ online }) => !online).map(({ name }) => name)
   return away.length === 0 ? 'Still waiting for answers.' : `Still waiting; offline: ${away.join(', ')}.`
-}
-
-function say(lines: readonly string[]): void {
-  for (const line of lines) process.stderr.write(`${line}\n`)
 }
