@@ -9,8 +9,7 @@ import { createSigner } from '../adapters/node-crypto.ts'
 import { seal, SealedStreamError } from '../adapters/sealed-stream.ts'
 import { syncFolder } from '../adapters/sync-folder.ts'
 import { backupOf } from './backup-source.ts'
-import { controlSocket, type CommonOptions } from './command.ts'
-import { attachToNode, NodeNotRunningError } from './control-client.ts'
+import { attach, type CommonOptions } from './command.ts'
 import { hasHungUp } from './hung-up.ts'
 import { CommandFailure, EXIT } from './exit.ts'
 import { interruptible } from './interruptible.ts'
@@ -80,7 +79,7 @@ type Source = {
 
 async function openSource(options: CommonOptions): Promise<Source> {
   try {
-    const socket = await attachToNode(controlSocket(options), '/backup')
+    const socket = await attach(options, '/backup')
     // While the passphrase is typed nobody reads; whoever reads after it gets the error.
     socket.on('error', () => undefined)
     return {
@@ -88,7 +87,7 @@ async function openSource(options: CommonOptions): Promise<Source> {
       close: async () => void socket.destroy(),
     }
   } catch (error) {
-    if (!(error instanceof NodeNotRunningError)) throw error
+    if (!(error instanceof CommandFailure) || error.exitCode !== EXIT.notRunning) throw error
     return await openStopped(resolve(options.dataDir))
   }
 }

@@ -1,9 +1,12 @@
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
+import type { Duplex } from 'node:stream'
 import { Command, InvalidArgumentError } from 'commander'
-import { callNode, NodeNotRunningError } from './control-client.ts'
+import type { Result } from '../../crdt/result.ts'
+import { attachToNode, callNode, NodeNotRunningError } from './control-client.ts'
 import type { ControlMethodName } from './control-methods.ts'
 import { CommandFailure, EXIT, failureOf } from './exit.ts'
+import { isLook, patiently } from './patience.ts'
 import { printable } from './say.ts'
 
 export type CommonOptions = { readonly dataDir: string; readonly json?: boolean }
@@ -28,21 +31,45 @@ export function command(name: string, description: string): Command {
 
 export const controlSocket = (options: CommonOptions): string => join(resolve(options.dataDir), 'control.sock')
 
+/** Asks the running node, which may take its time. @throws NodeNotRunningError, and as `patiently` does */
+export async function callPatiently(
+  options: CommonOptions,
+  method: ControlMethodName,
+  input: object,
+): Promise<Result<unknown>> {
+  const socket = controlSocket(options)
+  const call = (signal: AbortSignal): Promise<Result<unknown>> => callNode(socket, method, input, signal)
+  return await patiently(socket, call, { givesUp: isLook(method) })
+}
+
 /**
  * Asks the running node and returns its answer.
  * @throws CommandFailure with exit code 3 when no node runs, else as `exitCodeOf` says.
  */
 export async function ask<T>(options: CommonOptions, method: ControlMethodName, input: object = {}): Promise<T> {
   try {
-    const result = await callNode(controlSocket(options), method, input)
+    const result = await callPatiently(options, method, input)
     if (result.ok) return result.value as T
     throw failureOf(result.error)
   } catch (error) {
-    if (error instanceof NodeNotRunningError)
-      throw new CommandFailure(error.message, EXIT.notRunning, { code: 'node_not_running' })
-    throw error
+    throw withoutNode(error)
   }
 }
+
+/** Opens the raw byte stream of what the running node has. @throws as `ask` does */
+export async function attach(options: CommonOptions, path: string): Promise<Duplex> {
+  const socket = controlSocket(options)
+  try {
+    return await patiently(socket, async () => await attachToNode(socket, path), { givesUp: false })
+  } catch (error) {
+    throw withoutNode(error)
+  }
+}
+
+const withoutNode = (error: unknown): unknown =>
+  error instanceof NodeNotRunningError
+    ? new CommandFailure(error.message, EXIT.notRunning, { code: 'node_not_running' })
+    : error
 
 /** Prints the answer: JSON when asked for, else the lines for a person, without what would control a terminal. */
 export function print(options: CommonOptions, value: unknown, lines: () => readonly string[]): void {

@@ -12,7 +12,7 @@ export class NodeNotRunningError extends Error {
   override readonly name = 'NodeNotRunningError'
 }
 
-/** Asks the node that runs on this socket. @throws NodeNotRunningError, and the reason of an aborted signal */
+/** Asks the node that runs on this socket. @throws NodeNotRunningError, and an AbortError once the signal is aborted */
 export async function callNode(
   socketPath: string,
   method: ControlMethodName,
@@ -31,6 +31,22 @@ export async function callNode(
     call.on('error', (error) => reject(explain(error, socketPath)))
     call.end(body)
   })
+}
+
+export type NodeState = 'running' | 'stopped' | 'silent' | 'unknown'
+
+/**
+ * Whether a node answers on this socket before `deadline` is aborted. `unknown` is one that cannot be asked, as where its
+ * directory is another user's.
+ */
+export async function nodeState(socketPath: string, deadline: AbortSignal): Promise<NodeState> {
+  try {
+    await callNode(socketPath, 'voters.view', {}, deadline)
+    return 'running'
+  } catch (error) {
+    if (error instanceof NodeNotRunningError) return 'stopped'
+    return error instanceof CommandFailure ? 'unknown' : 'silent'
+  }
 }
 
 /** Opens the raw byte stream of a session's terminal. @throws NodeNotRunningError */

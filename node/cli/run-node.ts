@@ -15,7 +15,7 @@ import type { Metrics, MetricsPage } from '../ports/metrics.ts'
 import { serveAttach } from './attach-server.ts'
 import { serveBackup } from './backup-server.ts'
 import { hostName, type Config, type ConfigSources, type LoadedConfig } from './config.ts'
-import { callNode } from './control-client.ts'
+import { nodeState } from './control-client.ts'
 import { localActor, type CertificateView, type ControlContext } from './control-method.ts'
 import { serveControl, type Attached } from './control-server.ts'
 import { openGatewayTls, type GatewayTls } from './gateway-tls.ts'
@@ -67,16 +67,12 @@ const ANSWER_MS = 5000
 
 /** The store's own lock is what excludes a second process; asking first gives the better message. */
 async function refuseSecondNode({ controlSocket, path }: DataDirectory): Promise<void> {
-  const deadline = AbortSignal.timeout(ANSWER_MS)
-  const answers = await callNode(controlSocket, 'mesh.status', {}, deadline).then(
-    () => true,
-    () => false,
-  )
-  if (answers)
+  const state = await nodeState(controlSocket, AbortSignal.timeout(ANSWER_MS))
+  if (state === 'running')
     throw new DataDirectoryError(
       `A node is already running on ${path}. Stop it with \`rookery down\`, or use another --data-dir.`,
     )
-  if (deadline.aborted)
+  if (state === 'silent')
     throw new DataDirectoryError(
       `A node is already running on ${path}, and does not answer: see \`rookery doctor\`. If it stays like that, end its process; sessions go on.`,
     )

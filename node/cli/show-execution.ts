@@ -2,8 +2,7 @@ import type { Duplex } from 'node:stream'
 import type { DomainError } from '../../crdt/errors.ts'
 import type { Execution } from '../../crdt/execution.ts'
 import { FRAME, parseJsonPayload, readFrames } from './attach-frames.ts'
-import { ask, controlSocket, type CommonOptions } from './command.ts'
-import { attachToNode } from './control-client.ts'
+import { ask, attach, type CommonOptions } from './command.ts'
 import { CommandFailure, EXIT, failureOf } from './exit.ts'
 import { say } from './say.ts'
 
@@ -12,7 +11,7 @@ import { say } from './say.ts'
  * itself.
  */
 export async function showExecution(options: CommonOptions, { id }: Execution): Promise<Execution> {
-  const socket = await attachToNode(controlSocket(options), `/execution/${id}`)
+  const socket = await attach(options, `/execution/${id}`)
   const cancel = (): void => {
     process.stderr.write('cancelling…\n')
     ask(options, 'command.cancel', { id }).catch((error: unknown) => socket.destroy(error as Error))

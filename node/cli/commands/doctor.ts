@@ -4,7 +4,7 @@ import { delimiter, join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { ask, command, controlSocket, print, type CommonOptions } from '../command.ts'
 import { loadConfig, type Config } from '../config.ts'
-import { callNode, NodeNotRunningError } from '../control-client.ts'
+import { nodeState } from '../control-client.ts'
 import { checkDisk } from '../doctor-disk.ts'
 import { checkGovernance } from '../doctor-governance.ts'
 import { checkStorage } from '../doctor-storage.ts'
@@ -14,6 +14,7 @@ import { processFindings } from '../doctor-process.ts'
 import { CommandFailure, EXIT } from '../exit.ts'
 import { bad, type Finding, good, warn } from '../finding.ts'
 import type { HealthView } from '../health-view.ts'
+import { SILENT_REMEDY } from '../patience.ts'
 
 export function doctorCommand(): Command {
   return command('doctor', 'examine this machine and say what to mend').action(async (options: CommonOptions) => {
@@ -40,7 +41,7 @@ export async function examine(dataDir: string): Promise<readonly Finding[]> {
         config instanceof Error ? config.message : String(config),
         'Mend the file or the flag it names.',
       )
-  const state = await nodeState(dataDir)
+  const state = await nodeState(controlSocket({ dataDir }), AbortSignal.timeout(ANSWER_MS))
   return [
     checkNode(),
     ...(await checkNativeModules()),
@@ -132,22 +133,12 @@ const NODE_STATES = {
     bad(
       'node',
       `running, but it has not answered for ${ANSWER_MS / 1000} s: its event loop is blocked, or the process is stopped`,
-      'Look at the machine (`top`: CPU, memory, disk). If it does not come back, end the process and start it again; sessions go on.',
+      SILENT_REMEDY,
     ),
   ],
   /** What is said of the data directory says why. */
   unknown: [],
 } as const
-
-async function nodeState(dataDir: string): Promise<keyof typeof NODE_STATES> {
-  try {
-    await callNode(controlSocket({ dataDir }), 'voters.view', {}, AbortSignal.timeout(ANSWER_MS))
-    return 'running'
-  } catch (error) {
-    if (error instanceof NodeNotRunningError) return 'stopped'
-    return error instanceof CommandFailure ? 'unknown' : 'silent'
-  }
-}
 
 async function checkRunning(dataDir: string): Promise<Finding[]> {
   const health = await ask<HealthView>({ dataDir }, 'node.health').catch((error: unknown) => {

@@ -3,7 +3,7 @@ import { homedir, userInfo } from 'node:os'
 import { join, resolve } from 'node:path'
 import { InvalidArgumentError, Option, type Command } from 'commander'
 import { command, controlSocket, defaultDataDir, group, print, type CommonOptions } from '../command.ts'
-import { callNode } from '../control-client.ts'
+import { nodeState } from '../control-client.ts'
 import { CommandFailure, EXIT } from '../exit.ts'
 import {
   installService,
@@ -129,11 +129,8 @@ async function refuseWithoutManager(plan: ServicePlan): Promise<void> {
 /** The service would fail to start: two nodes cannot share a data directory. One that is the service is replaced. */
 async function refuseRunningNode(options: ServiceFlags, plan: ServicePlan): Promise<void> {
   if ((await serviceState(plan, run)).running) return
-  const isRunning = await callNode(controlSocket(options), 'voters.view', {}, AbortSignal.timeout(5000)).then(
-    () => true,
-    () => false,
-  )
-  if (isRunning)
+  const state = await nodeState(controlSocket(options), AbortSignal.timeout(5000))
+  if (state === 'running' || state === 'silent')
     throw new CommandFailure(
       `A node already runs on ${resolve(options.dataDir)}. Stop it first: \`rookery down\` (sessions go on).`,
       EXIT.refused,

@@ -12,15 +12,14 @@ import {
   type Session,
   type SessionLogEntry,
 } from '../../../crdt/session.ts'
-import { ask, command, group, controlSocket, print, table, type CommonOptions } from '../command.ts'
-import { attachToNode, NodeNotRunningError } from '../control-client.ts'
+import { ask, attach, command, group, print, table, type CommonOptions } from '../command.ts'
 import { encodeFrame, encodeJsonFrame, FRAME, parseJsonPayload, readFrames } from '../attach-frames.ts'
 import { CommandFailure, EXIT, failureOf } from '../exit.ts'
 import { wireLog, wireSession } from '../wire.ts'
 
 export function sessionCommand(): Command {
   const session = group('session', 'terminals and agents on any machine of the mesh')
-  for (const sub of [start(), list(), attach(), logs(), kill(), remove()]) session.addCommand(sub)
+  for (const sub of [start(), list(), attachCommand(), logs(), kill(), remove()]) session.addCommand(sub)
   return session
 }
 
@@ -85,7 +84,7 @@ function list(): Command {
     })
 }
 
-function attach(): Command {
+function attachCommand(): Command {
   return command('attach', 'use a session in this terminal; leave it running with Ctrl-]')
     .argument('<id>')
     .action(async (id: string, options: CommonOptions) => attachTerminal(options, id))
@@ -155,13 +154,7 @@ async function promptOf({ prompt }: StartOptions): Promise<string | undefined> {
 const DETACH_BYTE = 0x1d
 
 async function attachTerminal(options: CommonOptions, id: string): Promise<void> {
-  const socket = await attachToNode(controlSocket(options), `/session/${encodeURIComponent(id)}`).catch(
-    (error: unknown) => {
-      if (error instanceof NodeNotRunningError)
-        throw new CommandFailure(error.message, EXIT.notRunning, { code: 'node_not_running' })
-      throw error
-    },
-  )
+  const socket = await attach(options, `/session/${encodeURIComponent(id)}`)
   const { stdin } = process
   const sendSize = (): unknown => socket.write(encodeJsonFrame(FRAME.resize, terminalSize()))
   const sendInput = (data: Buffer): void => {
