@@ -17,8 +17,8 @@ const CONTROL_BODY_BYTES_MAX = 4 * 1024 * 1024
 const SOCKET_PATH_BYTES_MAX = 103
 
 export type ControlServerDeps = {
-  /** Asked for every command; may throw while the node moves from one mesh to another. */
-  readonly context: () => ControlContext
+  /** Asked for every command; undefined while the node moves from one mesh to another. */
+  readonly context: () => ControlContext | undefined
   readonly attach: (what: Attached, socket: Duplex) => Promise<void>
   /** Writes a backup to the socket and ends it. */
   readonly backup: (socket: Duplex) => Promise<void>
@@ -81,7 +81,7 @@ async function bind(server: Server, socketPath: string): Promise<FileHandle | un
 async function answer(
   request: IncomingMessage,
   response: ServerResponse,
-  context: () => ControlContext,
+  context: ControlServerDeps['context'],
   log: Log,
 ): Promise<void> {
   const gone = new AbortController()
@@ -96,7 +96,7 @@ async function answer(
 
 async function run(
   request: IncomingMessage,
-  context: () => ControlContext,
+  contextNow: ControlServerDeps['context'],
   signal: AbortSignal,
 ): Promise<Result<unknown>> {
   const name = (request.url ?? '').slice(1)
@@ -110,8 +110,15 @@ async function run(
       }),
     )
   const input = method.input.safeParse(JSON.parse(await readBody(request)))
-  return input.success ? await method.run(context(), input.data, signal) : err(invalidInput(input.error))
+  if (!input.success) return err(invalidInput(input.error))
+  const context = contextNow()
+  return context ? await method.run(context, input.data, signal) : err(moving())
 }
+
+const moving = (): DomainError =>
+  domainError('machine_offline', {
+    message: 'This node is just changing its mesh, or starting anew in it; nothing was done. Try again in a moment.',
+  })
 
 async function readBody(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = []

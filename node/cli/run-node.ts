@@ -241,8 +241,9 @@ class Supervisor {
     return done
   }
 
-  #controlContext(): ControlContext {
-    const node = this.#running()
+  #controlContext(): ControlContext | undefined {
+    const node = this.#node
+    if (!node) return undefined
     const { services, core } = node
     return {
       services,

@@ -27,11 +27,8 @@ afterEach(async () => {
 
 async function serve(deps: Partial<ControlServerDeps> = {}): Promise<{ path: string; server: ControlServer }> {
   const path = join(folder, 'control.sock')
-  const context = (): never => {
-    throw new Error('the node is moving to another mesh')
-  }
   const server = await serveControl(path, {
-    context,
+    context: () => undefined,
     attach: async () => undefined,
     backup: async () => undefined,
     log: createRecordedLog(),
@@ -41,12 +38,15 @@ async function serve(deps: Partial<ControlServerDeps> = {}): Promise<{ path: str
   return { path, server }
 }
 
-it('answers a command that comes while the node moves to another mesh, and stays up', async () => {
-  const { path } = await serve()
+it('says to a command that comes while the node moves to another mesh to try again, and stays up', async () => {
+  const log = createRecordedLog()
+  const { path } = await serve({ log })
   for (let i = 0; i < 2; i++) {
     const answer = await callNode(path, 'mesh.status', {})
-    expect(answer).toMatchObject({ ok: false, error: { code: 'internal' } })
+    const message = expect.stringMatching(/changing its mesh.*nothing was done.*Try again/)
+    expect(answer).toMatchObject({ ok: false, error: { code: 'machine_offline', message } })
   }
+  expect(log.lines).toEqual([])
 })
 
 it('closes while a terminal is attached, and hangs up on it', async () => {
