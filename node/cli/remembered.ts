@@ -40,15 +40,19 @@ export async function nextBoot(facts: Facts): Promise<number> {
   return boot
 }
 
-/** Seconds from here on stay for decades within what is derived from the number of a start. */
-const BOOTS_SINCE_MS = Date.UTC(2026, 0, 1)
+/**
+ * Seconds from here on stay for decades within what is derived from the number of a start. No clock that is right is
+ * before.
+ */
+export const BOOTS_SINCE_MS = Date.UTC(2026, 0, 1)
 
 /** More starts than a node has between a backup and its restoration, should the clock be wrong. */
 const STARTS_MAX = 100_000
 
 /**
  * Starts are counted from now on above every one that the node can have had since the store was copied. It is not started
- * once a second in the long run, so the seconds since the first release are ahead of any count of starts.
+ * once a second in the long run, so the seconds since the first release are ahead of any count of starts. A later
+ * restoration counts from further on, as long as the clock is not before `BOOTS_SINCE_MS`.
  */
 export async function raiseBoots(facts: Facts, nowMs: number): Promise<void> {
   for (const name of ['boot', BOOT_FACT]) {

@@ -18,7 +18,7 @@ import { BACKUP_FILES, BackupHead } from './backup-source.ts'
 import { CommandFailure, EXIT } from './exit.ts'
 import { interruptible } from './interruptible.ts'
 import { storeDir } from './mesh-files.ts'
-import { raiseBoots } from './remembered.ts'
+import { BOOTS_SINCE_MS, raiseBoots } from './remembered.ts'
 import { isDiskFull } from './system-failure.ts'
 
 export type Restored = BackupHead & {
@@ -36,7 +36,7 @@ export type RestoreOptions = {
 /**
  * Makes a data directory of a backup. Everything is read, checked and durable in a folder beside it before it gets its
  * name: whatever goes wrong, and after Ctrl-C, the directory is as it was, and nothing is left beside it.
- * @throws CommandFailure when the directory holds something, or the backup cannot be used
+ * @throws CommandFailure when the directory holds something, the clock is wrong, or the backup cannot be used
  */
 export async function restoreBackup(
   file: string,
@@ -44,6 +44,7 @@ export async function restoreBackup(
   { askPassphrase, isAlone }: RestoreOptions,
 ): Promise<Restored> {
   await refuseUnlessEmpty(dataDir)
+  refuseWrongClock(Date.now())
   const passphrase = await askPassphrase()
   try {
     return await interruptible((signal) => restoreInto(dataDir, { file, passphrase, isAlone, signal }))
@@ -75,6 +76,16 @@ const NOBODY_TO_ASK = `This backup was made when no other machine was in the mes
 If none has joined since: restore with --alone.
 If one has, the restored node could not ask it what it wrote after the backup, and would write other things in the same
 places. Make the other machine an admin (\`rookery recovery use\`), remove the old one there, and let this one join anew.`
+
+/** Two restorations of one backup must not count their starts from the same number: only the clock tells them apart. */
+function refuseWrongClock(nowMs: number): void {
+  if (nowMs >= BOOTS_SINCE_MS) return
+  throw new CommandFailure(
+    `The clock of this machine says ${new Date(nowMs).toISOString()}. Set it first (for instance \`timedatectl set-ntp true\`), then restore: others would not hear a node that counts from there.`,
+    EXIT.refused,
+    { code: 'wrong_clock' },
+  )
+}
 
 async function refuseUnlessEmpty(dataDir: string): Promise<void> {
   const present = await readdir(dataDir).catch((error: NodeJS.ErrnoException) => {

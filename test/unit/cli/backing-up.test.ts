@@ -5,14 +5,16 @@ import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
-import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { decodeBackup, encodeBackup, type BackupRecord } from '../../../node/adapters/backup-records.ts'
 import { openDataDirectory } from '../../../node/adapters/data-directory.ts'
+import { openLevelStore } from '../../../node/adapters/level-store.ts'
 import { seal, unseal } from '../../../node/adapters/sealed-stream.ts'
 import { backUp } from '../../../node/cli/backing-up.ts'
 import { CommandFailure } from '../../../node/cli/exit.ts'
 import { identityOf } from '../../../node/cli/identity.ts'
-import { foundMesh } from '../../../node/cli/mesh-files.ts'
+import { foundMesh, storeDir } from '../../../node/cli/mesh-files.ts'
+import { nextBoot } from '../../../node/cli/remembered.ts'
 import { restoreBackup } from '../../../node/cli/restoring.ts'
 import { createRecordedLog } from '../../support/log.ts'
 
@@ -96,6 +98,26 @@ it('[L2.11] restores a backup that knows nobody to ask only on the word that nob
   )
   expect((await readdir(root)).toSorted()).toEqual(['data', 'file'])
   expect((await restoreBackup(file, target, { askPassphrase: passphrase, isAlone: true })).others).toEqual([])
+})
+
+it('[L2.11] restores nothing by a clock by which two restorations would count their starts from the same number', async () => {
+  await found()
+  await backUp(file, { dataDir }, passphrase)
+  const from = { askPassphrase: passphrase, isAlone: true }
+  vi.useFakeTimers({ toFake: ['Date'], now: 0 })
+  onTestFinished(() => void vi.useRealTimers())
+  const { code, message } = await failureOf(restoreBackup(file, join(root, 'target'), from))
+  expect([code, message]).toEqual(['wrong_clock', expect.stringContaining('1970-01-01')])
+  expect((await readdir(root)).toSorted()).toEqual(['data', 'file'])
+  const bootAfter = async (at: string): Promise<number> => {
+    vi.setSystemTime(at)
+    const { mesh } = await restoreBackup(file, join(root, at), from)
+    const store = await openLevelStore(storeDir(join(root, at, 'meshes', mesh)))
+    const boot = await nextBoot(store)
+    await store.close()
+    return boot
+  }
+  expect(await bootAfter('2026-12-01')).toBeLessThan(await bootAfter('2026-12-02'))
 })
 
 it('says what is wrong with a file or directory that cannot be restored from or into', async () => {
