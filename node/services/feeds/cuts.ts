@@ -37,18 +37,23 @@ async function cutFeed(deps: CutDeps, feed: Feed): Promise<void> {
   const limits = isVolatile(feed.doc) ? await cutsOf(replica, feed) : await keepNeeded(replica, feed)
   const authors: PeerId[] = []
   for (const [author, lastSeq] of limits) {
-    if ((feed.heads.get(author)?.seq ?? 0) <= lastSeq) continue
+    const envelopes = (feed.heads.get(author)?.seq ?? 0) - lastSeq
+    if (envelopes <= 0) continue
     await forget(replica, feed, author, lastSeq)
     authors.push(author)
+    // A live document goes with its author, at every removal: nobody loses anything by it.
+    if (!isVolatile(feed.doc)) replica.log.warn({ doc: feed.doc, author, envelopes }, WRITES_LOST)
   }
   await loader.reload(feed)
   const snapshot = await ownWrites.settled(feed, (live) =>
     isSnapshotDue(feed, live, true) ? takeSnapshot(live, feed.heads) : undefined,
   )
   if (snapshot) await loader.saveSnapshot(feed, snapshot)
-  replica.log.warn({ doc: feed.doc, authors }, 'envelopes of removed members beyond their cuts were dropped')
   announce(replica, feed, authors)
 }
+
+/** Somebody may have seen it: it was here before the removal. */
+const WRITES_LOST = 'what a removed member wrote, and whoever removed it had not received, was dropped'
 
 async function hasVoid(replica: Replica, feed: Feed): Promise<boolean> {
   for (const [author, lastSeq] of await cutsOf(replica, feed))

@@ -24,7 +24,7 @@ export function simLog(world: World, node: SimNode): Log {
     switch (message) {
       case 'envelopes refused':
         return // every refusal is looked at where it is made
-      case 'envelopes of removed members beyond their cuts were dropped':
+      case 'what a removed member wrote, and whoever removed it had not received, was dropped':
         counts.cutsApplied += 1
         return
       case 'a feed is forked: it ends there, but for what others have built on':

@@ -12,6 +12,7 @@ import {
   sync,
   type TestMembership,
 } from '../../../support/replicas.ts'
+import type { RecordedLog } from '../../../support/log.ts'
 
 async function threeReplicas() {
   const membership = createMembership(3)
@@ -70,6 +71,20 @@ describe('removal of a member', () => {
     expect(await contentOf(fresh)).toEqual({ before: 1 })
   })
 
+  it('tells in the log whose writes to which document are lost, and nothing of what goes with its author', async () => {
+    const { membership, a, b, c } = await removedBeforeSomeWrites()
+    await Promise.all([a.documents.membershipChanged(), b.documents.membershipChanged()])
+    expect(a.log.lines).toEqual([])
+    const [{ level, fields }] = b.log.lines as [RecordedLog['lines'][number]]
+    expect([b.log.lines.length, level, fields]).toEqual([1, 'warn', { doc: PROJECT, author: c.peer, envelopes: 1 }])
+    const live = liveDoc(b.peer, 1)
+    await b.documents.write(live, undefined, setKey('x', 1))
+    await sync(b, a)
+    remove(membership, b.peer, a.documents.headsOf(b.peer))
+    await a.documents.membershipChanged()
+    expect([await contentOf(a, live), a.log.lines]).toEqual([{}, []])
+  })
+
   it('[M7] does not take back what others have built on', async () => {
     const { membership, a, b, c } = await threeReplicas()
     await c.documents.write(PROJECT, undefined, setKey('before', 1))
@@ -80,6 +95,7 @@ describe('removal of a member', () => {
     await b.documents.write(PROJECT, undefined, setKey('after', 'seen by b'))
     remove(membership, c.peer, cuts)
     await Promise.all([a.documents.membershipChanged(), b.documents.membershipChanged()])
+    expect(b.log.lines).toEqual([])
     await sync(b, a)
     expect(await contentOf(a)).toEqual({ before: 1, after: 'seen by b' })
     expect(await a.documents.contentHash(PROJECT)).toEqual(await b.documents.contentHash(PROJECT))
