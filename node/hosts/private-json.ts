@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
+import { chmodSync, closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 
 export function readJson(path: string): unknown {
   return JSON.parse(readFileSync(path, 'utf8'))
@@ -9,7 +9,8 @@ export function writeJson(path: string, value: object): void {
   const temporary = `${path}.new`
   const fd = openSync(temporary, 'w', 0o600)
   try {
-    writeSync(fd, JSON.stringify(value))
+    // All of it: a single write takes what there is room for, without a word.
+    writeFileSync(fd, JSON.stringify(value))
     fsyncSync(fd)
   } finally {
     closeSync(fd)
