@@ -52,12 +52,17 @@ async function serve({ directory, spec, inheritedUmask, save }: Serve): Promise<
   const session = new HostSession({
     timing: spec.timing,
     agent,
-    log: createSessionLog(directory, (error) => process.stderr.write(`the log cannot be written: ${String(error)}\n`)),
+    log: createSessionLog(directory, (error) => note('the log cannot be written', error)),
     state: saved,
     onState(state) {
       // A new size or usage alone is not worth a synced write: the node is told, and the end is written whole.
-      if (state.status !== saved.status || state.problem !== saved.problem) save({ state })
-      saved = state
+      try {
+        if (state.status !== saved.status || state.problem !== saved.problem) save({ state })
+        saved = state
+      } catch (error) {
+        // Whoever is connected is told all the same.
+        note('the state cannot be written', error)
+      }
     },
     onDone() {
       rmSync(spec.socket, { force: true })
@@ -94,6 +99,15 @@ async function serve({ directory, spec, inheritedUmask, save }: Serve): Promise<
   session.run(program, spec.session.program)
   for (const signal of ['SIGHUP', 'SIGINT', 'SIGPIPE'] as const) process.on(signal, () => undefined)
   process.on('SIGTERM', () => void session.kill())
+}
+
+/** Into `host.log`. A disk that is full refuses that, too, and must not end the session by it. */
+function note(what: string, error: unknown): void {
+  try {
+    writeSync(2, `${what}: ${String(error)}\n`)
+  } catch {
+    // There is nowhere left to say it.
+  }
 }
 
 async function listen(server: Server, path: string): Promise<void> {

@@ -1,4 +1,15 @@
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, rmSync, statSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmdirSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, expect, test } from 'vitest'
@@ -64,6 +75,33 @@ test('a single acknowledging viewer of 50 MB has no gap, however much the ring h
     next: 50_000_006,
     gaps: [],
   })
+})
+
+test('a full disk ends the log of a session, not the session, and its end is told', async ({ skip }) => {
+  lab = createSessionLab()
+  const tmpfs = ['-t', 'tmpfs', '-o', 'size=1m,mode=0700', 'rookery-test', lab.dataDir]
+  if (spawnSync('mount', tmpfs).status !== 0)
+    skip('mounting a small file system needs rights that this user does not have')
+  const hosts = lab.open()
+  const filler = join(lab.dataDir, 'filler')
+  try {
+    await start(hosts, scriptSpec(1, 'stty -echo; echo ready; read go; seq 1 100000; read go; exit 3'))
+    const viewer = await watch(hosts, sessionId(1))
+    await consume(viewer, has('ready'))
+    const { bavail, bsize } = statfsSync(lab.dataDir)
+    writeFileSync(filler, Buffer.alloc(bavail * bsize))
+    await viewer.input(Buffer.from('\n'))
+    await consume(viewer, has('100000\r\n'))
+    await viewer.input(Buffer.from('\n'))
+    expect((await consume(viewer)).last).toEqual({ type: 'exit', exitCode: 3, signal: null })
+    await ended(hosts, 1)
+    expect(hosts.get(sessionId(1))?.state).toMatchObject({ status: 'exited', exitCode: 3 })
+  } finally {
+    rmSync(filler, { force: true })
+    await hosts.remove(sessionId(1))
+    await hosts.close()
+    spawnSync('umount', ['-l', lab.dataDir])
+  }
 })
 
 test('input is echoed, and a new size is seen by the program', async () => {
