@@ -15,6 +15,7 @@ import {
 import { ask, attach, command, group, print, table, type CommonOptions } from '../command.ts'
 import { encodeFrame, encodeJsonFrame, FRAME, parseJsonPayload, readFrames } from '../attach-frames.ts'
 import { CommandFailure, EXIT, failureOf } from '../exit.ts'
+import { hasHungUp } from '../hung-up.ts'
 import { wireLog, wireSession } from '../wire.ts'
 
 export function sessionCommand(): Command {
@@ -161,7 +162,8 @@ async function attachTerminal(options: CommonOptions, id: string): Promise<void>
     const detachAt = data.indexOf(DETACH_BYTE)
     const typed = detachAt < 0 ? data : data.subarray(0, detachAt)
     if (typed.length > 0) socket.write(encodeFrame(FRAME.input, typed))
-    if (detachAt >= 0) socket.end()
+    // Without waiting for the node to hang up, too: it may hang itself.
+    if (detachAt >= 0) socket.end(() => socket.destroy())
   }
   if (stdin.isTTY) stdin.setRawMode(true)
   if (process.stdout.isTTY) sendSize()
@@ -169,6 +171,9 @@ async function attachTerminal(options: CommonOptions, id: string): Promise<void>
   stdin.on('data', sendInput)
   try {
     await showOutput(socket)
+  } catch (error) {
+    if (!hasHungUp(error)) throw error
+    process.stderr.write(DETACHED)
   } finally {
     if (stdin.isTTY) stdin.setRawMode(false)
     process.stdout.off('resize', sendSize)
@@ -177,6 +182,8 @@ async function attachTerminal(options: CommonOptions, id: string): Promise<void>
     socket.destroy()
   }
 }
+
+const DETACHED = '\r\n[detached; the session runs on]\r\n'
 
 async function showOutput(socket: Duplex): Promise<void> {
   for await (const frame of readFrames(socket)) {
@@ -191,7 +198,7 @@ async function showOutput(socket: Duplex): Promise<void> {
       return
     }
   }
-  process.stderr.write('\r\n[detached; the session runs on]\r\n')
+  process.stderr.write(DETACHED)
 }
 
 function terminalSize(): { cols: number; rows: number } {
