@@ -258,6 +258,8 @@ export function flattenConfig(value: unknown, prefix = ''): [string, unknown][] 
   return Object.entries(value).flatMap(([key, inner]) => flattenConfig(inner, prefix === '' ? key : `${prefix}.${key}`))
 }
 
+const isGroup = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null
+
 function unflatten(values: Readonly<Record<string, unknown>>): object {
   // Without a prototype, so that a key `__proto__` in the file is a key like any other (and refused as unknown).
   const bare = (): Record<string, unknown> => Object.create(null)
@@ -265,9 +267,9 @@ function unflatten(values: Readonly<Record<string, unknown>>): object {
   for (const [path, value] of Object.entries(values)) {
     const keys = path.split('.')
     const last = keys.pop() ?? path
-    let at = root
-    for (const key of keys) at = (at[key] ??= bare()) as Record<string, unknown>
-    at[last] = value
+    // Where the file has a plain value in place of a group, that stays, and is found to be wrong.
+    const group = keys.reduce<unknown>((at, key) => (isGroup(at) ? (at[key] ??= bare()) : at), root)
+    if (isGroup(group)) group[last] = value
   }
   return root
 }

@@ -43,6 +43,17 @@ it.each([
   await expect(loadConfig(directory, {}, {})).rejects.toThrow(named)
 })
 
+it('refuses a value in place of a group also where a flag or variable says something in that group', async () => {
+  await file({ http: '127.0.0.1:8001' })
+  for (const [environment, flags] of [
+    [{}, { 'http.port': 8002 }],
+    [{ ROOKERY_HTTP_PORT: '8002' }, {}],
+  ] as const)
+    await expect(loadConfig(directory, environment, flags)).rejects.toThrow(
+      `http (${directory}/config.json): Invalid input: expected object, received string`,
+    )
+})
+
 const smtp = { host: 'mail.example.org', from: 'nest@example.org' }
 const github = { clientId: 'x' }
 
