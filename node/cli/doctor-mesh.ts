@@ -10,6 +10,7 @@ const LAG_MAX_MS = 90_000
 /** What is wrong between this machine and the others, in plain words. `nowMs` is the wall clock. */
 export const meshFindings = (health: HealthView, nowMs: number): Finding[] => [
   ...standing(health),
+  ...ofThisNode(health),
   quorum(health, nowMs),
   ...members(health, nowMs),
   ...clocks(health),
@@ -38,6 +39,9 @@ function standing({ isRemoved, isRefused }: HealthView): Finding[] {
       ]
     : []
 }
+
+const ofThisNode = ({ problems }: HealthView): Finding[] =>
+  problems.map((problem) => bad('this node', problem, '`rookery status` shows it until it is over.'))
 
 function quorum({ voters: { quorum: needed, online, missing }, startedAt }: HealthView, nowMs: number): Finding {
   const names = missing

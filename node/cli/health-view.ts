@@ -28,6 +28,8 @@ export type HealthView = {
   readonly isRemoved: boolean
   /** Whether members hang up on this node again and again and none stays: how one that does not know of its removal notices. */
   readonly isRefused: boolean
+  /** What keeps this node from doing all of its work, in words that say what helps. */
+  readonly problems: readonly string[]
   readonly others: readonly MemberHealth[]
   readonly voters: {
     readonly quorum: number

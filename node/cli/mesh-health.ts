@@ -4,7 +4,7 @@ import type { EventLoopDelay } from '../ports/event-loop.ts'
 import type { Config } from './config.ts'
 import type { HealthView, MemberHealth } from './health-view.ts'
 import type { MeshNode } from './mesh-node.ts'
-import { isRefused } from './mesh-status.ts'
+import { isRefused, ownProblems } from './mesh-status.ts'
 import { openDescriptors } from './process-metrics.ts'
 import { rookeryVersion } from './version.ts'
 
@@ -22,6 +22,7 @@ export async function healthOf(
     startedAt: new Date(performance.timeOrigin).toISOString(),
     isRemoved: !membership.current().members.has(self),
     isRefused: isRefused(network),
+    problems: ownProblems(core),
     others,
     voters: votersOf(core, others),
     frozen: [...documents.frozen()].map(([peerId, reason]) => ({ peerId, name: nameOf(peerId), reason })),

@@ -11,7 +11,7 @@ export function meshServiceOf(
   core: MeshCore,
   { accounts, nameOf }: { accounts: Accounts; nameOf: (peer: PeerId) => string | undefined },
 ): MeshService {
-  const { means, self, membership, presence, leases, network, documents, sync, voter } = core
+  const { means, self, membership, presence, leases, network, documents, sync } = core
   return createMeshService({
     ...means,
     self,
@@ -34,28 +34,33 @@ export function meshServiceOf(
       frozenOf(documents, peer) ??
       core.complaints.of(peer) ??
       (network.refusers().includes(peer) ? 'refuses this node' : null),
-    problems: () =>
-      // What is wrong with those who vote, this machine too, is shown with the voters.
-      [
-        documents.restoration.refusal(),
-        leases.voters().includes(self) ? undefined : voter.problem(),
-        refusal(network),
-        core.contacts.problem(),
-        ...budgetProblems(documents.info()),
-        ...core.problems.map((ask) => ask()),
-      ].filter((problem) => problem !== undefined),
+    problems: () => [...refusals(network), ...ownProblems(core), ...budgetProblems(documents.info())],
   })
 }
+
+type OfNode = Pick<MeshCore, 'self' | 'documents' | 'leases' | 'voter' | 'contacts' | 'problems'>
+
+/** What keeps this node from doing all of its work, in words that say what helps. */
+export const ownProblems = ({ self, documents, leases, voter, contacts, problems }: OfNode): string[] =>
+  [
+    documents.restoration.refusal(),
+    // What is wrong with those who vote, this machine too, is shown with the voters.
+    leases.voters().includes(self) ? undefined : voter.problem(),
+    contacts.problem(),
+    ...problems.map((ask) => ask()),
+  ].filter((problem) => problem !== undefined)
 
 function frozenOf(documents: MeshCore['documents'], peer: PeerId): string | undefined {
   const reason = documents.frozen().get(peer)
   return reason === undefined ? undefined : `frozen: ${reason}. Remove it (\`rookery remove\`)`
 }
 
-const refusal = (network: MeshCore['network']): string | undefined =>
+const refusals = (network: MeshCore['network']): string[] =>
   isRefused(network)
-    ? 'Members of this mesh hang up on this node: it may have been removed. What is written here stays here; `rookery leave` starts over.'
-    : undefined
+    ? [
+        'Members of this mesh hang up on this node: it may have been removed. What is written here stays here; `rookery leave` starts over.',
+      ]
+    : []
 
 /**
  * Members hang up on this node again and again, and none stays: how one that does not know of its removal notices. While

@@ -108,6 +108,8 @@ it.runIf(IS_LONG)(
     const refused = await again.cli('task', 'add', 'too early', '--project', project)
     expect([refused.code, refused.json.error.code]).toEqual([1, 'forbidden'])
     expect(await problemsOf(again)).toContainEqual(expect.stringContaining('restored from a backup'))
+    const found = expect.stringContaining('restored from a backup')
+    expect((await again.cli('doctor')).json.findings).toContainEqual(expect.objectContaining({ found }))
 
     const beta = await scratch.start('beta', { dataDir: b.dataDir })
     await goesOn(again)

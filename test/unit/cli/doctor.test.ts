@@ -42,6 +42,7 @@ const well: HealthView = {
   startedAt: '2026-11-27T11:50:00.000Z',
   isRemoved: false,
   isRefused: false,
+  problems: [],
   others: [member('nas'), member('vps')],
   voters: { quorum: 2, online: 3, missing: [] },
   frozen: [],
@@ -86,6 +87,11 @@ it('says of every finding that is not good what to do', () => {
   )
   expect(sick.length).toBeGreaterThanOrEqual(8)
   expect(sick.filter(({ state, remedy }) => state !== 'ok' && remedy === null)).toEqual([])
+})
+
+it('says what keeps this node from its work as the node says it', () => {
+  const problems = ['This node may not write yet: it was restored from a backup.']
+  expect(mesh({ problems }, 'this node')).toMatch(/^problem: This node may not write yet/)
 })
 
 describe('the quorum', () => {
