@@ -68,6 +68,8 @@ it('[M7] [A-M2] closes the connections of a removed member on every node, and li
     const { json: status } = await node!.cli('status')
     expect(status.members.map(({ name }: { name: string }) => name)).not.toContain('delta')
   }
+  // Nothing that it wrote is lost.
+  expect(others.map((node) => node!.stderr)).toEqual(['', '', ''])
 })
 
 it.runIf(IS_LONG)(
