@@ -129,11 +129,17 @@ class Supervisor {
         log: this.#log,
       })
       this.#closeAll = async () => {
-        await control.close()
-        await this.#close()
-        await audit.close()
-        this.#eventLoop.stop()
-        stopped.resolve()
+        try {
+          await control.close()
+          await this.#close()
+          await audit.close()
+        } catch (error) {
+          // As on a disk that is full. Whoever asked for the end gets it: a service that fails is started again.
+          this.#log.error({ err: error }, 'the node did not stop cleanly')
+        } finally {
+          this.#eventLoop.stop()
+          stopped.resolve()
+        }
       }
     } catch (error) {
       await this.#close()

@@ -227,6 +227,24 @@ it('loses nothing and stays up when the disk is full', async ({ skip }) => {
   }
 })
 
+it('ends with 0 when it is stopped while the disk is full, and says what could not be done', async ({ skip }) => {
+  const disk = join(scratch.path, 'disk')
+  await mkdir(disk)
+  if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=24m,mode=0700', 'tmpfs', disk]).status !== 0)
+    skip('mounting a small tmpfs is not permitted here')
+  try {
+    const node = await scratch.start('alpha', { dataDir: join(disk, 'data') })
+    const { bavail, bsize } = await statfs(disk)
+    await writeFile(join(disk, 'filler'), Buffer.alloc(bavail * bsize))
+    const ended = once(node.process, 'exit')
+    expect((await node.cli('down')).code).toBe(0)
+    expect(await ended).toEqual([0, null])
+    expect(node.stderr).toContain('did not stop cleanly')
+  } finally {
+    spawnSync('umount', ['-l', disk])
+  }
+})
+
 it('says goodbye and ends with 0 on SIGTERM and SIGINT', async () => {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     const node = await scratch.start(`alpha-${signal.toLowerCase()}`)
