@@ -10,7 +10,7 @@ import type { Loader } from './loading.ts'
 import { composeBatch, type Batch } from './own-batch.ts'
 import { runChange } from './own-change.ts'
 import type { Restoration } from './restoration.ts'
-import { announce, guarded, remember, type Feed, type LiveDoc, type Replica } from './replica.ts'
+import { announce, guarded, remember, show, type Feed, type LiveDoc, type Replica } from './replica.ts'
 
 /** Local writes waiting for the disk; beyond it the disk is hopelessly behind and new ones are refused. */
 const PENDING_BYTES_MAX = 64 * 1024 * 1024
@@ -210,6 +210,8 @@ async function failBatch(
 async function rebuild({ replica, loader }: OwnWritesDeps, feed: Feed): Promise<void> {
   try {
     await loader.reload(feed)
+    // Told of what was durable, they saw what was not yet.
+    show(replica, feed, [replica.self])
   } catch (err) {
     if (!(err instanceof StorageError)) throw err
     // Whoever needs it next loads it again and gets the error.
