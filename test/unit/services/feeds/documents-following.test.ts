@@ -203,3 +203,24 @@ it('[M14] whoever was shown with one change what the disk then refuses is told t
   await expect(second).rejects.toThrow(StorageError)
   expect(take()).toEqual(['one loaded {}', 'one changed {"first":1,"second":2}', 'one changed {"first":1}'])
 })
+
+it('who begins to follow while a document is put away is not left thinking that it is in memory', async () => {
+  const membership = createMembership(1)
+  const a = await createTestReplica(0, membership)
+  await a.documents.write(PROJECT, undefined, setKey('x', 1))
+  const b = await createTestReplica(0, membership, a.store.crash())
+  const { promise: disk, resolve: release } = Promise.withResolvers<void>()
+  const saveSummary = b.store.saveSummary.bind(b.store)
+  b.store.saveSummary = async (...summary) => {
+    await disk
+    await saveSummary(...summary)
+  }
+  const first = await follow(b)
+  await first.caughtUp
+  const second = await follow(b, { part: 'another' })
+  release()
+  await second.caughtUp
+  await idle(b)
+  for (const { take } of [first, second]) expect(take()).toEqual(['one loaded {"x":1}', 'one away {"x":1}'])
+  expect(loaded(b)).toEqual([])
+})
