@@ -178,5 +178,6 @@ it('[M14] what is written as soon as it may waits for the document that is made 
   await late
   await sync(a, b)
   expect(b.documents.frozen().size).toBe(0)
-  for (const replica of [a, b]) expect(await contentOf(replica)).toEqual({ before: 'before', after: 'after', late: 'late' })
+  for (const replica of [a, b])
+    expect(await contentOf(replica)).toEqual({ before: 'before', after: 'after', late: 'late' })
 })
