@@ -9,13 +9,13 @@ export const taskClaimMutants: readonly Cut[] = [
   ...mutantsOf({ file: ENDING, rule: 'L2.6', scenario: 'task-late-write' }, [
     {
       name: 'written-under-a-lost-lease',
-      from: '      if (isOvertaken()) return false\n',
+      from: '    if (isOvertaken()) return false\n',
       to: '',
       why: 'the end of a claim is written by whoever does not hold it any more',
     },
     {
       name: 'lost-release-is-told-to-count',
-      from: "    if (!isWritten) return err(domainError('superseded'))\n",
+      from: "  if (!isWritten) return err(domainError('superseded'))\n",
       to: '',
       why: 'what was lost is said to be given back',
     },
