@@ -22,7 +22,7 @@ type Started = Result<{ session: Session } & Changed>
 
 /** Starts sessions of this machine, and of machines whose agents are connected to it. */
 export function createStarter(deps: SessionServiceDeps, index: SessionIndex) {
-  const { hosts, network } = deps
+  const { hosts, network, membership } = deps
   /** Being started, by machine (undefined: this one): they count, or many at once would pass the limit. */
   const starting = new Map<MachineId | undefined, number>()
   const count = (machine: MachineId | undefined, change: number): void => {
@@ -33,7 +33,12 @@ export function createStarter(deps: SessionServiceDeps, index: SessionIndex) {
     if (!spec.ok) return spec
     const started = await hosts.start(spec.value)
     if (!started.ok) return started
-    const { id } = started.value.spec
+    const { id, gateway } = started.value.spec
+    // One that was removed meanwhile: what ended its sessions did not find this one.
+    if (gateway !== network.self && !membership.current().members.has(gateway)) {
+      await hosts.remove(id)
+      return err(domainError('forbidden'))
+    }
     const position = await index.publish()
     if (position.ok) {
       const owner = { peer: network.self, machineId: machineIdOf(network.self) }
