@@ -230,6 +230,21 @@ test('a machine runs as many sessions as it allows, also when asked at the same 
   expect(codeOf(await create())).toBe('ok')
 })
 
+test('a session that is being started counts once against the limit', async () => {
+  world = await createSessionMesh({ maxSessions: 2 })
+  const [near, far] = world.nodes
+  const create = () => near.sessions.create(near.actor, far.machineId, { mode: 'interactive', agent: 'shell' })
+  const start = far.hosts.start.bind(far.hosts)
+  const second = Promise.withResolvers<string>()
+  far.hosts.start = async (spec) => {
+    const started = await start(spec)
+    far.hosts.start = start
+    second.resolve(codeOf(await create()))
+    return started
+  }
+  expect([codeOf(await create()), await second.promise, codeOf(await create())]).toEqual(['ok', 'ok', 'session_limit'])
+})
+
 test('abilities hold on both sides: reading is not writing, and nothing is nothing', async () => {
   world = await createSessionMesh()
   const [near, far] = world.nodes
