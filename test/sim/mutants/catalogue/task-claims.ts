@@ -103,20 +103,20 @@ export const taskClaimMutants: readonly Cut[] = [
   ...mutantsOf({ file: CLAIMING, rule: 'L2.5', scenario: 'task-lapsed' }, [
     {
       name: 'lapsed-claim-is-held',
-      from: 'mine.node !== deps.self || deps.leases.isValid(mine.leaseId)',
-      to: 'mine',
+      from: ' && isSure(deps, mine)',
+      to: '',
       why: 'a claim is told to stand whose lease is over',
     },
     {
       name: 'lapsed-lease-is-kept',
-      from: '      await deps.leases.release(mine.leaseId)\n',
+      from: '    if (result.ok && left?.node === deps.self) await deps.leases.release(left.record.lease)\n',
       to: '',
       why: 'a lease that has lapsed blocks others',
     },
     {
       name: 'lapsed-claim-in-the-way',
-      from: 'claim.node !== deps.self || deps.leases.isValid(claim.leaseId)',
-      to: 'true',
+      from: 'task.claim && isSure(deps, task.claim)',
+      to: 'task.claim',
       why: 'nobody takes over what nobody holds',
     },
   ]),

@@ -175,6 +175,23 @@ describe('claiming', () => {
     expect(a.leases.held()).toHaveLength(1)
   })
 
+  it('does not take from a holder that asks again what its voters have not confirmed for a while', async () => {
+    lab = await ClaimLab.create()
+    const [voter, a] = [lab.nodes[0]!, lab.nodes[1]!]
+    const task = await create(a)
+    const held = valueOf(await claim(a, task, 'agent')).claim
+    lab.disconnect(voter)
+    while (a.leases.isValid(held!.leaseId)) await lab.pass(1000)
+    // It is shown for a moment still.
+    expect(valueOf(await a.tasks.get(task.id)).claim).toEqual(held)
+    expect(codeOf(await claim(a, task, 'agent'))).toBe('quorum_unreachable')
+    await lab.reconnect(voter)
+    await lab.pass(10_000)
+    expect(valueOf(await a.tasks.get(task.id)).claim).toEqual(held)
+    expect(valueOf(await release(a, task, 'token of agent')).status).toBe('pending')
+    expect(codeOf(await claim(voter, task, 'other'))).toBe('ok')
+  })
+
   it('names the holder, and says no to a name that another token uses', async () => {
     lab = await ClaimLab.create()
     const [a, b] = [lab.nodes[0]!, lab.nodes[1]!]
