@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { liveDoc, type DocId, type PeerId } from '../../../../crdt/ids.ts'
 import type { FeedCut } from '../../../../protocols/membership/membership.ts'
+import type { StoredEnvelope } from '../../../../node/ports/feed-store.ts'
 import { NotWritableError } from '../../../../node/services/feeds/documents.ts'
 import { settle } from '../../../support/clock.ts'
 import { eventually } from '../../../support/nodes.ts'
@@ -48,11 +49,12 @@ async function readDuringRemoval(gap: number): Promise<unknown> {
   await b.documents.write(PROJECT, undefined, setKey('x', 1))
   await sync(b, before)
   const a = await createTestReplica(0, membership, before.store.crash())
-  const { read } = a.store
+  const read = a.store.read.bind(a.store)
   let reads = 0
   a.store.read = async function* (...place) {
     const isFirst = reads++ === 0
-    const envelopes = await Array.fromAsync(read(...place))
+    const envelopes: StoredEnvelope[] = []
+    for await (const envelope of read(...place)) envelopes.push(envelope)
     for (let turns = 0; isFirst && turns < 10; turns++) await settle()
     yield* envelopes
   }
