@@ -1,12 +1,14 @@
 import type { PeerId } from '../../crdt/ids.ts'
 import type { Cancel, Clock } from '../ports/clock.ts'
 import type { Log } from '../ports/log.ts'
-import { normaliseAddress } from './addresses.ts'
+import { ADDRESS_CHARS_MAX, normaliseAddress } from './addresses.ts'
 
 /** More addresses of one peer than this are history; a dial tries them one after the other. */
 const ADDRESSES_PER_PEER_MAX = 12
 /** A mesh has far fewer members; what is beyond came from somebody who invents peers. */
 const PEERS_MAX = 4096
+/** Encoded, the largest book takes no more: what was written can always be read again. */
+export const ADDRESS_BOOK_BYTES_MAX = PEERS_MAX * (64 + ADDRESSES_PER_PEER_MAX * (ADDRESS_CHARS_MAX + 4))
 /** Changes within this time are written together. */
 const SAVE_AFTER_MS = 1000
 

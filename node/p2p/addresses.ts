@@ -15,7 +15,7 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import { PeerId } from '../../crdt/ids.ts'
 
 /** Longer ones are not addresses anybody dials. */
-const ADDRESS_CHARS_MAX = 256
+export const ADDRESS_CHARS_MAX = 256
 
 const HOST_CODES: ReadonlySet<number> = new Set([CODE_IP4, CODE_IP6, CODE_DNS, CODE_DNS4, CODE_DNS6])
 
