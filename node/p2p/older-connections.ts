@@ -1,6 +1,6 @@
 import type { Connection } from '@libp2p/interface'
 import type { PeerId } from '../../crdt/ids.ts'
-import type { Clock } from '../ports/clock.ts'
+import type { Cancel, Clock } from '../ports/clock.ts'
 import type { Log } from '../ports/log.ts'
 import type { Channel } from '../ports/peer-network.ts'
 import { isRelayed } from './addresses.ts'
@@ -25,6 +25,7 @@ export type OlderConnectionDeps = {
 /** What becomes of a connection when there is a newer one, or reason to think that it has died without a word. */
 export class OlderConnections {
   readonly #deps: OlderConnectionDeps
+  readonly #cancelRetiring = new Map<PeerId, Cancel>()
 
   constructor(deps: OlderConnectionDeps) {
     this.#deps = deps
@@ -38,15 +39,22 @@ export class OlderConnections {
 
   /** There is a direct connection: those through relays end once nothing is held on them any more. */
   retireRelayed(peer: PeerId): void {
-    const { clock, table, host } = this.#deps
-    clock.after(RETIRE_AFTER_MS, () => {
-      if (table.directTo(peer) === undefined) return
-      for (const connection of table.connectionsTo(peer)) {
-        if (!isRelayed(connection.remoteAddr)) continue
-        if (host.isHeld(connection)) this.retireRelayed(peer)
-        else connection.abort(new Error('there is a direct connection'))
-      }
+    // One look at all of them is due at a time: else each would bring about more of them.
+    this.#cancelRetiring.get(peer)?.()
+    const cancel = this.#deps.clock.after(RETIRE_AFTER_MS, () => {
+      this.#cancelRetiring.delete(peer)
+      this.#retire(peer)
     })
+    this.#cancelRetiring.set(peer, cancel)
+  }
+
+  #retire(peer: PeerId): void {
+    const { table, host } = this.#deps
+    if (table.directTo(peer) === undefined) return
+    const relayed = table.connectionsTo(peer).filter(({ remoteAddr }) => isRelayed(remoteAddr))
+    const idle = relayed.filter((connection) => !host.isHeld(connection))
+    for (const connection of idle) connection.abort(new Error('there is a direct connection'))
+    if (idle.length < relayed.length) this.retireRelayed(peer)
   }
 
   async #doubt(peer: PeerId, connection: Connection): Promise<void> {
