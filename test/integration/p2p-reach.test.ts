@@ -279,6 +279,32 @@ describe('what packages of libp2p serve', () => {
     await expect(place()).resolves.toBeDefined()
   })
 
+  it('renews its place at a relay before it is gone there, though the clock of the relay is a day ahead', async () => {
+    const [asker, relay] = [await startRaw(1), await startRaw(2)]
+    await relay.components.transportManager.listen([multiaddr('/ip4/127.0.0.1/tcp/0')])
+    let asked = 0
+    await relay.node.handle(HOP, (stream) => {
+      asked++
+      const answer = (): void => void (stream.send(placeAt(1, 26 * 3600)), stream.close())
+      stream.addEventListener('message', answer, { once: true })
+    })
+    await asker.node.dial(relay.node.getMultiaddrs()[0]!, { signal: soon() })
+    const clock = createManualClock()
+    let changes = 0
+    const onChange = (): void => void changes++
+    const places = new Relay({ libp2p: asker, isMember: () => true, clock, log: createRecordedLog(), onChange })
+    running.push(places)
+    places.seek(() => asker.node.getConnections())
+    await until(() => places.addresses().length === 1)
+    for (const times of [2, 3]) {
+      await until(() => {
+        void clock.advance(10 * 60_000)
+        return asked === times
+      })
+    }
+    expect([places.addresses(), changes]).toEqual([[`/p2p/${peerOf(2)}/p2p-circuit`], 1])
+  })
+
   it('reaches nobody through a relay that is not connected, or where nobody has a place', async () => {
     const relay = await startNode(1, members, { relay: 'on' })
     const two = await startNode(2, members, UNREACHABLE)
@@ -289,12 +315,12 @@ describe('what packages of libp2p serve', () => {
 })
 
 /** The answer of a relay that has a place, as Protocol Buffers, with its length in front. */
-function placeAt(addresses: number): Uint8Array {
+function placeAt(addresses: number, seconds = 3600): Uint8Array {
   const varint = (value: number): number[] =>
     value < 128 ? [value] : [(value % 128) + 128, ...varint(Math.floor(value / 128))]
   const sized = (bytes: readonly number[]): number[] => [...varint(bytes.length), ...bytes]
   const address = [...multiaddr('/ip4/192.0.2.1/tcp/4001').bytes]
-  const expires = [0x08, ...varint(Math.floor(Date.now() / 1000) + 3600)]
+  const expires = [0x08, ...varint(Math.floor(Date.now() / 1000) + seconds)]
   const reservation = [...expires, ...Array.from({ length: addresses }, () => [0x12, ...sized(address)]).flat()]
   return Uint8Array.from(sized([0x08, 2, 0x1a, ...sized(reservation), 0x28, 100]))
 }
@@ -413,6 +439,25 @@ describe('members that moved', () => {
     for (const n of moved) nodes.set(n, await startNode(n, members, disks.get(n)))
     await until(isWhole, WHOLE_MS)
     expect(isWhole()).toBe(true)
+  })
+
+  it('[D13] are dialled as soon as another one has met them again, though they are where they always were', async () => {
+    const disks = new Map([2, 3].map((n) => [n, remembering()] as const))
+    const two = await startNode(2, members, disks.get(2))
+    const three = await startNode(3, members, disks.get(3))
+    await three.dialAddresses(two.self, two.addresses(), soon())
+    const listen = three.addresses().map((address) => address.replace(/\/p2p\/.*/, ''))
+    await until(() => two.knownPeers().get(three.self)?.includes(listen[0]!) === true)
+    await stopNode(three)
+    const clock = createManualClock()
+    const known = remembering({ [two.self]: two.addresses(), [three.self]: listen })
+    const one = await startNode(1, members, { ...UNREACHABLE, ...known, clock })
+    await until(() => one.connected().includes(two.self) && one.wayTo(three.self).plan === 'tried later')
+    await clock.advance(3600_000)
+    await until(() => one.wayTo(three.self).plan === 'tried later')
+    await startNode(3, members, { ...disks.get(3), listen })
+    await until(() => one.connected().includes(three.self))
+    expect(one.connectionOf(three.self)?.address).toContain(listen[0])
   })
 
   it('[D13] are noticed to be gone within 10 s of waking up, though nothing was said', async () => {
