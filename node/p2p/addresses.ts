@@ -92,7 +92,7 @@ export function isThisHost(host: string): boolean {
   return scopeOf(host) === 'loopback' || ownHosts().includes(host)
 }
 
-/** The addresses of this host's interfaces; a change of the list is a change of network. */
+/** The addresses of this host's interfaces, always in the same order. */
 export function ownHosts(): string[] {
   return Object.values(networkInterfaces())
     .flatMap((addresses) => addresses ?? [])
