@@ -34,7 +34,7 @@ export class OlderConnections {
   /** Cuts those connections to the member that do not answer, except the one that has just been made. */
   doubtAll(peer: PeerId, newest?: Connection): void {
     for (const connection of this.#deps.table.connectionsTo(peer))
-      if (connection !== newest) void this.#doubt(peer, connection)
+      if (connection !== newest && !isTwin(connection, newest)) void this.#doubt(peer, connection)
   }
 
   /** There is a direct connection: those through relays end once nothing is held on them any more. */
@@ -75,3 +75,9 @@ export class OlderConnections {
     }
   }
 }
+
+/** Both sides have dialled at once. Each would doubt its own of the two, and when both are busy neither would be left. */
+const isTwin = (connection: Connection, newest: Connection | undefined): boolean =>
+  connection.direction === 'outbound' &&
+  newest !== undefined &&
+  newest.timeline.open - connection.timeline.open < DOUBT_MS

@@ -12,7 +12,7 @@ const PEER = peerOf(1)
 const DIRECT = '/ip4/192.0.2.1/tcp/1'
 const RELAYED = `/ip4/192.0.2.9/tcp/1/p2p/${peerOf(9)}/p2p-circuit`
 
-/** Connections to one member, all of them in use. */
+/** Connections to one member, all of them in use; it answers nothing. */
 function create() {
   const manual = createManualClock()
   let armed = 0
@@ -25,12 +25,16 @@ function create() {
   }
   const table = new ConnectionTable(() => true, clock)
   const held = new Set<Connection>()
-  const host = { isHeld: (connection: Connection) => held.has(connection) } as unknown as ProtocolHost
+  const open = async (): Promise<never> => await new Promise(() => undefined)
+  const host = { open, isHeld: (connection: Connection) => held.has(connection) } as unknown as ProtocolHost
   const log = createRecordedLog()
   const older = new OlderConnections({ clock, log, table, host, exchange: async () => undefined })
-  const connect = (id: string, address: string): Connection => {
+  let ids = 0
+  const connect = (direction: 'inbound' | 'outbound', address: string): Connection => {
     const connection = {
-      id,
+      id: String(ids++),
+      direction,
+      timeline: { open: clock.wallMs() },
       remotePeer: PEER,
       remoteAddr: multiaddr(address),
       status: 'open',
@@ -47,8 +51,8 @@ function create() {
 describe('ways through relays, once there is a direct one', () => {
   it('are looked at every half minute while terminals are on them, however many ways there are', async () => {
     const { clock, older, held, connect, armed } = create()
-    const relayed = [connect('one', RELAYED), connect('two', RELAYED)]
-    connect('three', DIRECT)
+    const relayed = [connect('inbound', RELAYED), connect('outbound', RELAYED)]
+    connect('inbound', DIRECT)
     for (let n = 0; n < 3; n++) older.retireRelayed(PEER)
     const before = armed()
     await clock.advance(8 * 30_000)
@@ -57,5 +61,27 @@ describe('ways through relays, once there is a direct one', () => {
     await clock.advance(30_000)
     expect(relayed.map(({ status }) => status)).toEqual(['aborted', 'aborted'])
     expect(looks).toBe(8)
+  })
+})
+
+describe('connections that are there when the member makes another one', () => {
+  it('are cut when nothing is answered over them', async () => {
+    const { clock, older, connect } = create()
+    const before = [connect('inbound', DIRECT), connect('outbound', DIRECT)]
+    await clock.advance(5000)
+    const newest = connect('inbound', DIRECT)
+    older.doubtAll(PEER, newest)
+    await clock.advance(5000)
+    expect([...before, newest].map(({ status }) => status)).toEqual(['aborted', 'aborted', 'open'])
+  })
+
+  it('are left alone where both have dialled at once: two that are busy would each cut what the other one keeps', async () => {
+    const { clock, older, connect } = create()
+    const ours = connect('outbound', DIRECT)
+    await clock.advance(100)
+    const theirs = connect('inbound', DIRECT)
+    older.doubtAll(PEER, theirs)
+    await clock.advance(60_000)
+    expect([ours, theirs].map(({ status }) => status)).toEqual(['open', 'open'])
   })
 })
