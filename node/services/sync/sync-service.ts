@@ -94,6 +94,8 @@ class Sync implements SyncService {
     this.#broadcast(frame)
   })
   #announcedHeads: readonly Uint8Array[] = []
+  /** Connected a moment ago: the others do not know yet where. */
+  readonly #newcomers = new Set<PeerId>()
   #cancelTelling: Cancel | undefined
 
   constructor(deps: SyncDeps) {
@@ -192,10 +194,8 @@ class Sync implements SyncService {
     })
     this.#hearing.heard(id)
     link.hurry()
-    this.#cancelTelling ??= this.#deps.clock.after(TELL_PEERS_AFTER_MS, () => {
-      this.#cancelTelling = undefined
-      for (const peer of this.#peers.values()) this.#tellPeers(peer)
-    })
+    this.#newcomers.add(id)
+    this.#cancelTelling ??= this.#deps.clock.after(TELL_PEERS_AFTER_MS, () => this.#tellOfNewcomers())
   }
 
   #disconnected(id: PeerId): void {
@@ -334,8 +334,16 @@ class Sync implements SyncService {
     for (const batch of batches(records)) this.#broadcast(encodeSync({ t: 'records', records: batch, last: false }))
   }
 
-  #tellPeers(peer: Peer): void {
-    const message = whereOthersAre(this.#deps.addresses?.knownPeers() ?? new Map(), peer.link.peer)
+  /** Of them only: a member that comes and goes would have everybody tell everybody about everybody each time. */
+  #tellOfNewcomers(): void {
+    this.#cancelTelling = undefined
+    const known = [...(this.#deps.addresses?.knownPeers() ?? [])].filter(([id]) => this.#newcomers.has(id))
+    this.#newcomers.clear()
+    for (const peer of this.#peers.values()) this.#tellPeers(peer, new Map(known))
+  }
+
+  #tellPeers(peer: Peer, known = this.#deps.addresses?.knownPeers() ?? new Map<PeerId, readonly string[]>()): void {
+    const message = whereOthersAre(known, peer.link.peer)
     if (message) peer.link.say(message)
   }
 
