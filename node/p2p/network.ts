@@ -113,6 +113,7 @@ class Network implements Libp2pNetwork {
       this.#reach.connected(peer)
     })
     table.onFurther((peer, connection) => this.#reach.connectedAgain(peer, connection))
+    table.onFewer((peer) => this.#reach.connectedLess(peer))
     table.onMemberLost((peer, lastedMs) => {
       this.#reach.lost(peer)
       this.#dialer.disconnected(peer, lastedMs)

@@ -158,6 +158,11 @@ export class Reach {
     this.#older.retireRelayed(peer)
   }
 
+  /** One less. If that was the direct one, another is looked for. */
+  connectedLess(peer: PeerId): void {
+    this.#upgrade.hurry(peer)
+  }
+
   lost(peer: PeerId): void {
     this.#known.delete(peer)
     this.#relay.tend()
