@@ -464,19 +464,25 @@ describe('members that moved', () => {
   })
 
   it('[D13] are dialled as soon as another one has met them again, though they are where they always were', async () => {
-    const disks = new Map([2, 3].map((n) => [n, remembering()] as const))
-    const two = await startNode(2, members, disks.get(2))
-    const three = await startNode(3, members, disks.get(3))
-    await three.dialAddresses(two.self, two.addresses(), soon())
-    const listen = three.addresses().map((address) => address.replace(/\/p2p\/.*/, ''))
-    await until(() => two.knownPeers().get(three.self)?.includes(listen[0]!) === true)
-    await stopNode(three)
-    const known = remembering({ [two.self]: two.addresses(), [three.self]: listen })
-    // By a clock that stands still it would never be tried again.
-    const one = await startNode(1, members, { ...UNREACHABLE, ...known, clock: createManualClock() })
-    await until(() => one.connected().includes(two.self))
-    await until(() => one.wayTo(three.self).plan === 'tried later')
-    await startNode(3, members, { ...disks.get(3), listen })
+    const disk = remembering()
+    const clocks = [createManualClock(), createManualClock()] as const
+    const two = await startNode(2, members, { clock: clocks[1] })
+    const before = await startNode(3, members, disk)
+    await before.dialAddresses(two.self, two.addresses(), soon())
+    await until(() => two.wayTo(before.self).agent !== null)
+    const listen = before.addresses().map((address) => address.replace(/\/p2p\/.*/, ''))
+    await stopNode(before)
+    await clocks[1].advance(6000) // what it had to tell of three is told, to nobody
+    const known = remembering({ [two.self]: two.addresses(), [before.self]: listen })
+    const one = await startNode(1, members, { ...UNREACHABLE, ...known, clock: clocks[0] })
+    await until(() => {
+      void clocks[0].advance(1000)
+      return (one.wayTo(before.self).nextTryInMs ?? 0) > 60_000
+    })
+    await clocks[0].advance(6000) // and then it stands still: by itself one would not try again
+    const three = await startNode(3, members, { ...disk, listen })
+    await until(() => two.wayTo(three.self).agent !== null)
+    await clocks[1].advance(6000)
     await until(() => one.connected().includes(three.self))
     expect(one.connectionOf(three.self)?.address).toContain(listen[0])
   })
