@@ -2,7 +2,8 @@ import { decode, encode } from 'cborg'
 
 /** Deeper than anything that anybody means; what nests deeper could not be shown to a schema either. */
 const DEPTH_MAX = 1000
-const ASCII_LOOP_MAX = 64
+/** Put together letter by letter, a longer text stays a tree of its letters, twenty times its size, in whatever keeps it. */
+const ASCII_LOOP_MAX = 12
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /**

@@ -21,14 +21,10 @@ export type KeptLocks = {
 
 const FACT = 'held-locks'
 
-/** Each lock in bytes of its own: encoded once, however often the list is written. */
-const KeptList = z.array(z.instanceof(Uint8Array))
-const Kept = z.object({
-  id: z.string(),
-  record: CertifiedRecord,
-  certificate: z.instanceof(Uint8Array),
-  claim: z.string().exactOptional(),
-})
+const Bytes = z.instanceof(Uint8Array)
+/** Each lock in bytes of its own: encoded once, however often all are written. Certificates by lease, as many share one. */
+const KeptFact = z.object({ locks: z.array(Bytes), certificates: z.record(z.string(), Bytes) })
+const Kept = z.object({ id: z.string(), record: CertifiedRecord, claim: z.string().exactOptional() })
 
 export function createKeptLocks({
   store,
@@ -41,7 +37,8 @@ export function createKeptLocks({
   const encoded = new WeakMap<KeptLock, Uint8Array>()
   let saved: readonly KeptLock[] = []
   const bytesOf = (lock: KeptLock): Uint8Array => {
-    const bytes = encoded.get(lock) ?? encodeCanonical(lock)
+    const { certificate: _, ...rest } = lock
+    const bytes = encoded.get(lock) ?? encodeCanonical(rest)
     encoded.set(lock, bytes)
     return bytes
   }
@@ -59,7 +56,8 @@ export function createKeptLocks({
       const kept = [...unsettled, ...entries.filter(isKept)]
       // Most writes of the live document change nothing here.
       if (kept.length === saved.length && kept.every((lock, i) => lock === saved[i])) return
-      await store.putFact(FACT, encodeCanonical(kept.map(bytesOf)))
+      const certificates = Object.fromEntries(kept.map(({ record, certificate }) => [record.lease, certificate]))
+      await store.putFact(FACT, encodeCanonical({ locks: kept.map(bytesOf), certificates }))
       saved = kept
     },
   }
@@ -70,8 +68,12 @@ const isKept = (entry: LiveEntry): entry is KeptLock => !isProvisional(entry.rec
 /** Locks that cannot be read are lost, as they would be without a disk. */
 function decoded(bytes: Uint8Array, log: Log): KeptLock[] {
   try {
-    const list = decodeCanonical(KeptList, bytes, LIVE_BYTES_MAX)
-    return list.map((lock) => decodeCanonical(Kept, lock, LIVE_BYTES_MAX))
+    const { locks, certificates } = decodeCanonical(KeptFact, bytes, LIVE_BYTES_MAX)
+    return locks.flatMap((encoded) => {
+      const lock = decodeCanonical(Kept, encoded, LIVE_BYTES_MAX)
+      const certificate = certificates[lock.record.lease]
+      return certificate ? [{ ...lock, certificate }] : []
+    })
   } catch (error) {
     if (!(error instanceof MalformedError)) throw error
     log.warn({ err: error }, 'the locks of the last run cannot be read')

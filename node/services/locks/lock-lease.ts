@@ -16,7 +16,7 @@ import type { LockTarget } from './lock-target.ts'
 import type { LockTerms } from './lock-terms.ts'
 
 /** All paths of one lease travel in each of its messages and in its certificate. */
-const KEYS_PER_LEASE_CHARS_MAX = 64 * 1024
+const KEYS_PER_LEASE_BYTES_MAX = 64 * 1024
 /** Voters that can be reached have answered by then. The claim has settled before the lease service gives up at 3 s. */
 const PATIENCE_MS = 1300
 
@@ -75,7 +75,9 @@ export async function certifyNow(deps: LockDeps, claim: Claim): Promise<Result<r
 }
 
 const isTooLarge = (targets: readonly LockTarget[]): boolean =>
-  targets.reduce((sum, { key }) => sum + key.length, 0) > KEYS_PER_LEASE_CHARS_MAX
+  targets.reduce((sum, { key }) => sum + utf8.encode(key).byteLength, 0) > KEYS_PER_LEASE_BYTES_MAX
+
+const utf8 = new TextEncoder()
 
 const ask = (deps: LockDeps, terms: LockTerms, targets: readonly LockTarget[]): Promise<Outcome> =>
   deps.leases.acquire(leaseRequest(deps.crypto, terms, targets))

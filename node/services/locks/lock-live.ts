@@ -45,8 +45,6 @@ export type LiveLocks = {
 const GENERATION_BYTES_MAX = 64 * 1024
 /** Of one write, far below the largest envelope. */
 const WRITE_BYTES_MAX = 96 * 1024
-/** Records of one lease that are written together. */
-const CHANGES_PER_PART = 64
 /** A worn generation is replaced before it reaches twice this and a write. */
 const HELD_BYTES_MAX = Math.floor(LIVE_BYTES_MAX / 3)
 /** What surrounds a record, and a write; more than measured. */
@@ -56,7 +54,12 @@ const DROP_BYTES = 100
 /** Generations of one start; the boot counter is above them, so a later start is always newer. */
 const GENERATIONS_PER_BOOT = 1_000_000
 
-type Change = { readonly bytes: number; readonly apply: (state: Y.Doc) => void }
+type Change = {
+  readonly bytes: number
+  /** What is written once for all records of its lease. */
+  readonly certificate?: { readonly lease: string; readonly bytes: number }
+  readonly apply: (state: Y.Doc) => void
+}
 /** Of what counts only once it is on disk: as if it had never been asked for. */
 type Undo = {
   readonly run: () => void
@@ -165,11 +168,7 @@ class Live implements LiveLocks {
 
   /** Resolves with the position of the last part. */
   async #enqueue(changes: readonly Change[], undo: Undo | undefined): Promise<FeedPosition> {
-    const parts = [this.#wait(changes.slice(0, CHANGES_PER_PART), undo)]
-    for (let i = CHANGES_PER_PART; i < changes.length; i += CHANGES_PER_PART) {
-      parts.push(this.#wait(changes.slice(i, i + CHANGES_PER_PART), undo))
-    }
-    const positions = await Promise.all(parts)
+    const positions = await Promise.all(partsOf(changes).map((part) => this.#wait(part, undo)))
     const last = positions.at(-1)
     if (!last) throw new Error('nothing was written')
     return last
@@ -286,10 +285,26 @@ function weighRecord(record: LockRecord): number {
 }
 
 const putChange = ({ id, record, certificate }: LiveEntry): Change => ({
-  bytes: RECORD_BYTES + weighRecord(record) + (certificate?.byteLength ?? 0),
+  bytes: RECORD_BYTES + weighRecord(record),
+  ...(certificate && { certificate: { lease: record.lease, bytes: certificate.byteLength } }),
   apply: (state) => putLock(state, id, record, certificate),
 })
 
 const dropChange = (id: string): Change => ({ bytes: DROP_BYTES, apply: (state) => dropLock(state, id) })
 
-const weigh = (changes: readonly Change[]): number => changes.reduce((sum, { bytes }) => sum + bytes, 0)
+function weigh(changes: readonly Change[]): number {
+  const certificates = new Map<string, number>()
+  for (const { certificate } of changes) if (certificate) certificates.set(certificate.lease, certificate.bytes)
+  return [...changes.map(({ bytes }) => bytes), ...certificates.values()].reduce((sum, bytes) => sum + bytes, 0)
+}
+
+/** In order, each small enough for one write; a single empty one of nothing. */
+function partsOf(changes: readonly Change[]): Change[][] {
+  const parts: Change[][] = [[]]
+  for (const change of changes) {
+    const part = parts.at(-1) ?? []
+    if (part.length > 0 && weigh([...part, change]) > WRITE_BYTES_MAX) parts.push([change])
+    else part.push(change)
+  }
+  return parts
+}

@@ -39,11 +39,28 @@ export function createSyncBudget({ clock, busyMs, onExceeded }: SyncBudgetDeps):
     accounts.set(peer, account)
     return account
   }
+  /** Works that are under way; all but one of them wait. */
+  const running = new Set<{ ms: number }>()
+  let sharedMs = busyMs()
+  /** Of what was worked since the last time each gets a like part: whose it was is not known. */
+  const share = (): void => {
+    const nowMs = busyMs()
+    for (const work of running) work.ms += (nowMs - sharedMs) / running.size
+    sharedMs = nowMs
+  }
   return {
     async spend(peer, work) {
-      const startMs = busyMs()
-      const was = await work()
-      if (was === 'in vain') accountOf(peer).leftMs -= busyMs() - startMs
+      const spent = { ms: 0 }
+      share()
+      running.add(spent)
+      let was: 'useful' | 'in vain' = 'useful'
+      try {
+        was = await work()
+      } finally {
+        share()
+        running.delete(spent)
+      }
+      if (was === 'in vain') accountOf(peer).leftMs -= spent.ms
     },
     async ready(peer) {
       const { leftMs } = accountOf(peer)

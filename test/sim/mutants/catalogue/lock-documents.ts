@@ -192,8 +192,8 @@ export const lockDocumentMutants: readonly Cut[] = [
     },
     {
       name: 'leases-in-one-write',
-      from: 'const CHANGES_PER_PART = 64',
-      to: 'const CHANGES_PER_PART = 64_000',
+      from: 'weigh([...part, change]) > WRITE_BYTES_MAX',
+      to: 'weigh([...part, change]) > 64 * WRITE_BYTES_MAX',
       why: 'a lease over hundreds of paths fits into no envelope',
     },
   ]),

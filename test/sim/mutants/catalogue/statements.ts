@@ -4,10 +4,10 @@ export const statementMutants = [
   ...mutantsOf({ file: 'protocols/lease/equivocation.ts', rule: 'L2.12', scenario: 'equivocation' }, [
     ...(
       [
-        ['voter', 'one.voter !== two.voter ||', ''],
-        ['incarnation', 'one.inc !== two.inc ||', ''],
-        ['epoch', 'one.epoch !== two.epoch ||', ''],
-        ['mesh', '|| one.space !== two.space) return false', ') return false'],
+        ['voter', 'a.voter !== b.voter ||', ''],
+        ['incarnation', 'a.inc !== b.inc ||', ''],
+        ['epoch', 'a.epoch !== b.epoch ||', ''],
+        ['mesh', '|| a.space !== b.space) return false', ') return false'],
       ] as const
     ).map(([what, from, to]) => ({
       name: `convicted-for-another-${what}`,
@@ -17,26 +17,26 @@ export const statementMutants = [
     })),
     {
       name: 'convicted-for-a-copy',
-      from: 'if (one.vseq === two.vseq) return !equalBytes(a.grant.hash, b.grant.hash)',
-      to: 'if (one.vseq === two.vseq) return true',
+      from: 'if (a.vseq === b.vseq) return !equalBytes(a.grantHash, b.grantHash)',
+      to: 'if (a.vseq === b.vseq) return true',
       why: 'whoever shows a grant twice takes the vote of its voter',
     },
     {
       name: 'one-number-twice-unpunished',
-      from: 'if (one.vseq === two.vseq) return !equalBytes(a.grant.hash, b.grant.hash)',
-      to: 'if (one.vseq === two.vseq) return false',
+      from: 'if (a.vseq === b.vseq) return !equalBytes(a.grantHash, b.grantHash)',
+      to: 'if (a.vseq === b.vseq) return false',
       why: 'a voter that was copied votes twice',
     },
     {
       name: 'two-beginnings-unpunished',
-      from: 'return one.first !== two.first',
+      from: 'return a.first !== b.first',
       to: 'return false',
       why: 'a voter hides what it granted in between',
     },
     {
       name: 'convicted-for-renewing',
-      from: 'if (a.req.body.node === b.req.body.node && one.lid === two.lid) return one.first !== two.first',
-      to: 'if (a.req.body.node === b.req.body.node && one.lid === two.lid) return true',
+      from: 'if (a.node === b.node && a.lid === b.lid) return a.first !== b.first',
+      to: 'if (a.node === b.node && a.lid === b.lid) return true',
       why: 'an honest voter loses its vote',
     },
     {
@@ -47,32 +47,32 @@ export const statementMutants = [
     },
     {
       name: 'owners-by-name-only',
-      from: 'a.req.body.node === b.req.body.node && a.req.body.owner === b.req.body.owner',
-      to: 'a.req.body.owner === b.req.body.owner',
+      from: 'a.node === b.node && a.owner === b.owner',
+      to: 'a.owner === b.owner',
       why: 'two that call themselves alike hold the same unpunished',
     },
     {
       name: 'owners-by-node-only',
-      from: 'a.req.body.node === b.req.body.node && a.req.body.owner === b.req.body.owner',
-      to: 'a.req.body.node === b.req.body.node',
+      from: 'a.node === b.node && a.owner === b.owner',
+      to: 'a.node === b.node',
       why: 'two instances of one machine hold the same unpunished',
     },
     {
       name: 'convicted-for-what-came-before',
-      from: 'one.first <= two.vseq && two.first <= one.vseq',
-      to: 'one.first <= two.vseq',
+      from: 'a.first <= b.vseq && b.first <= a.vseq',
+      to: 'a.first <= b.vseq',
       why: 'an honest voter loses its vote',
     },
     {
       name: 'convicted-for-what-came-after',
-      from: 'one.first <= two.vseq && two.first <= one.vseq',
-      to: 'two.first <= one.vseq',
+      from: 'a.first <= b.vseq && b.first <= a.vseq',
+      to: 'b.first <= a.vseq',
       why: 'an honest voter loses its vote',
     },
     {
       name: 'convicted-for-a-lease-elsewhere',
-      from: 'a.req.body.res.some((x) => b.req.body.res.some((y) => overlaps(x, y)))',
-      to: 'a.req.body.res.length + b.req.body.res.length > 0 && overlaps !== undefined',
+      from: 'a.res.some((x) => b.res.some((y) => overlaps(x, y)))',
+      to: 'a.res.length + b.res.length > 0 && overlaps !== undefined',
       why: 'every voter is convicted by two leases',
     },
     {
@@ -89,7 +89,7 @@ export const statementMutants = [
     },
     {
       name: 'proof-of-nothing',
-      from: 'if (!a || !b || !contradict(a, b)) return undefined',
+      from: 'if (!a || !b || !contradict(statementOf(a), statementOf(b))) return undefined',
       to: 'if (!a || !b) return undefined',
       why: 'two grants that agree take the vote of their voter',
     },
@@ -101,14 +101,14 @@ export const statementMutants = [
     },
     {
       name: 'older-grant-remembered',
-      from: 'known.grant.body.epoch === pair.grant.body.epoch && known.grant.body.vseq >= pair.grant.body.vseq',
-      to: 'known.grant.body.epoch === pair.grant.body.epoch && known.grant.body.vseq < 0',
+      from: 'known.epoch === statement.epoch && known.vseq >= statement.vseq',
+      to: 'known.epoch === statement.epoch && known.vseq < 0',
       why: 'a grant that is shown late hides the newer one',
     },
     {
       name: 'newer-grant-not-remembered',
-      from: 'known.grant.body.epoch === pair.grant.body.epoch && known.grant.body.vseq >= pair.grant.body.vseq',
-      to: 'known.grant.body.epoch > 0',
+      from: 'known.epoch === statement.epoch && known.vseq >= statement.vseq',
+      to: 'known.epoch > 0',
       why: 'a contradiction during a renewed lease goes unseen',
     },
     {
@@ -119,8 +119,8 @@ export const statementMutants = [
     },
     {
       name: 'grants-remembered-for-ever',
-      from: 'if (this.#items.size > REMEMBERED_MAX && !oldest.done) this.#forget(oldest.value)',
-      to: 'void [oldest, REMEMBERED_MAX]',
+      from: 'if (this.#items.size <= REMEMBERED_MAX && this.#bytes <= REMEMBERED_BYTES_MAX) return',
+      to: 'if (REMEMBERED_MAX + REMEMBERED_BYTES_MAX > 0) return',
       why: 'every grant there ever was stays in memory',
     },
   ]),

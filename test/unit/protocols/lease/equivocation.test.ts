@@ -85,6 +85,23 @@ describe('[L2.12] a voter that contradicts itself is convicted', () => {
     expect(a.req.bytes.byteLength + b.req.bytes.byteLength).toBeGreaterThan(FAULT_BYTES_MAX)
     expect(faultIn(a, b)).toBeUndefined()
   })
+
+  it('remembers the latest grants, and no more of them than fit into some megabytes', () => {
+    const at = (n: number): Pair['req']['body']['res'] =>
+      Array.from({ length: 20 }, (_, i) => path(`${n}/${i}/${'x'.repeat(900)}`))
+    const watch = new EquivocationWatch()
+    const grants = Array.from(
+      { length: 600 },
+      (_, n) =>
+        [
+          { lid: hex(n), res: at(n) },
+          { vseq: n, first: n },
+        ] as const,
+    )
+    for (const [req, grant] of grants) watch.note(pairOf(req, grant))
+    const rivalOf = (n: number): Pair => pairOf({ by: 22, res: at(n) }, { vseq: 1000 + n, first: n })
+    expect([599, 300, 0].map((n) => watch.note(rivalOf(n)) !== undefined)).toEqual([true, true, false])
+  })
 })
 
 describe('[L2.12] a proof', () => {

@@ -98,6 +98,16 @@ describe('[L2.11] a lock whose node restarts', () => {
     expect([await list(last), await notices(last)]).toEqual([[], []])
   })
 
+  it('goes on with two hundred paths of one lease', async () => {
+    const [voter, holder] = await two()
+    const paths = Array.from({ length: 200 }, (_, n) => `src/${'a/rather/long/path/'.repeat(4)}${n}.ts`)
+    const wish = { paths, instanceId: 'one', allOrNothing: true }
+    const { acquired } = valueOf(await passing(lab, holder.locks.bulk(holder.actor(token('one')), PROJECT, wish)))
+    expect(acquired.length).toBe(200)
+    const again = await restart(1)
+    expect([(await list(again)).length, (await list(voter)).length]).toEqual([200, 200])
+  })
+
   it('was given back before: nothing comes back', async () => {
     const [voter, holder] = await two()
     valueOf(await lock(holder, 'a.ts', 'one'))

@@ -441,6 +441,18 @@ describe('many at once', () => {
     expect([await shown(b), a.leases.held().length]).toEqual([['a one', 'b one', 'c two', 'd one'], 2])
   })
 
+  it('grants two hundred paths by one lease, and shows all that it grants, also where letters take three bytes', async () => {
+    lab = await ClaimLab.create({ nodes: 2 })
+    const [a, b] = [lab.nodes[0]!, lab.nodes[1]!]
+    const names = (letters: number): string[] =>
+      Array.from({ length: 200 }, (_, n) => `${String.fromCodePoint(0x4e00 + n).repeat(letters)}.ts`)
+    const { acquired } = valueOf(await bulk(a, names(60), 'one', true))
+    await settle()
+    expect([acquired.length, (await list(a)).length, (await list(b)).length]).toEqual([200, 200, 200])
+    const { acquired: none, failed } = valueOf(await bulk(a, names(200), 'two', true))
+    expect([none, new Set(failed.map(({ error }) => error.code))]).toEqual([[], new Set(['too_large'])])
+  })
+
   it('gives one path of a common lease back and keeps the others held all the time', async () => {
     lab = await ClaimLab.create()
     const [a, b] = [lab.nodes[0]!, lab.nodes[1]!]

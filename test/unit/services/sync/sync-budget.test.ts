@@ -47,6 +47,20 @@ it('[A-D1] charges nobody for what a busy host, or a slow disk, takes', async ()
   expect([await isReady(honest), exceeded]).toEqual([true, []])
 })
 
+it('[A-D1] charges members whose messages are dealt with at once for as much as was worked, not each for all of it', async () => {
+  const { budget, work, isReady, exceeded } = createLab()
+  const inVain = (ms: number) => async () => {
+    await settle()
+    const was = await work(ms, 'in vain')()
+    await settle()
+    return was
+  }
+  await Promise.all([budget.spend(honest, inVain(100)), budget.spend(flooder, inVain(3000))])
+  expect([await isReady(honest), exceeded]).toEqual([true, []])
+  await Promise.all([budget.spend(honest, inVain(100)), budget.spend(flooder, inVain(3000))])
+  expect([await isReady(flooder), exceeded]).toEqual([false, [flooder]])
+})
+
 it('[A-D1] lets it go on after at most five seconds, and gives a fiftieth of the time back', async () => {
   const { clock, budget, work, isReady } = createLab()
   await budget.spend(flooder, work(100_000, 'in vain'))
