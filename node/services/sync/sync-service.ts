@@ -19,6 +19,7 @@ import { answerStanding, latestOnly, sendRecords, whereOthersAre, type Standing 
 import { createSyncBudget, misconductIn, type SyncBudget } from './sync-budget.ts'
 import { createContentCheck, type ContentCheck } from './sync-content.ts'
 import { Hearing } from './hearing.ts'
+import { Newcomers } from './newcomers.ts'
 import { PassingOn } from './passing-on.ts'
 import { PushQueue } from './push-queue.ts'
 import type { SyncDeps } from './sync-deps.ts'
@@ -29,8 +30,6 @@ import { SyncLink } from './sync-link.ts'
 const ANTI_ENTROPY_MS = 30_000
 /** How often a member is told that its heartbeat has come, for its round trip: each time wakes it up. */
 const ECHO_EVERY_MS = 30_000
-/** New connections introduce themselves first; then what was learnt is passed on, once for all of them. */
-const TELL_PEERS_AFTER_MS = 2000
 /** A member that takes nothing any more does not hold up the end; it learns of what it missed later. */
 const FLUSH_MS = 500
 
@@ -89,14 +88,12 @@ class Sync implements SyncService {
   readonly #budget: SyncBudget
   readonly #hearing: Hearing
   readonly #passingOn: PassingOn
+  readonly #newcomers: Newcomers
   readonly #pushing = new PushQueue((frame, envelopes) => {
     this.#metrics.count('rookery_envelopes_sent_total', { why: 'push' }, envelopes * this.#peers.size)
     this.#broadcast(frame)
   })
   #announcedHeads: readonly Uint8Array[] = []
-  /** Connected a moment ago: the others do not know yet where. */
-  readonly #newcomers = new Set<PeerId>()
-  #cancelTelling: Cancel | undefined
 
   constructor(deps: SyncDeps) {
     this.#deps = deps
@@ -108,6 +105,7 @@ class Sync implements SyncService {
       busyMs: deps.busyMs ?? (() => deps.clock.monoMs()),
       onExceeded: (peer) => deps.onMisconduct?.(peer, 'takes up too much of this node with what it sends: slowed down'),
     })
+    this.#newcomers = new Newcomers(deps.clock, (newcomers) => this.#tellOf(newcomers))
     const links = (): SyncLink[] => this.#links()
     this.#hearing = new Hearing({ ...deps, links, onSilence: (heard) => this.#meetNeighbour(heard) })
     this.#passingOn = new PassingOn({
@@ -139,7 +137,7 @@ class Sync implements SyncService {
   async stop(): Promise<void> {
     this.#pushing.flush()
     for (const cancel of this.#cancels.splice(0)) cancel()
-    this.#cancelTelling?.()
+    this.#newcomers.stop()
     this.#passingOn.stop()
     const links = this.#links()
     this.#peers.clear()
@@ -195,7 +193,6 @@ class Sync implements SyncService {
     this.#hearing.heard(id)
     link.hurry()
     this.#newcomers.add(id)
-    this.#cancelTelling ??= this.#deps.clock.after(TELL_PEERS_AFTER_MS, () => this.#tellOfNewcomers())
   }
 
   #disconnected(id: PeerId): void {
@@ -335,10 +332,8 @@ class Sync implements SyncService {
   }
 
   /** Of them only: a member that comes and goes would have everybody tell everybody about everybody each time. */
-  #tellOfNewcomers(): void {
-    this.#cancelTelling = undefined
-    const known = [...(this.#deps.addresses?.knownPeers() ?? [])].filter(([id]) => this.#newcomers.has(id))
-    this.#newcomers.clear()
+  #tellOf(newcomers: ReadonlySet<PeerId>): void {
+    const known = [...(this.#deps.addresses?.knownPeers() ?? [])].filter(([id]) => newcomers.has(id))
     for (const peer of this.#peers.values()) this.#tellPeers(peer, new Map(known))
   }
 
