@@ -29,6 +29,8 @@ export type SignInFiles = {
 export function createSignInFiles(folder: string): SignInFiles {
   const nameOf = (url: string): string => `${createHash('sha256').update(url).digest('hex')}.json`
   const pathOf = (url: string): string => join(folder, nameOf(url))
+  /** Names of files that are not whole yet. */
+  const unfinished = new Set<string>()
   return {
     async read(url) {
       const text = (await readIfThere(pathOf(url)))?.toString('utf8')
@@ -45,12 +47,15 @@ export function createSignInFiles(folder: string): SignInFiles {
       const text = JSON.stringify(signIn)
       if (text.length > FILE_CHARS_MAX) throw new Error('The server gave tokens that are larger than any.')
       await mkdir(folder, { recursive: true, mode: 0o700 })
-      const fresh = `${pathOf(signIn.url)}.${crypto.randomUUID()}`
+      const name = `${nameOf(signIn.url)}.${crypto.randomUUID()}`
+      const fresh = join(folder, name)
+      unfinished.add(name)
       try {
         await writeNewFile(fresh, Buffer.from(text))
         await rename(fresh, pathOf(signIn.url))
       } finally {
         await rm(fresh, { force: true })
+        unfinished.delete(name)
       }
     },
     async forget(url) {
@@ -61,7 +66,8 @@ export function createSignInFiles(folder: string): SignInFiles {
     async keep(urls) {
       const kept = new Set([...urls].map(nameOf))
       const there = await readdir(folder).catch(() => [])
-      for (const name of there) if (!kept.has(name)) await rm(join(folder, name), { force: true })
+      for (const name of there)
+        if (!kept.has(name) && !unfinished.has(name)) await rm(join(folder, name), { force: true })
     },
   }
 }

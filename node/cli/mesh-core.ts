@@ -232,7 +232,7 @@ async function openNetwork(deps: NetworkDeps): Promise<Libp2pNetwork> {
       policy.who === 'anyone' ||
       policy.capability === undefined ||
       hasCapability(membership.current(), peer, policy.capability),
-    knownAddresses: rememberedAddresses(store),
+    knownAddresses: rememberedAddresses(store, log),
     neighbours,
     agent: `rookery/${rookeryVersion()}`,
     clock: systemClock,

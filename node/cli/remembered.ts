@@ -3,7 +3,7 @@ import { createServer } from 'node:net'
 import { z } from 'zod'
 import { PeerId } from '../../crdt/ids.ts'
 import { decodeCanonical, encodeCanonical } from '../../protocols/codec.ts'
-import type { KnownAddresses } from '../p2p/address-book.ts'
+import { ADDRESS_BOOK_BYTES_MAX, type KnownAddresses } from '../p2p/address-book.ts'
 import type { FeedStore } from '../ports/feed-store.ts'
 import type { Log } from '../ports/log.ts'
 import { BOOT_FACT } from '../services/sync/presence-beat.ts'
@@ -19,14 +19,19 @@ export const ADDRESSES_FACT = 'addresses'
 export const encodeAddresses = (addresses: ReadonlyMap<PeerId, readonly string[]>): Uint8Array =>
   encodeCanonical(Object.fromEntries(addresses))
 
-/** Where members were reached, kept over restarts. */
-export function rememberedAddresses(facts: Facts): KnownAddresses {
+/** Where members were reached, kept over restarts. What cannot be read is done without: it is hints, no more. */
+export function rememberedAddresses(facts: Facts, log: Log): KnownAddresses {
   return {
     async load() {
       const bytes = await facts.getFact(ADDRESSES_FACT)
       if (bytes === undefined) return new Map()
-      const parsed = decodeCanonical(Addresses, bytes, FACT_BYTES_MAX)
-      return new Map(Object.entries(parsed).map(([peer, addresses]) => [PeerId.parse(peer), addresses]))
+      try {
+        const parsed = decodeCanonical(Addresses, bytes, ADDRESS_BOOK_BYTES_MAX)
+        return new Map(Object.entries(parsed).map(([peer, addresses]) => [PeerId.parse(peer), addresses]))
+      } catch (error) {
+        log.warn({ error: String(error) }, 'the remembered addresses of members cannot be read: starting without them')
+        return new Map()
+      }
     },
     save: (addresses) => facts.putFact(ADDRESSES_FACT, encodeAddresses(addresses)),
   }

@@ -15,7 +15,7 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import { PeerId } from '../../crdt/ids.ts'
 
 /** Longer ones are not addresses anybody dials. */
-const ADDRESS_CHARS_MAX = 256
+export const ADDRESS_CHARS_MAX = 256
 
 const HOST_CODES: ReadonlySet<number> = new Set([CODE_IP4, CODE_IP6, CODE_DNS, CODE_DNS4, CODE_DNS6])
 
@@ -92,7 +92,7 @@ export function isThisHost(host: string): boolean {
   return scopeOf(host) === 'loopback' || ownHosts().includes(host)
 }
 
-/** The addresses of this host's interfaces; a change of the list is a change of network. */
+/** The addresses of this host's interfaces, always in the same order. */
 export function ownHosts(): string[] {
   return Object.values(networkInterfaces())
     .flatMap((addresses) => addresses ?? [])

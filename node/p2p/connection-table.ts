@@ -24,6 +24,7 @@ export class ConnectionTable {
   readonly #memberListeners = new Set<(peer: PeerId) => void>()
   readonly #lostListeners = new Set<(peer: PeerId, lastedMs: number) => void>()
   readonly #furtherListeners = new Set<(peer: PeerId, connection: Connection) => void>()
+  readonly #fewerListeners = new Set<(peer: PeerId) => void>()
 
   constructor(isMember: (peer: PeerId) => boolean, clock: Clock) {
     this.#isMember = isMember
@@ -44,6 +45,12 @@ export class ConnectionTable {
   onFurther(listener: (peer: PeerId, connection: Connection) => void): Cancel {
     this.#furtherListeners.add(listener)
     return () => this.#furtherListeners.delete(listener)
+  }
+
+  /** Told of every connection that is lost to a member that stays connected. */
+  onFewer(listener: (peer: PeerId) => void): Cancel {
+    this.#fewerListeners.add(listener)
+    return () => this.#fewerListeners.delete(listener)
   }
 
   members(): PeerId[] {
@@ -112,6 +119,7 @@ export class ConnectionTable {
     entry.cancel()
     this.#entries.delete(connection.id)
     this.#announce(entry.peer)
+    if (this.#announced.has(entry.peer)) for (const listener of this.#fewerListeners) listener(entry.peer)
   }
 
   abort(peer: PeerId, reason: Error): void {

@@ -14,6 +14,8 @@ const STABLE_AFTER_MS = 30_000
 const REDIAL_SPREAD_MS = 500
 /** New hints about a peer bring its next dial forward, at most this often. */
 const HURRY_EVERY_MS = 5000
+/** One that was met by others all the time, and by us never, is left to its back-off; after such a pause it is back. */
+const SIGHTED_MS = BACKOFF_MAX_MS
 /** A member that is reached and hangs up within this time, … */
 const HANG_UP_MS = 5000
 /** … so many times in a row, does not want us: one time may be a restart, two a coincidence. */
@@ -41,6 +43,7 @@ type Target = {
   hangUps: number
   lastTryMs: number
   lastConnectedMs: number
+  lastSightedMs: number
   isDialling: boolean
   /** Something new came while it was dialled: what failed now says nothing. */
   isStale: boolean
@@ -103,6 +106,15 @@ export class Dialer {
     const dueMs = state.lastTryMs + HURRY_EVERY_MS
     if (dueMs <= nowMs) this.#tryNow(peer)
     else if (state.nextTryMs === undefined || state.nextTryMs > dueMs) this.#arm(peer, dueMs - nowMs)
+  }
+
+  /** Somebody has met the peer just now: as `hurry` if that is news, by where or because it has not been met for a while. */
+  sighted(peer: PeerId, isElsewhere: boolean): void {
+    const state = this.#stateOf(peer)
+    const nowMs = this.#deps.clock.monoMs()
+    const isBack = nowMs - state.lastSightedMs > SIGHTED_MS
+    state.lastSightedMs = nowMs
+    if (isBack || isElsewhere) this.hurry(peer)
   }
 
   connected(peer: PeerId): void {
@@ -190,6 +202,7 @@ export class Dialer {
       hangUps: 0,
       lastTryMs: -Infinity,
       lastConnectedMs: -Infinity,
+      lastSightedMs: -Infinity,
       isDialling: false,
       isStale: false,
       nextTryMs: undefined,

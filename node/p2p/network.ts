@@ -106,13 +106,14 @@ class Network implements Libp2pNetwork {
       isConnected: (peer) => table.isConnected(peer),
       dial: (peer, signal) => this.#dialKnown(peer, signal),
     })
-    const hurry = (peer: PeerId): void => this.#dialer.hurry(peer)
-    this.#reach = new Reach({ self: this.self, options, libp2p, book, table, host, hurry })
+    const onSighted: Dialer['sighted'] = (peer, isElsewhere) => this.#dialer.sighted(peer, isElsewhere)
+    this.#reach = new Reach({ self: this.self, options, libp2p, book, table, host, onSighted })
     table.onMember((peer) => {
       this.#dialer.connected(peer)
       this.#reach.connected(peer)
     })
     table.onFurther((peer, connection) => this.#reach.connectedAgain(peer, connection))
+    table.onFewer((peer) => this.#reach.connectedLess(peer))
     table.onMemberLost((peer, lastedMs) => {
       this.#reach.lost(peer)
       this.#dialer.disconnected(peer, lastedMs)
@@ -253,8 +254,8 @@ class Network implements Libp2pNetwork {
   onLanPeer(found: LanPeer, from: string): void {
     const peer = PeerId.safeParse(found.id)
     if (!peer.success || peer.data === this.self || !this.#options.isMember(peer.data)) return
-    this.#book.hint(peer.data, acceptLanHints(found.multiaddrs, from))
-    if (!this.#table.isConnected(peer.data)) this.#dialer.hurry(peer.data)
+    const isElsewhere = this.#book.hint(peer.data, acceptLanHints(found.multiaddrs, from))
+    this.#dialer.sighted(peer.data, isElsewhere)
   }
 
   /** Only who dialled hangs up: to the other side it may be a neighbour's connection. */

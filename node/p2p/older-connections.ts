@@ -1,6 +1,6 @@
 import type { Connection } from '@libp2p/interface'
 import type { PeerId } from '../../crdt/ids.ts'
-import type { Clock } from '../ports/clock.ts'
+import type { Cancel, Clock } from '../ports/clock.ts'
 import type { Log } from '../ports/log.ts'
 import type { Channel } from '../ports/peer-network.ts'
 import { isRelayed } from './addresses.ts'
@@ -25,6 +25,7 @@ export type OlderConnectionDeps = {
 /** What becomes of a connection when there is a newer one, or reason to think that it has died without a word. */
 export class OlderConnections {
   readonly #deps: OlderConnectionDeps
+  readonly #cancelRetiring = new Map<PeerId, Cancel>()
 
   constructor(deps: OlderConnectionDeps) {
     this.#deps = deps
@@ -33,20 +34,27 @@ export class OlderConnections {
   /** Cuts those connections to the member that do not answer, except the one that has just been made. */
   doubtAll(peer: PeerId, newest?: Connection): void {
     for (const connection of this.#deps.table.connectionsTo(peer))
-      if (connection !== newest) void this.#doubt(peer, connection)
+      if (connection !== newest && !isTwin(connection, newest)) void this.#doubt(peer, connection)
   }
 
   /** There is a direct connection: those through relays end once nothing is held on them any more. */
   retireRelayed(peer: PeerId): void {
-    const { clock, table, host } = this.#deps
-    clock.after(RETIRE_AFTER_MS, () => {
-      if (table.directTo(peer) === undefined) return
-      for (const connection of table.connectionsTo(peer)) {
-        if (!isRelayed(connection.remoteAddr)) continue
-        if (host.isHeld(connection)) this.retireRelayed(peer)
-        else connection.abort(new Error('there is a direct connection'))
-      }
+    // One look at all of them is due at a time: else each would bring about more of them.
+    this.#cancelRetiring.get(peer)?.()
+    const cancel = this.#deps.clock.after(RETIRE_AFTER_MS, () => {
+      this.#cancelRetiring.delete(peer)
+      this.#retire(peer)
     })
+    this.#cancelRetiring.set(peer, cancel)
+  }
+
+  #retire(peer: PeerId): void {
+    const { table, host } = this.#deps
+    if (table.directTo(peer) === undefined) return
+    const relayed = table.connectionsTo(peer).filter(({ remoteAddr }) => isRelayed(remoteAddr))
+    const idle = relayed.filter((connection) => !host.isHeld(connection))
+    for (const connection of idle) connection.abort(new Error('there is a direct connection'))
+    if (idle.length < relayed.length) this.retireRelayed(peer)
   }
 
   async #doubt(peer: PeerId, connection: Connection): Promise<void> {
@@ -67,3 +75,9 @@ export class OlderConnections {
     }
   }
 }
+
+/** Both sides have dialled at once. Each would doubt its own of the two, and when both are busy neither would be left. */
+const isTwin = (connection: Connection, newest: Connection | undefined): boolean =>
+  connection.direction === 'outbound' &&
+  newest !== undefined &&
+  newest.timeline.open - connection.timeline.open < DOUBT_MS

@@ -19,7 +19,6 @@ type Served = { readonly options: ProtocolOptions; readonly serve: (channel: Cha
 type Tracked = {
   readonly protocol: string
   readonly policy: ProtocolPolicy | undefined
-  readonly inbound: boolean
   readonly connection: Connection
 }
 
@@ -39,6 +38,8 @@ export class ProtocolHost {
   readonly #heard: (connection: Connection) => void
   readonly #served = new Map<string, Served>()
   readonly #channels = new Map<StreamChannel, Tracked>()
+  /** Handlers that run, by protocol and peer: one may have much to read after its channel has ended. */
+  readonly #handlers = new Map<string, number>()
   #node: Libp2p | undefined
 
   constructor({ allowed, log, conduct, heard }: ProtocolHostDeps) {
@@ -75,7 +76,7 @@ export class ProtocolHost {
     const channel = this.#track(stream, peer, {
       role: 'opener',
       frameBytesMax: this.#served.get(protocol)?.options.frameBytesMax ?? OPENED_FRAME_BYTES_MAX,
-      tracked: { protocol, policy: undefined, inbound: false, connection },
+      tracked: { protocol, policy: undefined, connection },
     })
     await channel.accepted(signal)
     return channel
@@ -123,7 +124,8 @@ export class ProtocolHost {
     const { options, serve } = served
     // The gate has checked that every remote peer id is one of ours in form.
     const peer = connection.remotePeer.toString() as PeerId
-    const isRefused = !this.#allowed(peer, options.policy) || this.#openBy(peer, protocol) >= options.channelsPerPeerMax
+    const handlers = this.#handlers.get(`${protocol} ${peer}`) ?? 0
+    const isRefused = !this.#allowed(peer, options.policy) || handlers >= options.channelsPerPeerMax
     if (isRefused || !this.#conduct.mayOpen(peer)) {
       stream.abort(new Error(`refused to serve ${protocol}`))
       return
@@ -131,10 +133,18 @@ export class ProtocolHost {
     const channel = this.#track(stream, peer, {
       role: 'server',
       frameBytesMax: options.frameBytesMax,
-      tracked: { protocol, policy: options.policy, inbound: true, connection },
+      tracked: { protocol, policy: options.policy, connection },
     })
     channel.accept()
-    void this.#run(channel, protocol, serve)
+    this.#count(peer, protocol, 1)
+    void this.#run(channel, protocol, serve).finally(() => this.#count(peer, protocol, -1))
+  }
+
+  #count(peer: PeerId, protocol: string, change: number): void {
+    const key = `${protocol} ${peer}`
+    const count = (this.#handlers.get(key) ?? 0) + change
+    if (count > 0) this.#handlers.set(key, count)
+    else this.#handlers.delete(key)
   }
 
   async #run(channel: StreamChannel, protocol: string, serve: (channel: Channel) => Promise<void>): Promise<void> {
@@ -169,13 +179,6 @@ export class ProtocolHost {
     })
     this.#channels.set(channel, tracked)
     return channel
-  }
-
-  #openBy(peer: PeerId, protocol: string): number {
-    let count = 0
-    for (const [channel, tracked] of this.#channels)
-      if (channel.peer === peer && tracked.inbound && tracked.protocol === protocol) count++
-    return count
   }
 }
 

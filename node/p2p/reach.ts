@@ -29,8 +29,8 @@ export type ReachParts = {
   readonly book: AddressBook
   readonly table: ConnectionTable
   readonly host: ProtocolHost
-  /** There are new addresses to try. */
-  readonly hurry: (peer: PeerId) => void
+  /** A connected member has met another one, at addresses that are new or not. */
+  readonly onSighted: (peer: PeerId, isElsewhere: boolean) => void
 }
 
 /** What a connected member has said of itself last. */
@@ -158,6 +158,11 @@ export class Reach {
     this.#older.retireRelayed(peer)
   }
 
+  /** One less. If that was the direct one, another is looked for. */
+  connectedLess(peer: PeerId): void {
+    this.#upgrade.hurry(peer)
+  }
+
   lost(peer: PeerId): void {
     this.#known.delete(peer)
     this.#relay.tend()
@@ -176,23 +181,27 @@ export class Reach {
     for (const peer of this.#parts.table.members()) this.#older.doubtAll(peer)
   }
 
-  /** Addresses of a member on the word of `teller`, as far as they make sense from here. Tells whether any is new. */
-  learn(peer: PeerId, addresses: readonly string[], teller: PeerId): boolean {
-    const { self, options, table, book, hurry } = this.#parts
-    const connection = table.connectionTo(teller)
-    if (peer === self || connection === undefined || !options.isMember(peer)) return false
-    // Through ourselves is no way for us, but one to tell others of.
-    const mayRelay = (relay: PeerId): boolean => relay !== peer && (relay === self || options.isMember(relay))
-    const usable = acceptHints(addresses, { ...tellerAt(connection), mayRelay })
-    const isNew = peer === teller ? book.told(peer, usable) : book.hint(peer, usable)
-    if (!isNew) return false
-    hurry(peer)
-    this.#upgrade.hurry(peer)
-    return true
+  /** Where another member is, on the word of `teller`, which is connected with it. */
+  learn(peer: PeerId, addresses: readonly string[], teller: PeerId): void {
+    const { self, options, onSighted } = this.#parts
+    if (peer !== self && options.isMember(peer)) onSighted(peer, this.#hear(peer, addresses, teller))
   }
 
   #listening(): string[] {
     return this.#parts.libp2p.node.getMultiaddrs().map((address) => address.toString())
+  }
+
+  /** Keeps those addresses of a member that make sense from here. Tells whether any is new. */
+  #hear(peer: PeerId, addresses: readonly string[], teller: PeerId): boolean {
+    const { self, options, table, book } = this.#parts
+    const connection = table.connectionTo(teller)
+    if (connection === undefined || !options.isMember(peer)) return false
+    // Through ourselves is no way for us, but one to tell others of.
+    const mayRelay = (relay: PeerId): boolean => relay !== peer && (relay === self || options.isMember(relay))
+    const usable = acceptHints(addresses, { ...tellerAt(connection), mayRelay })
+    const isNew = peer === teller ? book.told(peer, usable) : book.hint(peer, usable)
+    if (isNew) this.#upgrade.hurry(peer)
+    return isNew
   }
 
   #own(peer: PeerId): Own {
@@ -208,7 +217,7 @@ export class Reach {
   #introduced(peer: PeerId, { agent, addresses, observed, protocols, others }: Introduction): void {
     const before = this.#known.get(peer)
     this.#known.set(peer, { agent, protocols, addresses })
-    this.learn(peer, addresses, peer)
+    this.#hear(peer, addresses, peer)
     // Only what the member itself has changed is news: else two could tell each other the same for ever.
     if (before?.addresses.join() !== addresses.join()) this.#introductions.passOn(peer, this.#parts.book.of(peer))
     for (const [other, theirs] of others) this.learn(other, theirs, peer)
@@ -272,7 +281,7 @@ export class Reach {
     if (!this.#lookup || !isDue || !mayAnswer || !options.isMember(peer)) return false
     this.#lookedUpMs.set(peer, nowMs)
     const found = await this.#lookup.find(peer, this.#running.signal)
-    return found.map(({ addresses, teller }) => this.learn(peer, addresses, teller)).includes(true)
+    return found.map(({ addresses, teller }) => this.#hear(peer, addresses, teller)).includes(true)
   }
 
   async #tryDirect(peer: PeerId): Promise<void> {

@@ -16,13 +16,14 @@ import type { StreamPolicy } from './member-components.ts'
 export const RELAY_PROTOCOL = RELAY_V2_HOP_CODEC
 const RELAYED_PROTOCOL = RELAY_V2_STOP_CODEC
 
-/** Two, so that one may go; each costs a message every two hours. */
+/** Two, so that one may go; each costs a message every hour. */
 const RELAYS_MAX = 2
 /** A relay that refused is asked again. */
 const RETRY_MS = 60_000
 /** Members that may be reached through this node: as many as a mesh has that is still fully connected, and some. */
 const RESERVATIONS_MAX = 128
 const RESERVATION_MS = 2 * 60 * 60_000
+const RENEW_MS = RESERVATION_MS / 2
 /** Of one relayed connection: then it is cut and made anew. The members are our own, but a relay's link is not for free. */
 const RELAYED_BYTES_MAX = 8n * 1024n ** 3n
 const RELAYED_MS_MAX = 12 * 60 * 60_000
@@ -52,7 +53,8 @@ export class Relay {
   readonly #deps: RelayDeps
   readonly #reservations: Reservations
   readonly #asking = new Set<PeerId>()
-  readonly #held = new Set<PeerId>()
+  /** Each with what calls off its renewal. */
+  readonly #held = new Map<PeerId, Cancel>()
   /** Lately. */
   readonly #refused = new Set<PeerId>()
   #server: CircuitRelayService | undefined
@@ -66,7 +68,9 @@ export class Relay {
     this.#reservations = reservationsOf(deps.libp2p.relayTransport)
     this.#reservations.addEventListener('relay:removed', (event) => {
       const peer = PeerId.safeParse(event.detail.relay.toString())
-      if (!peer.success || !this.#held.delete(peer.data)) return
+      if (!peer.success || !this.#held.has(peer.data)) return
+      this.#held.get(peer.data)?.()
+      this.#held.delete(peer.data)
       deps.onChange()
       this.tend()
     })
@@ -79,7 +83,7 @@ export class Relay {
 
   /**
    * Offers places to members from now on, or no more. Places that were given are kept: who has one would not be told, and
-   * would be looked for where nobody knows it any more, until it asks again after two hours.
+   * would be looked for where nobody knows it any more, until it asks again after an hour.
    */
   async serve(on: boolean): Promise<void> {
     this.#isWanted = on
@@ -101,12 +105,13 @@ export class Relay {
 
   async stop(): Promise<void> {
     this.#cancelRetry?.()
+    for (const cancelRenewal of this.#held.values()) cancelRenewal()
     this.#candidates = () => []
     this.#isWanted = false
     await stop(this.#server)
   }
 
-  /** Keeps this node reachable through up to two of these members; of none, it lets the places run out. */
+  /** Keeps this node reachable through up to two of these members. A place that it has is kept, whoever they are then. */
   seek(candidates: () => readonly Connection[]): void {
     this.#candidates = candidates
     this.tend()
@@ -117,12 +122,12 @@ export class Relay {
     const isFree = (peer: PeerId): boolean => ![this.#asking, this.#held, this.#refused].some((set) => set.has(peer))
     const free = this.#candidates().filter((connection) => isFree(peerOf(connection)))
     const missing = RELAYS_MAX - this.#held.size - this.#asking.size
-    for (const connection of free.slice(0, Math.max(0, missing))) void this.#reserve(connection)
+    for (const connection of free.slice(0, Math.max(0, missing))) void this.#reserve(connection.remotePeer)
   }
 
   /** Where this node can be reached through others. */
   addresses(): string[] {
-    return [...this.#held].map(circuitThrough)
+    return [...this.#held.keys()].map(circuitThrough)
   }
 
   /** Whether this node is, or is about to be, reachable through it. */
@@ -143,12 +148,18 @@ export class Relay {
     return await this.#deps.libp2p.components.transportManager.dial(address, { signal })
   }
 
-  async #reserve(connection: Connection): Promise<void> {
-    const peer = peerOf(connection)
+  /** Takes a place, or renews it. */
+  async #reserve(relay: LibPeerId): Promise<void> {
+    const peer = relay.toString() as PeerId
+    const isNew = !this.#held.has(peer)
     this.#asking.add(peer)
     try {
-      await this.#reservations.addRelay(connection.remotePeer, 'configured')
-      this.#held.add(peer)
+      takeOver(await this.#reservations.addRelay(relay, 'configured'))
+      this.#held.get(peer)?.()
+      this.#held.set(
+        peer,
+        this.#deps.clock.after(RENEW_MS, () => void this.#reserve(relay)),
+      )
     } catch (error) {
       this.#deps.log.debug({ peer, error: String(error) }, 'no place at this relay')
       this.#refused.add(peer)
@@ -156,7 +167,7 @@ export class Relay {
     } finally {
       this.#asking.delete(peer)
     }
-    if (this.#held.has(peer)) this.#deps.onChange()
+    if (isNew && this.#held.has(peer)) this.#deps.onChange()
     this.tend()
   }
 
@@ -185,9 +196,12 @@ export function relayPolicies(
 
 const peerOf = (connection: Connection): PeerId => connection.remotePeer.toString() as PeerId
 
+/** What the relay's transport keeps of a place at a relay. */
+type Place = { readonly details: { readonly timeout: NodeJS.Timeout; readonly reservation: { expire: bigint } } }
+
 /** What the relay's transport has beyond the interface. */
 type Reservations = {
-  addRelay(peer: LibPeerId, type: 'configured'): Promise<unknown>
+  addRelay(peer: LibPeerId, type: 'configured'): Promise<Place>
   hasReservation(peer: LibPeerId): boolean
   addEventListener(type: 'relay:removed', listener: (event: CustomEvent<{ relay: LibPeerId }>) => void): void
 }
@@ -197,6 +211,15 @@ export function reservationsOf(transport: Transport): Reservations {
   const store: unknown = 'reservationStore' in transport ? transport.reservationStore : undefined
   if (!isReservations(store)) throw new Error('the relay transport has no reservations')
   return store
+}
+
+/**
+ * The package would renew a place when it runs out by the relay's wall clock as read on ours: of a relay whose clock is
+ * ahead, only long after it is gone. We do so by a clock of our own, and for that the place has to count as run out.
+ */
+function takeOver(place: Place): void {
+  clearTimeout(place.details.timeout)
+  place.details.reservation.expire = 0n
 }
 
 const isReservations = (value: unknown): value is Reservations =>

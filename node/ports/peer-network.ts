@@ -9,7 +9,10 @@ export type ProtocolOptions = {
   readonly policy: ProtocolPolicy
   /** Larger frames abort the channel. */
   readonly frameBytesMax: number
-  /** Open channels per remote peer; one more is refused. */
+  /**
+   * Channels per remote peer, each until its handler is done: what has come is kept for it after the channel has ended. One
+   * more is refused.
+   */
   readonly channelsPerPeerMax: number
   /** Somebody would notice if it broke: its connection is not given up for a better one while the channel is open. */
   readonly holdsConnection?: boolean

@@ -119,6 +119,26 @@ export function describePeerNetwork(name: string, createPair: () => Promise<Pair
       await expect.poll(() => a.open(b.self, '/t/1', soon()).then(Boolean, () => false)).toBe(true)
     })
 
+    it('[A-D1] counts a channel until its handler is done with what came over it', async () => {
+      const go = Promise.withResolvers<void>()
+      const got: string[] = []
+      const { a, b } = await start((served) =>
+        served.handle('/t/1', options, async (channel) => {
+          await go.promise
+          got.push(...(await all(channel)))
+        }),
+      )
+      for (const words of ['one', 'two']) {
+        const channel = await a.open(b.self, '/t/1', soon())
+        void channel.send(frame(words))
+        await channel.close()
+      }
+      await expect(a.open(b.self, '/t/1', soon())).rejects.toThrow(Error)
+      go.resolve()
+      await expect.poll(() => got.toSorted()).toEqual(['one', 'two'])
+      await expect.poll(() => a.open(b.self, '/t/1', soon()).then(Boolean, () => false)).toBe(true)
+    })
+
     it('refuses a second handler, and one without a policy', async () => {
       const { b } = await start((served) => served.handle('/t/1', options, echo))
       expect(() => b.handle('/t/1', options, echo)).toThrow('already served')

@@ -138,6 +138,36 @@ test('what a removed member asked for is ended', async () => {
   expect(startOf(pid)).toBeUndefined()
 })
 
+test('what a member asked for when it was removed never runs', async () => {
+  world = await createCommandMesh()
+  const [near, far] = world.nodes
+  near.node.events.subscribe(({ type }) => {
+    if (type === 'execution.queued') world.mesh.remove(near.node)
+  })
+  const { id } = await run('true')
+  expect(value(await far.commands.ended(id, AbortSignal.timeout(20_000)))).toMatchObject({
+    status: 'cancelled',
+    problem: 'The member that asked for it was removed.',
+    startedAt: null,
+  })
+})
+
+test('what was asked for when the node stopped is said to be cancelled', async () => {
+  world = await createCommandMesh()
+  const [near, far] = world.nodes
+  const stopped = Promise.withResolvers<void>()
+  near.node.events.subscribe(({ type }) => {
+    if (type === 'execution.queued') stopped.resolve(far.commands.endAll())
+  })
+  const { id } = await run('true')
+  await stopped.promise
+  expect(value(await far.commands.execution(id))).toMatchObject({
+    status: 'cancelled',
+    problem: 'The node of the machine was stopped.',
+    startedAt: null,
+  })
+})
+
 test('the machine has the last word, and writes down whom it refused', async () => {
   world = await createCommandMesh()
   const [{ commands, actor }, second] = world.nodes

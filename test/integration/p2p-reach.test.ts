@@ -120,6 +120,28 @@ describe('members that nobody can dial', () => {
     expect(two.connected().toSorted()).toEqual([relay.self, three.self].toSorted())
   })
 
+  it('look for a direct way again when the one there was is lost, and the relay still there', async () => {
+    const clock = createManualClock()
+    const relay = await startNode(1, members, { relay: 'on', clock: createManualClock() })
+    const three = await startNode(3, members)
+    await three.dialAddresses(relay.self, relay.addresses(), soon())
+    const two = await startNode(2, members, { ...UNREACHABLE, clock })
+    await two.dialAddresses(relay.self, relay.addresses(), soon())
+    await until(() => relay.knownPeers().get(three.self)?.includes(`/p2p/${relay.self}/p2p-circuit`) === true)
+    await two.dialAddresses(three.self, [`/p2p/${relay.self}/p2p-circuit`], soon())
+    const held = await two.open(three.self, '/t/held', soon())
+    const proxy = await startProxy(Number(/tcp\/(\d+)/.exec(three.addresses()[0] ?? '')?.[1]))
+    const there = `/ip4/127.0.0.1/tcp/${proxy.port}`
+    await two.dialAddresses(three.self, [there], soon())
+    expect(isDirect(two, three)).toBe(true)
+    await clock.advance(1000) // what it meant to try while there was only the relay
+    proxy.cut()
+    await until(() => isThrough(two, three, relay))
+    await clock.advance(5000)
+    await until(() => isDirect(two, three))
+    await held.send(new Uint8Array([1]))
+  })
+
   it('keep no way through a relay that opened only after a direct one', async () => {
     const clock = createManualClock()
     const relay = await startNode(1, members, { relay: 'on' })
@@ -279,6 +301,32 @@ describe('what packages of libp2p serve', () => {
     await expect(place()).resolves.toBeDefined()
   })
 
+  it('renews its place at a relay before it is gone there, though the clock of the relay is a day ahead', async () => {
+    const [asker, relay] = [await startRaw(1), await startRaw(2)]
+    await relay.components.transportManager.listen([multiaddr('/ip4/127.0.0.1/tcp/0')])
+    let asked = 0
+    await relay.node.handle(HOP, (stream) => {
+      asked++
+      const answer = (): void => void (stream.send(placeAt(1, 26 * 3600)), stream.close())
+      stream.addEventListener('message', answer, { once: true })
+    })
+    await asker.node.dial(relay.node.getMultiaddrs()[0]!, { signal: soon() })
+    const clock = createManualClock()
+    let changes = 0
+    const onChange = (): void => void changes++
+    const places = new Relay({ libp2p: asker, isMember: () => true, clock, log: createRecordedLog(), onChange })
+    running.push(places)
+    places.seek(() => asker.node.getConnections())
+    await until(() => places.addresses().length === 1)
+    for (const times of [2, 3]) {
+      await until(() => {
+        void clock.advance(10 * 60_000)
+        return asked === times
+      })
+    }
+    expect([places.addresses(), changes]).toEqual([[`/p2p/${peerOf(2)}/p2p-circuit`], 1])
+  })
+
   it('reaches nobody through a relay that is not connected, or where nobody has a place', async () => {
     const relay = await startNode(1, members, { relay: 'on' })
     const two = await startNode(2, members, UNREACHABLE)
@@ -289,12 +337,12 @@ describe('what packages of libp2p serve', () => {
 })
 
 /** The answer of a relay that has a place, as Protocol Buffers, with its length in front. */
-function placeAt(addresses: number): Uint8Array {
+function placeAt(addresses: number, seconds = 3600): Uint8Array {
   const varint = (value: number): number[] =>
     value < 128 ? [value] : [(value % 128) + 128, ...varint(Math.floor(value / 128))]
   const sized = (bytes: readonly number[]): number[] => [...varint(bytes.length), ...bytes]
   const address = [...multiaddr('/ip4/192.0.2.1/tcp/4001').bytes]
-  const expires = [0x08, ...varint(Math.floor(Date.now() / 1000) + 3600)]
+  const expires = [0x08, ...varint(Math.floor(Date.now() / 1000) + seconds)]
   const reservation = [...expires, ...Array.from({ length: addresses }, () => [0x12, ...sized(address)]).flat()]
   return Uint8Array.from(sized([0x08, 2, 0x1a, ...sized(reservation), 0x28, 100]))
 }
@@ -415,6 +463,30 @@ describe('members that moved', () => {
     expect(isWhole()).toBe(true)
   })
 
+  it('[D13] are dialled as soon as another one has met them again, though they are where they always were', async () => {
+    const disk = remembering()
+    const clocks = [createManualClock(), createManualClock()] as const
+    const two = await startNode(2, members, { clock: clocks[1] })
+    const before = await startNode(3, members, disk)
+    await before.dialAddresses(two.self, two.addresses(), soon())
+    await until(() => two.wayTo(before.self).agent !== null)
+    const listen = before.addresses().map((address) => address.replace(/\/p2p\/.*/, ''))
+    await stopNode(before)
+    await clocks[1].advance(6000) // what it had to tell of three is told, to nobody
+    const known = remembering({ [two.self]: two.addresses(), [before.self]: listen })
+    const one = await startNode(1, members, { ...UNREACHABLE, ...known, clock: clocks[0] })
+    await until(() => {
+      void clocks[0].advance(1000)
+      return (one.wayTo(before.self).nextTryInMs ?? 0) > 60_000
+    })
+    await clocks[0].advance(6000) // and then it stands still: by itself one would not try again
+    const three = await startNode(3, members, { ...disk, listen })
+    await until(() => two.wayTo(three.self).agent !== null)
+    await clocks[1].advance(6000)
+    await until(() => one.connected().includes(three.self))
+    expect(one.connectionOf(three.self)?.address).toContain(listen[0])
+  })
+
   it('[D13] are noticed to be gone within 10 s of waking up, though nothing was said', async () => {
     const clock = createManualClock()
     const one = await startNode(1, members, { clock })
@@ -461,8 +533,8 @@ describe('members that moved', () => {
   })
 })
 
-/** Passes bytes on until it is frozen: then it says nothing any more, not even that it has gone. */
-async function startProxy(port: number): Promise<{ port: number; freeze: () => void }> {
+/** Passes bytes on until it is cut, or frozen: then it says nothing any more, not even that it has gone. */
+async function startProxy(port: number): Promise<{ port: number; freeze: () => void; cut: () => void }> {
   const sockets: Socket[] = []
   const server: Server = createServer((inner) => {
     const outer = connect(port, '127.0.0.1')
@@ -471,13 +543,16 @@ async function startProxy(port: number): Promise<{ port: number; freeze: () => v
     outer.pipe(inner)
   })
   await once(server.listen(0, '127.0.0.1'), 'listening')
-  const stop = (): void => {
+  const cut = (): void => {
     for (const socket of sockets) socket.destroy()
+  }
+  const stop = (): void => {
+    cut()
     server.close()
   }
   running.push({ stop })
   const freeze = (): void => {
     for (const socket of sockets) socket.unpipe().pause()
   }
-  return { port: (server.address() as AddressInfo).port, freeze }
+  return { port: (server.address() as AddressInfo).port, freeze, cut }
 }

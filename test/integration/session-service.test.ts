@@ -8,6 +8,7 @@ import { readSessions } from '../../crdt/machine-document.ts'
 import { machineIdOf } from '../../crdt/machine-id.ts'
 import type { Result } from '../../crdt/result.ts'
 import type { Session } from '../../crdt/session.ts'
+import type { FramePipe } from '../../node/ports/session-host.ts'
 import type { SessionViewer } from '../../node/services/sessions/session-service.ts'
 import { encodeCanonical } from '../../protocols/codec.ts'
 import { encodeViewerFrame, PTY_PROTOCOL } from '../../protocols/session-stream.ts'
@@ -229,6 +230,21 @@ test('a machine runs as many sessions as it allows, also when asked at the same 
   expect(codeOf(await create())).toBe('ok')
 })
 
+test('a session that is being started counts once against the limit', async () => {
+  world = await createSessionMesh({ maxSessions: 2 })
+  const [near, far] = world.nodes
+  const create = () => near.sessions.create(near.actor, far.machineId, { mode: 'interactive', agent: 'shell' })
+  const start = far.hosts.start.bind(far.hosts)
+  const second = Promise.withResolvers<string>()
+  far.hosts.start = async (spec) => {
+    const started = await start(spec)
+    far.hosts.start = start
+    second.resolve(codeOf(await create()))
+    return started
+  }
+  expect([codeOf(await create()), await second.promise, codeOf(await create())]).toEqual(['ok', 'ok', 'session_limit'])
+})
+
 test('abilities hold on both sides: reading is not writing, and nothing is nothing', async () => {
   world = await createSessionMesh()
   const [near, far] = world.nodes
@@ -400,6 +416,35 @@ test('[M7] what a removed member started ends; what others started goes on', asy
   world.mesh.remove(near.node)
   await eventually(async () => value(await far.sessions.get(theirs.id)).status === 'terminated')
   expect(value(await far.sessions.get(own.id)).status).toBe('running')
+})
+
+test('[M7] what was being started for a member when it was removed does not run', async () => {
+  world = await createSessionMesh()
+  const [near, far] = world.nodes
+  const start = far.hosts.start.bind(far.hosts)
+  far.hosts.start = async (spec) => {
+    world.mesh.remove(near.node)
+    return await start(spec)
+  }
+  const result = await near.sessions.create(near.actor, far.machineId, { mode: 'interactive', agent: 'shell' })
+  expect([codeOf(result), far.hosts.list()]).toEqual(['forbidden', []])
+})
+
+test('a viewer that goes before it has been answered leaves no way to the session open', async () => {
+  world = await createSessionMesh()
+  const [near, far] = world.nodes
+  const session = await shellOn(near, far)
+  const opened = Promise.withResolvers<FramePipe>()
+  const open = far.hosts.open.bind(far.hosts)
+  far.hosts.open = async (id) => {
+    const pipe = await open(id)
+    world.network.disconnect(near.node.peer, far.node.peer)
+    opened.resolve(pipe)
+    return pipe
+  }
+  expect(codeOf(await near.sessions.attach(near.actor, session.id, { signal: never() }))).toBe('machine_offline')
+  const { frames } = await opened.promise
+  for await (const frame of frames) expect(frame).toBeUndefined()
 })
 
 test('a session that cannot be recorded does not run', async () => {

@@ -44,6 +44,8 @@ class MemoryNode implements PeerNetwork {
   readonly #served = new Map<string, Served>()
   readonly #up = new Set<PeerId>()
   readonly #channels = new Set<MemoryChannel>()
+  /** Of handlers that run, by protocol and peer. */
+  readonly #handlers = new Map<string, number>()
   readonly #connectListeners = new Set<(peer: PeerId) => void>()
   readonly #disconnectListeners = new Set<(peer: PeerId) => void>()
 
@@ -83,19 +85,24 @@ class MemoryNode implements PeerNetwork {
     if (!other || !this.#up.has(peer)) throw new Error(`${peer} is not reachable`)
     const served = other.#served.get(protocol)
     if (!served || !other.#mayOpen(this.self, served.options)) throw new Error(`${peer} refuses ${protocol}`)
-    if (other.#openBy(this.self, protocol) >= served.options.channelsPerPeerMax)
-      throw new Error(`${peer} refuses another channel of ${protocol}`)
+    const serving = `${protocol} ${this.self}`
+    const handlers = other.#handlers.get(serving) ?? 0
+    if (handlers >= served.options.channelsPerPeerMax) throw new Error(`${peer} refuses another channel of ${protocol}`)
     const { frameBytesMax } = served.options
     const near = new MemoryChannel({ peer, frameBytesMax, isLost: () => this.unheardBy.has(peer) })
     const isLost = (): boolean => other.unheardBy.has(this.self)
-    const far = new MemoryChannel({ peer: this.self, frameBytesMax, isLost, served: protocol })
+    const far = new MemoryChannel({ peer: this.self, frameBytesMax, isLost })
     near.pair(far)
     this.#keep(near)
     other.#keep(far)
-    void served.serve(far).then(
-      () => far.close(),
-      (error: Error) => far.abort(error),
-    )
+    other.#handlers.set(serving, handlers + 1)
+    void served
+      .serve(far)
+      .then(
+        () => far.close(),
+        (error: Error) => far.abort(error),
+      )
+      .finally(() => other.#handlers.set(serving, (other.#handlers.get(serving) ?? 1) - 1))
     return near
   }
 
@@ -105,10 +112,6 @@ class MemoryNode implements PeerNetwork {
     else this.#up.delete(peer)
     for (const channel of this.#channels) if (!on && channel.peer === peer) channel.abort(new Error('connection lost'))
     for (const listener of on ? this.#connectListeners : this.#disconnectListeners) listener(peer)
-  }
-
-  #openBy(peer: PeerId, protocol: string): number {
-    return [...this.#channels].filter((channel) => channel.peer === peer && channel.served === protocol).length
   }
 
   #keep(channel: MemoryChannel): void {
@@ -125,13 +128,10 @@ type MemoryChannelOptions = {
   readonly frameBytesMax: number
   /** Whether what is sent now gets lost. */
   readonly isLost: () => boolean
-  readonly served?: string
 }
 
 class MemoryChannel implements Channel {
   readonly peer: PeerId
-  /** The protocol that the peer opened on us; undefined on the opener's side. */
-  readonly served: string | undefined
   onEnd: () => void = () => undefined
   readonly #frameBytesMax: number
   readonly #isLost: () => boolean
@@ -142,9 +142,8 @@ class MemoryChannel implements Channel {
   #drained: (() => void)[] = []
   #wake: () => void = () => undefined
 
-  constructor({ peer, frameBytesMax, isLost, served }: MemoryChannelOptions) {
+  constructor({ peer, frameBytesMax, isLost }: MemoryChannelOptions) {
     this.peer = peer
-    this.served = served
     this.#frameBytesMax = frameBytesMax
     this.#isLost = isLost
   }

@@ -51,6 +51,7 @@ const CLAIMING = [
   'superseded',
   'limit_reached',
   'machine_offline',
+  'cancelled',
 ] as const
 const ENDING = ['task_not_claimed_by_caller', 'task_closed', 'superseded', ...ACROSS_MESH] as const
 

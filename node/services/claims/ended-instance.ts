@@ -1,5 +1,7 @@
 import type { Actor } from '../../../crdt/actor.ts'
+import { domainError } from '../../../crdt/errors.ts'
 import { InstanceId, type PeerId } from '../../../crdt/ids.ts'
+import { err, type Result } from '../../../crdt/result.ts'
 import type { Cancel } from '../../ports/clock.ts'
 import type { EventHub } from '../event-hub.ts'
 
@@ -28,3 +30,18 @@ export const inPlaceOf = ({ tokenId }: { readonly tokenId: string }, self: PeerI
   abilities: [],
   gateway: self,
 })
+
+/**
+ * The answer to an instance that asked for something, unless it has ended meanwhile: what it was granted after that is
+ * given back, since nothing else will. @errors cancelled: nobody is there to be told
+ */
+export async function unlessEnded<T>(
+  result: Result<T>,
+  instanceId: string,
+  { hasEnded, giveBack }: { hasEnded: (of: InstanceId) => boolean; giveBack: (of: InstanceId) => Promise<void> },
+): Promise<Result<T>> {
+  const instance = InstanceId.safeParse(instanceId).data
+  if (!result.ok || instance === undefined || !hasEnded(instance)) return result
+  await giveBack(instance)
+  return err(domainError('cancelled', { message: AGENT_ENDED }))
+}

@@ -5,7 +5,6 @@ import { isOver, type Execution } from '../../../crdt/execution.ts'
 import type { PeerId } from '../../../crdt/ids.ts'
 import { paginate, type PageRequest } from '../../../crdt/page.ts'
 import { err, ok, type Result } from '../../../crdt/result.ts'
-import type { Cancel } from '../../ports/clock.ts'
 import { reachedWithin } from '../claims/claim-reached.ts'
 import type { FeedPosition } from '../feeds/documents.ts'
 import { serveTerminals, type Watched } from '../sessions/session-attach.ts'
@@ -41,11 +40,14 @@ export async function createCommandService(deps: CommandServiceDeps): Promise<Co
   const catalogue = createCommandCatalogue({ ...deps, registry })
   const book = openExecutionBook(deps)
   await settleLost({ ...deps, book })
-  const queue = new ExecutionQueue({ ...deps, book })
+  const { membership, self } = deps
+  const isFormer = (peer: PeerId): boolean => peer !== self && !membership.current().members.has(peer)
+  const queue = new ExecutionQueue({ ...deps, book, isFormer })
   const target = serveCommands(deps, { catalogue, registry, queue })
   const watched = watchedExecutions(deps, target)
   serveTerminals(deps, watched)
-  const stopWatching = cancelThoseOfFormerMembers(deps, queue)
+  // What a removed member started must not go on.
+  const stopWatching = membership.onChange(() => queue.cancelOfFormer())
   return {
     ...asking(deps),
     ...executionsOf({ deps, directory, watched }),
@@ -167,14 +169,6 @@ async function caughtUp({ deps, directory }: Context, peer: PeerId, position: Fe
 function found(directory: ExecutionDirectory, id: string): Result<Execution> {
   const execution = directory.find(id)
   return execution ? ok(execution) : err(domainError('execution_not_found'))
-}
-
-/** What a removed member started must not go on: its users have no say here any more. */
-function cancelThoseOfFormerMembers({ membership, self }: CommandServiceDeps, queue: ExecutionQueue): Cancel {
-  return membership.onChange(() => {
-    const { members } = membership.current()
-    queue.cancelOf((gateway) => gateway !== self && !members.has(gateway))
-  })
 }
 
 const newestFirst = (a: Execution, b: Execution): number =>

@@ -37,23 +37,30 @@ type Running = {
 }
 
 type Deps = Pick<CommandServiceDeps, 'hosts' | 'limits' | 'clock' | 'log'> & { readonly book: ExecutionBook }
+type QueueDeps = Deps & {
+  /** Whether this was a member: its users have no say here any more. */
+  readonly isFormer: (gateway: PeerId) => boolean
+}
+
+const STOPPED = 'The node of the machine was stopped.'
+const REMOVED = 'The member that asked for it was removed.'
 
 /** Nothing that it reads or writes is in the words of an agent. */
 const NO_AGENT = { takes: 'bytes', output: null, hasTranscript: false } as const
 
 /** Runs what this machine is asked to, a few at a time, in the order in which it was asked. */
 export class ExecutionQueue {
-  readonly #deps: Deps
+  readonly #deps: QueueDeps
   readonly #waiting: Job[] = []
   readonly #running = new Map<ExecutionId, Running>()
   readonly #stopFollowing: Cancel
   /** Being made durable: they count, or many at once would pass the limit. */
   #entering = 0
   #isStopping = false
-  /** Work on behalf of nobody who waits: starts and ends of programs. */
+  /** What a stop waits for: programs that begin or end, and what is being taken in. */
   readonly #pending = new Set<Promise<unknown>>()
 
-  constructor(deps: Deps) {
+  constructor(deps: QueueDeps) {
     this.#deps = deps
     this.#stopFollowing = deps.hosts.onChange((hosted) => {
       if (hosted.state.status !== 'running') this.#own(this.#ended(hosted))
@@ -66,16 +73,23 @@ export class ExecutionQueue {
     if (this.#waiting.length + this.#entering >= QUEUE_MAX)
       return err(domainError('limit_reached', { message: `${QUEUE_MAX} commands wait on this machine already.` }))
     this.#entering++
-    try {
-      const opened = await this.#deps.book.open(job.execution, actor)
-      if (!opened.ok) return opened
-      this.#waiting.push(job)
-      // Its start is told after it was told that it waits.
-      this.#deps.clock.soon(() => this.#startNext())
-      return ok({ execution: job.execution, position: opened.value })
-    } finally {
-      this.#entering--
-    }
+    const entered = this.#enter(job, actor).finally(() => this.#entering--)
+    this.#own(entered)
+    return await entered
+  }
+
+  async #enter(job: Job, actor: Actor): Promise<Result<Queued>> {
+    const { book, clock, isFormer } = this.#deps
+    const { execution, gateway } = job
+    const opened = await book.open(execution, actor)
+    if (!opened.ok) return opened
+    this.#waiting.push(job)
+    // A stop or a removal that came meanwhile has not found it.
+    if (this.#isStopping) return await this.cancel(execution.id, STOPPED)
+    if (isFormer(gateway)) return await this.cancel(execution.id, REMOVED)
+    // Its start is told after it was told that it waits.
+    clock.soon(() => this.#startNext())
+    return ok({ execution, position: opened.value })
   }
 
   /** Resolves when nothing of it runs any more. Of one that is over it changes nothing. */
@@ -93,18 +107,18 @@ export class ExecutionQueue {
     return execution ? ok({ execution, position }) : err(domainError('execution_not_found'))
   }
 
-  /** Of members that are no more: their users have no say here. */
-  cancelOf(isFormer: (gateway: PeerId) => boolean): void {
+  /** To be called when members have been removed. */
+  cancelOfFormer(): void {
     const jobs = [...this.#waiting, ...[...this.#running.values()].map(({ job }) => job)]
     for (const { execution, gateway } of jobs)
-      if (isFormer(gateway)) this.#own(this.cancel(execution.id, 'The member that asked for it was removed.'))
+      if (this.#deps.isFormer(gateway)) this.#own(this.cancel(execution.id, REMOVED))
   }
 
   /** Ends all there is, and takes nothing more. When it resolves nothing runs, and the document says so. */
   async stop(): Promise<void> {
     this.#isStopping = true
     const ids = [...this.#waiting.map(({ execution }) => execution.id), ...this.#running.keys()]
-    await Promise.all(ids.map((id) => this.cancel(id, 'The node of the machine was stopped.')))
+    await Promise.all(ids.map((id) => this.cancel(id, STOPPED)))
     this.#stopFollowing()
     while (this.#pending.size > 0) await Promise.allSettled(this.#pending)
   }

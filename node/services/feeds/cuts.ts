@@ -30,7 +30,8 @@ export async function applyCuts(deps: CutDeps): Promise<void> {
 async function cutFeed(deps: CutDeps, feed: Feed): Promise<void> {
   const { replica, loader, ownWrites } = deps
   if (!(await hasVoid(replica, feed))) return
-  await feed.loading
+  // What is being read now may hold what goes. Looked at last before the document is closed to everybody.
+  while (feed.loading) await feed.loading
   // So that whoever follows it is told what goes.
   if (!feed.live && followersOf(replica, feed).length > 0) await loader.load(feed)
   await ownWrites.quiesce(feed)

@@ -67,7 +67,10 @@ export type Documents = {
    * author can use only its own client ids. Undefined for a client id that nobody has used.
    */
   authorOf(doc: DocId, client: number): PeerId | undefined
-  /** Pins the document in memory and tells of every later change, after it is durable. Returns the unpin. */
+  /**
+   * Pins the document in memory and tells of every later change, after it is durable. What has been written since is shown
+   * too; when that comes to nothing, this is told as a change. Returns the unpin.
+   */
   open(doc: DocId, onChange?: (change: DocumentChange, state: Y.Doc) => void): Promise<() => void>
   /**
    * Follows all documents of a kind, until the documents are closed. Resolves when it has been told of all but those of

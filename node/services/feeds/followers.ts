@@ -54,7 +54,7 @@ export async function saveSummary(replica: Replica, feed: Feed): Promise<Parts |
 
 export function tellAway(replica: Replica, feed: Feed, parts: Parts): void {
   for (const follower of followersOf(replica, feed))
-    if (follower.part in parts) guarded(replica, () => follower.away(feed.doc, parts[follower.part]))
+    guarded(replica, () => follower.away(feed.doc, parts[follower.part]))
 }
 
 export type FollowDeps = {

@@ -8,7 +8,7 @@ import type { Frozen } from './frozen.ts'
 import type { ForkProof, Forks } from './forks.ts'
 import type { Generations } from './generations.ts'
 import { applyUpdates, isSnapshotDue, noteEnvelope, takeSnapshot, type Loader } from './loading.ts'
-import type { OwnWrites } from './own-writes.ts'
+import { isSettled, type OwnWrites } from './own-writes.ts'
 import { readAhead, type Arrival } from './read-ahead.ts'
 import type { Restoration } from './restoration.ts'
 import { noteHash, readOne } from './places.ts'
@@ -253,6 +253,7 @@ async function apply(deps: IntakeDeps, { feed, envelopes, updates }: Turned, out
     for (const listener of replica.documentListeners) guarded(replica, () => listener(feed.doc))
   if (!isVolatile(feed.doc)) await restoration.gotOwn(envelopes.filter(({ author }) => author === replica.self))
   announce(replica, feed, new Set(envelopes.map(({ author }) => author)))
-  const due = feed.live && feed.pending.length === 0 && isSnapshotDue(feed, feed.live, false)
+  // What a change wrote before it threw is in the live state until that is made anew.
+  const due = feed.live && isSettled(feed) && isSnapshotDue(feed, feed.live, false)
   if (feed.live && due) await loader.saveSnapshot(feed, takeSnapshot(feed.live, feed.heads))
 }

@@ -10,7 +10,7 @@ import type { Loader } from './loading.ts'
 import { composeBatch, type Batch } from './own-batch.ts'
 import { runChange } from './own-change.ts'
 import type { Restoration } from './restoration.ts'
-import { announce, guarded, remember, type Feed, type LiveDoc, type Replica } from './replica.ts'
+import { announce, guarded, remember, show, type Feed, type LiveDoc, type Replica } from './replica.ts'
 
 /** Local writes waiting for the disk; beyond it the disk is hopelessly behind and new ones are refused. */
 const PENDING_BYTES_MAX = 64 * 1024 * 1024
@@ -127,13 +127,10 @@ async function commitPending(deps: OwnWritesDeps, queue: Queue): Promise<void> {
     .map((feed) => composeBatch(replica, feed))
   const durable = batches.filter(({ feed }) => !isVolatile(feed.doc))
   const failure = await appendAll(replica, durable)
-  const failed = new Set(failure ? durable : [])
-  const accepted = batches.filter((batch) => !failed.has(batch))
+  const accepted = failure ? batches.filter((batch) => !durable.includes(batch)) : batches
   for (const batch of accepted) acceptBatch(deps, batch)
   tell(replica, queue, accepted)
-  // Nobody may write on top of any of them from here on.
-  for (const { feed } of failed) feed.dirty = true
-  if (failure) for (const batch of failed) await failBatch(deps, batch, failure)
+  if (failure) await failAll(deps, durable, failure)
   for (const { feed, snapshot } of accepted) if (snapshot) await loader.saveSnapshot(feed, snapshot)
 }
 
@@ -141,9 +138,9 @@ async function commitPending(deps: OwnWritesDeps, queue: Queue): Promise<void> {
 async function refuseAll(deps: OwnWritesDeps, { touched }: Queue): Promise<void> {
   const refusal = deps.restoration.refusal()
   if (refusal === undefined) return
-  for (const feed of touched)
-    if (feed.pending.length > 0 && !isVolatile(feed.doc))
-      await failBatch(deps, { feed, writes: [] }, new NotWritableError(refusal))
+  const feeds = [...touched].filter(({ doc, pending }) => pending.length > 0 && !isVolatile(doc))
+  const batches = feeds.map((feed) => ({ feed, writes: [] }))
+  await failAll(deps, batches, new NotWritableError(refusal))
 }
 
 function tell(replica: Replica, { listeners }: Queue, batches: readonly Batch[]): void {
@@ -195,12 +192,17 @@ function acceptBatch({ replica, generations }: OwnWritesDeps, { feed, writes, en
   for (const { write, seq } of writes) write.resolve(seq)
 }
 
+type FailedBatch = Pick<Batch, 'feed' | 'writes'>
+type Failure = StorageError | NotWritableError
+
+async function failAll(deps: OwnWritesDeps, batches: readonly FailedBatch[], failure: Failure): Promise<void> {
+  // Nobody may write on top of any of them from here on.
+  for (const { feed } of batches) feed.dirty = true
+  for (const batch of batches) await failBatch(deps, batch, failure)
+}
+
 /** Nothing of the batch is durable, nor of what was written on top of it since: all of it goes. */
-async function failBatch(
-  deps: OwnWritesDeps,
-  { feed, writes }: Pick<Batch, 'feed' | 'writes'>,
-  failure: StorageError | NotWritableError,
-): Promise<void> {
+async function failBatch(deps: OwnWritesDeps, { feed, writes }: FailedBatch, failure: Failure): Promise<void> {
   const doomed = [...writes.map(({ write }) => write), ...feed.pending]
   feed.pending = []
   await rebuild(deps, feed)
@@ -210,6 +212,8 @@ async function failBatch(
 async function rebuild({ replica, loader }: OwnWritesDeps, feed: Feed): Promise<void> {
   try {
     await loader.reload(feed)
+    // Told of what was durable, they saw what was not yet.
+    show(replica, feed, [replica.self])
   } catch (err) {
     if (!(err instanceof StorageError)) throw err
     // Whoever needs it next loads it again and gets the error.

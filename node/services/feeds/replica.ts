@@ -231,6 +231,11 @@ export function announce(replica: Replica, feed: Feed, authors: Iterable<PeerId>
     feed.waiters.delete(waiter)
     waiter.resolve()
   }
+  show(replica, feed, authors)
+}
+
+/** Tells those who follow the document alone: of what they were shown, something may not have come to be. */
+export function show(replica: Replica, feed: Feed, authors: Iterable<PeerId>): void {
   const following = followersOf(replica, feed).map((follower): Listener => {
     return (change, state) => follower.changed(change, state)
   })

@@ -2,7 +2,7 @@ import { isNeeded, saveSummary, tellAway } from './followers.ts'
 import { isSnapshotDue, takeSnapshot, type Loader } from './loading.ts'
 import { isKnown } from './missing.ts'
 import { isSettled, type OwnWrites } from './own-writes.ts'
-import type { Feed, LiveDoc, Replica, Weight } from './replica.ts'
+import { followersOf, type Feed, type LiveDoc, type Replica, type Weight } from './replica.ts'
 
 /** A document nobody has used for this long leaves memory. */
 const IDLE_MS = 5 * 60_000
@@ -122,7 +122,9 @@ async function putAway({ replica, loader }: ResidenceDeps, feed: Feed, isUnused:
   if (!mayGo()) return false
   const summary = await saveSummary(replica, feed)
   const { live } = feed
-  if (!summary || !live || !mayGo()) return false
+  // Who has begun to follow meanwhile was told that it is here, and has not been asked what to keep.
+  const isComplete = summary && followersOf(replica, feed).every(({ part }) => part in summary)
+  if (!isComplete || !live || !mayGo()) return false
   feed.weight = weigh(live)
   live.state.destroy()
   feed.live = undefined

@@ -5,7 +5,7 @@ import { err, ok } from '../../../crdt/result.ts'
 import { createCertificateCheck } from '../claims/claim-certificate.ts'
 import { createResuming } from '../claims/claim-resuming.ts'
 import { createTurns } from '../claims/claim-turns.ts'
-import { inPlaceOf, onInstanceEnd } from '../claims/ended-instance.ts'
+import { inPlaceOf, onInstanceEnd, unlessEnded } from '../claims/ended-instance.ts'
 import { releaseByInstance } from './lock-by-instance.ts'
 import { createLockBoards } from './lock-boards.ts'
 import { createCertifying } from './lock-certifying.ts'
@@ -45,10 +45,15 @@ export function createLockService(input: LockServiceDeps): RunningLockService {
   const certifying = createCertifying({ ...input, claims })
   const deps = { ...input, boards, live, claims, turns: createTurns(), resuming: createResuming(input) }
   const ending = createLockEnding(deps)
+  const taking = createLockTaking({ ...deps, ending })
+  const ended = { hasEnded: deps.hasEnded, giveBack: (instance: InstanceId) => releaseOf(deps, ending, instance) }
   const stops: (() => void)[] = []
   const shown = showing(deps, notices)
   return {
-    ...createLockTaking({ ...deps, ending }),
+    acquire: async (actor, projectId, wish) =>
+      await unlessEnded(await taking.acquire(actor, projectId, wish), wish.instanceId, ended),
+    bulk: async (actor, projectId, wish) =>
+      await unlessEnded(await taking.bulk(actor, projectId, wish), wish.instanceId, ended),
     release: ending.release,
     extend: ending.extend,
     releaseByInstance: (actor, held) => releaseByInstance({ ...shown, live, release: ending.release }, actor, held),
@@ -61,9 +66,9 @@ export function createLockService(input: LockServiceDeps): RunningLockService {
         followLeases(deps, ending),
         ...followMembers(deps, () => certifying.hurry()),
         onInstanceEnd(deps, (instance) => {
-          releaseOf(deps, ending, instance).catch((error: unknown) =>
-            deps.log.error({ err: error }, 'what an agent had locked was not given back'),
-          )
+          ended
+            .giveBack(instance)
+            .catch((error: unknown) => deps.log.error({ err: error }, 'what an agent had locked was not given back'))
         }),
       )
       await boards.start()

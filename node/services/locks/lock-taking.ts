@@ -102,8 +102,15 @@ async function takeTogether(deps: TakingDeps, wanted: Wanted, { targets, failed 
   const kept = await Promise.all(held.flatMap(({ lock }) => (lock ? [holdOn(deps, wanted, lock)] : [])))
   const lost = kept.find((result) => !result.ok)
   if (!lost) return { acquired: [...kept.flatMap((k) => (k.ok ? [k.value] : [])), ...taken.value], failed: [] }
-  for (const leaseId of new Set(taken.value.map((lock) => lock.leaseId))) await dropLease(deps, leaseId)
+  for (const leaseId of leasesNow(deps, taken.value)) await dropLease(deps, leaseId)
   return fail(lost.error)
+}
+
+/** A provisional lock may have got its certificate since it was taken. */
+function leasesNow({ live }: LockDeps, taken: readonly FileLock[]): ReadonlySet<string> {
+  const ids = new Set(taken.map(({ leaseId }) => leaseId))
+  const held = live.all().filter(({ record, claim = record.lease }) => ids.has(record.lease) || ids.has(claim))
+  return new Set(held.map(({ record }) => record.lease))
 }
 
 /** In turn, so that two calls with the same instance id and token cannot both be given a lease of one owner. */

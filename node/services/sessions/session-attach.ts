@@ -137,7 +137,12 @@ async function serveOne(deps: AttachDeps, watched: Watched, channel: Channel): P
       ? 'Only the node that authenticated the actor may act for it.'
       : undefined
   const opened = await openHere(deps, watched, { actor, id, from: channel.peer, ...(wrong !== undefined && { wrong }) })
-  await channel.send(encodeCanonical(answerOf(opened.ok ? undefined : opened.error)))
+  try {
+    await channel.send(encodeCanonical(answerOf(opened.ok ? undefined : opened.error)))
+  } catch (error) {
+    if (opened.ok) await opened.value.close() // the viewer has gone meanwhile
+    throw error
+  }
   if (!opened.ok) return
   const mayWrite = (): boolean => watched.mayWrite(actor, channel.peer)
   await relay({ channel, frames: { [Symbol.asyncIterator]: () => frames } }, opened.value, mayWrite)

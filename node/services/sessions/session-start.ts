@@ -22,18 +22,25 @@ type Started = Result<{ session: Session } & Changed>
 
 /** Starts sessions of this machine, and of machines whose agents are connected to it. */
 export function createStarter(deps: SessionServiceDeps, index: SessionIndex) {
-  const { hosts, network } = deps
-  /** Being started, by machine (undefined: this one): they count, or many at once would pass the limit. */
-  const starting = new Map<MachineId | undefined, number>()
-  const count = (machine: MachineId | undefined, change: number): void => {
-    starting.set(machine, (starting.get(machine) ?? 0) + change)
+  const { hosts, network, membership } = deps
+  /** Being started, with their machine (undefined: this one): they count, or many at once would pass the limit. */
+  const starting = new Map<SessionId, MachineId | undefined>()
+  const liveOn = (machine: MachineId | undefined): number => {
+    const running = hosts.list().filter(({ spec, state }) => state.status === 'running' && machineOf(spec) === machine)
+    const begun = [...starting].filter(([, on]) => on === machine)
+    return new Set([...running.map(({ spec }) => spec.id), ...begun.map(([id]) => id)]).size
   }
-  const start = async (actor: Actor, input: CreateSession): Promise<Started> => {
-    const spec = await specOf(deps, actor, input)
+  const start = async (id: SessionId, actor: Actor, input: CreateSession): Promise<Started> => {
+    const spec = await specOf(deps, actor, { ...input, id })
     if (!spec.ok) return spec
     const started = await hosts.start(spec.value)
     if (!started.ok) return started
-    const { id } = started.value.spec
+    const { gateway } = started.value.spec
+    // One that was removed meanwhile: what ended its sessions did not find this one.
+    if (gateway !== network.self && !membership.current().members.has(gateway)) {
+      await hosts.remove(id)
+      return err(domainError('forbidden'))
+    }
     const position = await index.publish()
     if (position.ok) {
       const owner = { peer: network.self, machineId: machineIdOf(network.self) }
@@ -46,13 +53,13 @@ export function createStarter(deps: SessionServiceDeps, index: SessionIndex) {
     const { machine } = input
     const allowed = await sessionsMax(deps, machine)
     if (!allowed.ok) return allowed
-    const running = hosts.list().filter(({ spec, state }) => state.status === 'running' && machineOf(spec) === machine)
-    if (running.length + (starting.get(machine) ?? 0) >= allowed.value) return err(domainError('session_limit'))
-    count(machine, 1)
+    if (liveOn(machine) >= allowed.value) return err(domainError('session_limit'))
+    const id = SessionId.parse(uuidFromRandom(deps.random.bytes(16)))
+    starting.set(id, machine)
     try {
-      return await start(actor, input)
+      return await start(id, actor, input)
     } finally {
-      count(machine, -1)
+      starting.delete(id)
     }
   }
 }
@@ -69,13 +76,16 @@ async function sessionsMax(
   return machine.ok ? ok(machine.value.maxSessions) : machine
 }
 
-async function specOf(deps: SessionServiceDeps, actor: Actor, input: CreateSession): Promise<Result<AnySpec>> {
-  const { clock, random } = deps
+async function specOf(
+  deps: SessionServiceDeps,
+  actor: Actor,
+  input: CreateSession & { readonly id: SessionId },
+): Promise<Result<AnySpec>> {
   const settled = {
-    id: SessionId.parse(uuidFromRandom(random.bytes(16))),
+    id: input.id,
     mode: input.mode,
     size: input.ptySize ?? { cols: PTY_COLS.default, rows: PTY_ROWS.default },
-    createdAt: new Date(clock.wallMs()).toISOString(),
+    createdAt: new Date(deps.clock.wallMs()).toISOString(),
     createdBy: actor.id,
     gateway: actor.gateway,
   }

@@ -19,6 +19,7 @@ import { answerStanding, latestOnly, sendRecords, whereOthersAre, type Standing 
 import { createSyncBudget, misconductIn, type SyncBudget } from './sync-budget.ts'
 import { createContentCheck, type ContentCheck } from './sync-content.ts'
 import { Hearing } from './hearing.ts'
+import { Newcomers } from './newcomers.ts'
 import { PassingOn } from './passing-on.ts'
 import { PushQueue } from './push-queue.ts'
 import type { SyncDeps } from './sync-deps.ts'
@@ -29,8 +30,6 @@ import { SyncLink } from './sync-link.ts'
 const ANTI_ENTROPY_MS = 30_000
 /** How often a member is told that its heartbeat has come, for its round trip: each time wakes it up. */
 const ECHO_EVERY_MS = 30_000
-/** New connections introduce themselves first; then what was learnt is passed on, once for all of them. */
-const TELL_PEERS_AFTER_MS = 2000
 /** A member that takes nothing any more does not hold up the end; it learns of what it missed later. */
 const FLUSH_MS = 500
 
@@ -89,12 +88,12 @@ class Sync implements SyncService {
   readonly #budget: SyncBudget
   readonly #hearing: Hearing
   readonly #passingOn: PassingOn
+  readonly #newcomers: Newcomers
   readonly #pushing = new PushQueue((frame, envelopes) => {
     this.#metrics.count('rookery_envelopes_sent_total', { why: 'push' }, envelopes * this.#peers.size)
     this.#broadcast(frame)
   })
   #announcedHeads: readonly Uint8Array[] = []
-  #cancelTelling: Cancel | undefined
 
   constructor(deps: SyncDeps) {
     this.#deps = deps
@@ -106,6 +105,7 @@ class Sync implements SyncService {
       busyMs: deps.busyMs ?? (() => deps.clock.monoMs()),
       onExceeded: (peer) => deps.onMisconduct?.(peer, 'takes up too much of this node with what it sends: slowed down'),
     })
+    this.#newcomers = new Newcomers(deps.clock, (newcomers) => this.#tellOf(newcomers))
     const links = (): SyncLink[] => this.#links()
     this.#hearing = new Hearing({ ...deps, links, onSilence: (heard) => this.#meetNeighbour(heard) })
     this.#passingOn = new PassingOn({
@@ -137,7 +137,7 @@ class Sync implements SyncService {
   async stop(): Promise<void> {
     this.#pushing.flush()
     for (const cancel of this.#cancels.splice(0)) cancel()
-    this.#cancelTelling?.()
+    this.#newcomers.stop()
     this.#passingOn.stop()
     const links = this.#links()
     this.#peers.clear()
@@ -192,10 +192,7 @@ class Sync implements SyncService {
     })
     this.#hearing.heard(id)
     link.hurry()
-    this.#cancelTelling ??= this.#deps.clock.after(TELL_PEERS_AFTER_MS, () => {
-      this.#cancelTelling = undefined
-      for (const peer of this.#peers.values()) this.#tellPeers(peer)
-    })
+    this.#newcomers.add(id)
   }
 
   #disconnected(id: PeerId): void {
@@ -334,8 +331,14 @@ class Sync implements SyncService {
     for (const batch of batches(records)) this.#broadcast(encodeSync({ t: 'records', records: batch, last: false }))
   }
 
-  #tellPeers(peer: Peer): void {
-    const message = whereOthersAre(this.#deps.addresses?.knownPeers() ?? new Map(), peer.link.peer)
+  /** Of them only: a member that comes and goes would have everybody tell everybody about everybody each time. */
+  #tellOf(newcomers: ReadonlySet<PeerId>): void {
+    const known = [...(this.#deps.addresses?.knownPeers() ?? [])].filter(([id]) => newcomers.has(id))
+    for (const peer of this.#peers.values()) this.#tellPeers(peer, new Map(known))
+  }
+
+  #tellPeers(peer: Peer, known = this.#deps.addresses?.knownPeers() ?? new Map<PeerId, readonly string[]>()): void {
+    const message = whereOthersAre(known, peer.link.peer)
     if (message) peer.link.say(message)
   }
 

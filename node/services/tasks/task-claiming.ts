@@ -89,10 +89,8 @@ const bid = (deps: ClaimingDeps, wanted: Bid): Promise<Result<Task>> =>
     const refused = refuseAtOnce(deps, wanted, before)
     if (refused) return err(refused)
     const mine = before?.claim
-    if (before && mine && isCallers(wanted, mine)) {
-      if (mine.node !== deps.self || deps.leases.isValid(mine.leaseId)) return ok(before)
-      await deps.leases.release(mine.leaseId)
-    }
+    if (before && mine && isCallers(wanted, mine) && isSure(deps, mine)) return ok(before)
+    const left = board.standing(id)
     const untilMs = Math.trunc(deps.clock.wallMs()) + project.settings.taskTimeoutMinutes * 60_000
     const lease = await deps.leases.acquire({
       resources: [taskResource(board.projectId, id)],
@@ -108,20 +106,21 @@ const bid = (deps: ClaimingDeps, wanted: Bid): Promise<Result<Task>> =>
     } finally {
       if (!result?.ok) await deps.leases.release(lease.value.leaseId)
     }
+    // Only now: without another lease the voters may yet confirm the one that was not sure.
+    if (result.ok && left?.node === deps.self) await deps.leases.release(left.record.lease)
     return result
   })
 
 /** Cheap: spares the voters what the board already knows. */
 function refuseAtOnce(deps: ClaimingDeps, wanted: Bid, task: Task | undefined): DomainError | undefined {
   if (!task || task.status === 'completed') return whyNotOpen(task)
-  const stands = (claim: TaskClaim): boolean => claim.node !== deps.self || deps.leases.isValid(claim.leaseId)
-  if (task.claim && stands(task.claim)) {
+  if (task.claim && isSure(deps, task.claim)) {
     return isCallers(wanted, task.claim) ? undefined : claimedBy(task.claim, wanted.project)
   }
   const isNameTaken = wanted.board.claimed().some(({ id }) => {
     const claim = wanted.board.get(id)?.claim
     const isOther = claim?.instanceId === wanted.instance && claim.tokenId !== wanted.actor.tokenId
-    return isOther && stands(claim)
+    return isOther && isSure(deps, claim)
   })
   if (!isNameTaken) return whyNotOpen(task)
   return domainError('forbidden', { message: 'Another token works under this instance id. Choose another id.' })
@@ -139,6 +138,10 @@ function whyNotOpen(task: Task | undefined): DomainError | undefined {
   if (task.status === 'completed') return domainError('task_closed')
   return task.isBlocked ? domainError('task_blocked') : undefined
 }
+
+/** Of a claim through another node only that one knows. */
+const isSure = ({ self, leases }: ClaimingDeps, { node, leaseId }: TaskClaim): boolean =>
+  node !== self || leases.isValid(leaseId)
 
 const isCallers = ({ actor, instance }: Bid, claim: TaskClaim): boolean =>
   claim.instanceId === instance && claim.tokenId === actor.tokenId

@@ -2,7 +2,7 @@ import { ok } from '../../../crdt/result.ts'
 import { createCertificateCheck } from '../claims/claim-certificate.ts'
 import { createResuming } from '../claims/claim-resuming.ts'
 import { createTurns } from '../claims/claim-turns.ts'
-import { AGENT_ENDED, inPlaceOf, onInstanceEnd } from '../claims/ended-instance.ts'
+import { AGENT_ENDED, inPlaceOf, onInstanceEnd, unlessEnded } from '../claims/ended-instance.ts'
 import { createTaskBoards, taskResource } from './task-boards.ts'
 import { createTaskClaiming } from './task-claiming.ts'
 import { withTask } from './task-deps.ts'
@@ -39,10 +39,14 @@ export function createTaskService(input: TaskServiceDeps): RunningTaskService {
   const upholding = createTaskUpholding({ ...input, boards, turns })
   const deps = { ...input, boards, turns, upholding, resuming: createResuming(input) }
   const ending = createTaskEnding(deps)
+  const claiming = createTaskClaiming(deps)
+  const ended = { hasEnded: deps.hasEnded, giveBack: (instance: InstanceId) => releaseOf(deps, ending, instance) }
   const stops: (() => void)[] = []
   return {
     ...createTaskEditing(deps),
-    ...createTaskClaiming(deps),
+    claim: async (actor, id, instance) => await unlessEnded(await claiming.claim(actor, id, instance), instance, ended),
+    claimNext: async (actor, projectId, instance) =>
+      await unlessEnded(await claiming.claimNext(actor, projectId, instance), instance, ended),
     release: ending.release,
     complete: ending.complete,
     async list(projectId, filter, page) {
@@ -71,9 +75,7 @@ export function createTaskService(input: TaskServiceDeps): RunningTaskService {
         deps.events.subscribe((event) => {
           if (event.type === 'task.deleted') own(deps, releaseDeleted(deps, event), 'a claim was not given back')
         }),
-        onInstanceEnd(deps, (instance) =>
-          own(deps, releaseOf(deps, ending, instance), 'what an agent held was not given back'),
-        ),
+        onInstanceEnd(deps, (instance) => own(deps, ended.giveBack(instance), 'what an agent held was not given back')),
       )
       await boards.start()
       deps.resuming.begin(boards.known(), () => resumeTasks(deps))

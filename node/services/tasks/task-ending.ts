@@ -132,9 +132,7 @@ async function endHere(deps: EndingDeps, actor: Actor, what: Asked & { found: Lo
     const known = await untilCertain(deps, standing.record.lease, signal)
     if (!known.ok) return known
   }
-  const ended = await endInTurn(deps, actor, what)
-  if (!ended.ok && what.ending.kind === 'complete') await deps.completions.end(what.found.id)
-  return ended
+  return await endInTurn(deps, actor, what)
 }
 
 /** In turn with other claims and endings of the task. */
@@ -148,32 +146,43 @@ const endInTurn = (
     const refused = standing?.node === deps.self ? refuse(actor, ending, standing) : notClaimed(board.get(id))
     if (refused || !standing) return err(refused ?? domainError('task_not_claimed_by_caller'))
     if (ending.kind === 'complete' && summaryBytes(ending) > TASK_BYTES_MAX) return err(domainError('too_large'))
-    const leaseId = standing.record.lease
-    const isOvertaken = (): boolean =>
-      !deps.leases.isValid(leaseId) || board.standing(id)?.record.lease !== leaseId || board.get(id) === undefined
+    if (ending.kind === 'release') return await writeEnding(deps, actor, { ending, board, id, standing })
     const { instance } = standing.record
-    if (ending.kind === 'complete') await deps.completions.begin({ task: id, project: board.projectId, instance })
-    const written = await writeTask(deps, board, actor, (state) => {
-      if (isOvertaken()) return false
-      record(deps, state, { ending, board, id, standing })
-      return true
-    })
-    if (!written.ok) return written
-    const { value: isWritten, position } = written.value
-    if (!isWritten && ending.kind === 'release') await giveUp(deps, { board, id, standing, reason: ending.reason })
-    if (!isWritten) return err(domainError('superseded'))
-    await deps.leases.release(leaseId, position)
-    const task = board.get(id)
-    if (!task) return err(domainError('task_not_found'))
-    const isLate = ending.kind === 'complete' && task.status !== 'completed'
-    return isLate ? err(domainError('superseded')) : ok({ task, position })
+    await deps.completions.begin({ task: id, project: board.projectId, instance })
+    const ended = await writeEnding(deps, actor, { ending, board, id, standing })
+    // Here alone: who is refused before says nothing about a completion that is on its way to the context.
+    if (!ended.ok) await deps.completions.end(id)
+    return ended
   })
 
-function record(
+type Standing = { readonly board: TaskBoard; readonly id: TaskId; readonly standing: StandingClaim }
+
+async function writeEnding(
   deps: EndingDeps,
-  state: Y.Doc,
-  { ending, board, id, standing }: { ending: Ending; board: TaskBoard; id: TaskId; standing: StandingClaim },
-): void {
+  actor: Actor,
+  { ending, ...of }: Standing & { ending: Ending },
+): Promise<Result<Ended>> {
+  const { board, id, standing } = of
+  const leaseId = standing.record.lease
+  const isOvertaken = (): boolean =>
+    !deps.leases.isValid(leaseId) || board.standing(id)?.record.lease !== leaseId || board.get(id) === undefined
+  const written = await writeTask(deps, board, actor, (state) => {
+    if (isOvertaken()) return false
+    record(deps, state, { ending, ...of })
+    return true
+  })
+  if (!written.ok) return written
+  const { value: isWritten, position } = written.value
+  if (!isWritten && ending.kind === 'release') await giveUp(deps, { ...of, reason: ending.reason })
+  if (!isWritten) return err(domainError('superseded'))
+  await deps.leases.release(leaseId, position)
+  const task = board.get(id)
+  if (!task) return err(domainError('task_not_found'))
+  const isLate = ending.kind === 'complete' && task.status !== 'completed'
+  return isLate ? err(domainError('superseded')) : ok({ task, position })
+}
+
+function record(deps: EndingDeps, state: Y.Doc, { ending, board, id, standing }: Standing & { ending: Ending }): void {
   const { lease, instance } = standing.record
   const at = new Date(deps.clock.wallMs()).toISOString()
   const { token, certificate } = grantOf(deps, standing)

@@ -32,8 +32,9 @@ export class DialledNetwork implements MemberNetwork {
     knownPeers: () => new Map(this.connected().map((peer) => [peer, ['/ip4/192.0.2.1/tcp/1']])),
     learn: (peer: PeerId): void => {
       if (peer === this.self) return
+      const isElsewhere = !this.#around.book.has(peer)
       this.#around.book.add(peer)
-      if (!this.#links.has(peer)) this.#dialer.hurry(peer)
+      this.#dialer.sighted(peer, isElsewhere)
     },
   }
   readonly #base: MemberNetwork

@@ -53,6 +53,16 @@ describe('address book', () => {
     expect([book.told(peer, many), book.told(peer, many)]).toEqual([true, false])
   })
 
+  it('does not take for new, again and again, what members say who remember other addresses than this node', () => {
+    const { book } = create()
+    const many = (from: number): string[] => Array.from({ length: 12 }, (_, i) => at(from + i))
+    book.confirm(peer, at(1))
+    const news = [100, 200, 100, 200, 100].map((from) => book.hint(peer, many(from)))
+    expect(news).toEqual([true, true, false, false, false])
+    expect(book.of(peer)).toEqual([at(1), ...many(100).slice(0, 11)])
+    expect(book.hint(peer, [at(300)])).toBe(true)
+  })
+
   it('is written once for many changes, and again when it is closed', async () => {
     const { book, clock, saved } = create()
     book.confirm(peer, at(1))

@@ -166,6 +166,24 @@ describe('dialer', () => {
     dialer.stop()
   })
 
+  it('[D13] dials a member that is back at once, but not one in a loop that is there and cannot be reached', async () => {
+    const { dialer, dials, clock, targets } = create()
+    const [peer = peerOf(0)] = targets
+    dialer.start()
+    await clock.advance(1200_000) // deep in the back-off
+    const before = dials.length
+    for (let n = 0; n < 360; n++) {
+      dialer.sighted(peer, false)
+      await clock.advance(10_000)
+    }
+    expect(dials.length - before).toBeLessThanOrEqual(17)
+    await clock.advance(500_000)
+    const after = dials.length
+    dialer.sighted(peer, false)
+    expect(dials.length).toBe(after + 1)
+    dialer.stop()
+  })
+
   it('leaves removed members alone, and does nothing after it was stopped', async () => {
     const { dialer, dials, clock, targets } = create(2)
     dialer.start()

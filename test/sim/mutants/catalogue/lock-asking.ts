@@ -125,7 +125,7 @@ export const lockAskingMutants: readonly Cut[] = [
     },
     {
       name: 'rest-stays-locked',
-      from: '  for (const leaseId of new Set(taken.value.map((lock) => lock.leaseId))) await dropLease(deps, leaseId)\n',
+      from: '  for (const leaseId of leasesNow(deps, taken.value)) await dropLease(deps, leaseId)\n',
       to: '',
       why: 'what was refused in the end stays locked',
     },

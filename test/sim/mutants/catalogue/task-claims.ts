@@ -9,13 +9,13 @@ export const taskClaimMutants: readonly Cut[] = [
   ...mutantsOf({ file: ENDING, rule: 'L2.6', scenario: 'task-late-write' }, [
     {
       name: 'written-under-a-lost-lease',
-      from: '      if (isOvertaken()) return false\n',
+      from: '    if (isOvertaken()) return false\n',
       to: '',
       why: 'the end of a claim is written by whoever does not hold it any more',
     },
     {
       name: 'lost-release-is-told-to-count',
-      from: "    if (!isWritten) return err(domainError('superseded'))\n",
+      from: "  if (!isWritten) return err(domainError('superseded'))\n",
       to: '',
       why: 'what was lost is said to be given back',
     },
@@ -103,20 +103,20 @@ export const taskClaimMutants: readonly Cut[] = [
   ...mutantsOf({ file: CLAIMING, rule: 'L2.5', scenario: 'task-lapsed' }, [
     {
       name: 'lapsed-claim-is-held',
-      from: 'mine.node !== deps.self || deps.leases.isValid(mine.leaseId)',
-      to: 'mine',
+      from: ' && isSure(deps, mine)',
+      to: '',
       why: 'a claim is told to stand whose lease is over',
     },
     {
       name: 'lapsed-lease-is-kept',
-      from: '      await deps.leases.release(mine.leaseId)\n',
+      from: '    if (result.ok && left?.node === deps.self) await deps.leases.release(left.record.lease)\n',
       to: '',
       why: 'a lease that has lapsed blocks others',
     },
     {
       name: 'lapsed-claim-in-the-way',
-      from: 'claim.node !== deps.self || deps.leases.isValid(claim.leaseId)',
-      to: 'true',
+      from: 'task.claim && isSure(deps, task.claim)',
+      to: 'task.claim',
       why: 'nobody takes over what nobody holds',
     },
   ]),

@@ -210,8 +210,8 @@ export const taskRecordMutants: readonly Cut[] = [
     },
     {
       name: 'voters-asked-what-is-known',
-      from: 'if (task.claim && stands(task.claim)) {',
-      to: 'if (task.claim && !stands) {',
+      from: 'if (task.claim && isSure(deps, task.claim)) {',
+      to: 'if (task.claim && !isSure) {',
       why: 'everybody who looks for work asks the voters about every task that is taken',
     },
     {

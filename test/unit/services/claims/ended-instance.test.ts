@@ -93,3 +93,26 @@ it('gives back a lock that no quorum has confirmed, too', async () => {
   await end(holder, sessionId(1))
   expect([await paths(holder), valueOf(await holder.locks.notices(PROJECT))]).toEqual([[], []])
 })
+
+it('leaves nothing with an agent that has ended while the voters were asked for it', async () => {
+  lab = await ClaimLab.create({ nodes: 2, voters: 1 })
+  const [voter, holder] = [lab.nodes[0]!, lab.nodes[1]!]
+  const input = TaskInput.parse({ title: 'For nobody' })
+  const task = valueOf(await passing(lab, holder.tasks.create(holder.actor('maker'), PROJECT, input)))
+  const agent = holder.actor('token of agent')
+  const instanceId = sessionId(1)
+  const asked = [
+    holder.tasks.claim(agent, task.id, instanceId),
+    holder.tasks.claimNext(agent, PROJECT, instanceId),
+    holder.locks.acquire(agent, PROJECT, { path: 'src/a.ts', instanceId }),
+    holder.locks.bulk(agent, PROJECT, { paths: ['src/b.ts', 'src/c.ts'], instanceId, allOrNothing: true }),
+  ]
+  lab.ended.add(instanceId)
+  await end(holder, instanceId)
+  expect((await Promise.all(asked)).map(codeOf)).toEqual(['cancelled', 'cancelled', 'cancelled', 'cancelled'])
+  expect([valueOf(await voter.tasks.get(task.id)).status, await paths(voter), holder.leases.held()]).toEqual([
+    'pending',
+    [],
+    [],
+  ])
+})

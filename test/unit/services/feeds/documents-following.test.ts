@@ -2,7 +2,8 @@ import { expect, it } from 'vitest'
 import type * as Y from 'yjs'
 import { z } from 'zod'
 import type { DocId } from '../../../../crdt/ids.ts'
-import type { Follower } from '../../../../node/services/feeds/documents.ts'
+import { StorageError, type Follower } from '../../../../node/services/feeds/documents.ts'
+import { settle } from '../../../support/clock.ts'
 import {
   createMembership,
   createTestReplica,
@@ -187,4 +188,39 @@ it('[M7] what a removal drops of a document that is not in memory is told as a c
   membership.removed.set(b.peer, new Map(head))
   await a.documents.membershipChanged()
   expect(take()).toEqual(['one loaded {"kept":1,"lost":2}', 'one changed {"kept":1}'])
+})
+
+it('[M14] whoever was shown with one change what the disk then refuses is told that it is gone', async () => {
+  const a = await createTestReplica(0, createMembership(1))
+  const { take } = await follow(a)
+  a.store.hold()
+  const first = a.documents.write(PROJECT, undefined, setKey('first', 1))
+  await settle()
+  const second = a.documents.write(PROJECT, undefined, setKey('second', 2))
+  a.store.release()
+  await first
+  a.store.failWith(new Error('the disk is full'))
+  await expect(second).rejects.toThrow(StorageError)
+  expect(take()).toEqual(['one loaded {}', 'one changed {"first":1,"second":2}', 'one changed {"first":1}'])
+})
+
+it('who begins to follow while a document is put away is not left thinking that it is in memory', async () => {
+  const membership = createMembership(1)
+  const a = await createTestReplica(0, membership)
+  await a.documents.write(PROJECT, undefined, setKey('x', 1))
+  const b = await createTestReplica(0, membership, a.store.crash())
+  const { promise: disk, resolve: release } = Promise.withResolvers<void>()
+  const saveSummary = b.store.saveSummary.bind(b.store)
+  b.store.saveSummary = async (...summary) => {
+    await disk
+    await saveSummary(...summary)
+  }
+  const first = await follow(b)
+  await first.caughtUp
+  const second = await follow(b, { part: 'another' })
+  release()
+  await second.caughtUp
+  await idle(b)
+  for (const { take } of [first, second]) expect(take()).toEqual(['one loaded {"x":1}', 'one away {"x":1}'])
+  expect(loaded(b)).toEqual([])
 })

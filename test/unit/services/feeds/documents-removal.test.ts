@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { liveDoc, type DocId, type PeerId } from '../../../../crdt/ids.ts'
 import type { FeedCut } from '../../../../protocols/membership/membership.ts'
+import type { StoredEnvelope } from '../../../../node/ports/feed-store.ts'
 import { NotWritableError } from '../../../../node/services/feeds/documents.ts'
+import { settle } from '../../../support/clock.ts'
 import { eventually } from '../../../support/nodes.ts'
 import {
   contentOf,
@@ -39,6 +41,29 @@ async function removedBeforeSomeWrites() {
   await sync(c, b)
   remove(membership, c.peer, cuts)
   return { membership, a, b, c }
+}
+
+/** Removes a member and asks, so many microtasks later, for the document that it wrote, which a slow disk has. */
+async function readDuringRemoval(gap: number): Promise<unknown> {
+  const membership = createMembership(2)
+  const [before, b] = [await createTestReplica(0, membership), await createTestReplica(1, membership)]
+  await b.documents.write(PROJECT, undefined, setKey('x', 1))
+  await sync(b, before)
+  const a = await createTestReplica(0, membership, before.store.crash())
+  const read = a.store.read.bind(a.store)
+  let reads = 0
+  a.store.read = async function* (...place) {
+    const isFirst = reads++ === 0
+    const envelopes: StoredEnvelope[] = []
+    for await (const envelope of read(...place)) envelopes.push(envelope)
+    for (let turns = 0; isFirst && turns < 10; turns++) await settle()
+    yield* envelopes
+  }
+  remove(membership, b.peer, new Map())
+  const removing = a.documents.membershipChanged()
+  for (let n = 0; n < gap; n++) await Promise.resolve()
+  await Promise.all([removing, contentOf(a)])
+  return await contentOf(a)
 }
 
 describe('removal of a member', () => {
@@ -112,6 +137,11 @@ describe('removal of a member', () => {
     expect(a.documents.list()).toEqual([])
     expect(await contentOf(a)).toEqual({})
     expect(await contentOf(a, live)).toEqual({})
+  })
+
+  it('[M7] voids what is just being read from the disk, too', async () => {
+    const contents = await Promise.all(Array.from({ length: 40 }, (_, gap) => readDuringRemoval(gap)))
+    expect(contents).toEqual(contents.map(() => ({})))
   })
 
   it('[M7] is tried again when the disk refused to cut anything off', async () => {

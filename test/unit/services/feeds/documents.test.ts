@@ -151,7 +151,8 @@ describe('refused writes', () => {
     a.store.failWith(undefined)
     const { position } = await a.documents.write(PROJECT, undefined, setKey('later', 3))
     expect(position.seq).toBe(2)
-    expect(changes).toHaveLength(2)
+    // The two, and that what was refused is gone.
+    expect(changes).toHaveLength(3)
     const b = await createTestReplica(1, membership)
     await sync(a, b)
     expect(await contentOf(b)).toEqual({ kept: 1, later: 3 })
@@ -441,6 +442,26 @@ describe('documents', () => {
     expect(await contentOf(again)).toEqual({ k: position === 1001 ? 'not durable' : 'durable' })
     const replayed = await createTestReplica(0, membership, { ...again.store, loadSnapshot: async () => undefined })
     expect(await replayed.documents.contentHash(PROJECT)).toEqual(await again.documents.contentHash(PROJECT))
+  })
+
+  it('[M15] never have in a snapshot what a change wrote before it threw', async () => {
+    const membership = createMembership(2)
+    const [a, b] = [await createTestReplica(0, membership), await createTestReplica(1, membership)]
+    await a.documents.write(PROJECT, undefined, setKey('ours', 1))
+    for (let i = 0; i < 998; i++) await b.documents.write(PROJECT, undefined, setKey('k', i))
+    await sync(b, a)
+    await b.documents.write(PROJECT, undefined, setKey('k', 'last'))
+    a.store.hold()
+    const receiving = sync(b, a)
+    await settle()
+    const broken = a.documents.write(PROJECT, undefined, (state) => {
+      setKey('ours', 'broken')(state)
+      throw new Error('half-way')
+    })
+    a.store.release()
+    await expect(broken).rejects.toThrow('half-way')
+    await receiving
+    expect(await contentOf(a)).toEqual({ ours: 1, k: 'last' })
   })
 })
 

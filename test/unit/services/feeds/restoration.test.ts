@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
 import { NotWritableError } from '../../../../node/services/feeds/documents.ts'
+import { settle } from '../../../support/clock.ts'
 import { contentOf, createMembership, createTestReplica, PROJECT, sync } from '../../../support/replicas.ts'
 import { afterBackup, put, restored, testify } from '../../../support/restoration-lab.ts'
 
@@ -149,4 +150,33 @@ it('[M14] what waits at others for something they lack is forgotten before the n
   await put(a, 'y')
   await sync(a, c)
   expect([c.documents.frozen().size, c.documents.info()[0]?.waiting]).toEqual([0, 0])
+})
+
+it('[M14] what is written as soon as it may waits for the document that is made anew without what was refused', async () => {
+  const { membership, b, c, backup } = await afterBackup()
+  // Nobody has told it that its disk went back in time.
+  const a = await createTestReplica(0, membership, backup)
+  await a.documents.open(PROJECT)
+  const { promise: disk, resolve: release } = Promise.withResolvers<void>()
+  a.store.loadSnapshot = async () => {
+    await disk
+    return undefined
+  }
+  a.store.hold()
+  const receiving = sync(b, a)
+  await settle()
+  const refused = put(a, 'refused').catch((error: unknown) => error)
+  a.store.release()
+  await receiving
+  for (const other of [b, c]) await testify(other, a)
+  expect(a.documents.restoration.view()).toBeUndefined()
+  const late = put(a, 'late')
+  await settle()
+  release()
+  expect(await refused).toBeInstanceOf(NotWritableError)
+  await late
+  await sync(a, b)
+  expect(b.documents.frozen().size).toBe(0)
+  for (const replica of [a, b])
+    expect(await contentOf(replica)).toEqual({ before: 'before', after: 'after', late: 'late' })
 })

@@ -486,3 +486,28 @@ describe('a notice', () => {
     expect([await lost(again), typesOf(again).includes('file.conflict')]).toEqual([['two yield one'], false])
   })
 })
+
+it('all or nothing keeps nothing, also of what has been certified since', async () => {
+  lab = await ClaimLab.create({ nodes: 3, voters: 1 })
+  const [voter, a, b] = [lab.nodes[0]!, lab.nodes[1]!, lab.nodes[2]!]
+  await lab.pass(5000)
+  valueOf(await lock(b, 'src/x.ts', 'one'))
+  await lab.split([voter], [a, b])
+  // It does not come to answer whether the one that is held already can be prolonged.
+  b.store.holdFacts()
+  const asked = a.locks.bulk(a.actor(token('one')), PROJECT, {
+    paths: ['src/x.ts', 'src/y.ts'],
+    instanceId: 'one',
+    allOrNothing: true,
+  })
+  await lab.pass(5000)
+  expect(await shown(a)).toContain('src/y.ts one provisional')
+  await lab.heal()
+  await lab.pass(5000)
+  expect(await shown(a)).toContain('src/y.ts one certified')
+  const { acquired, failed } = valueOf(await passing(lab, asked))
+  expect([acquired, failed.map(({ path }) => path)]).toEqual([[], ['src/x.ts', 'src/y.ts']])
+  await settle()
+  expect([await shown(a), a.leases.held()]).toEqual([['src/x.ts one certified'], []])
+  b.store.release()
+})

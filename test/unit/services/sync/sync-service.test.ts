@@ -503,9 +503,24 @@ describe('synchronisation', () => {
     })
     await lab.connect(a.peer, b.peer)
     expect(learnt).toEqual([[third, ['/ip4/10.0.0.3/tcp/1'], a.peer]])
+  })
+
+  it('tells the others of who has just connected, once it has introduced itself, and of nobody else', async () => {
+    const lab = createSyncLab(4)
+    const learnt: unknown[] = []
+    const known = new Map([1, 2, 3].map((n) => [identity(n).peer, [`/ip4/10.0.0.${n}/tcp/1`]]))
+    const a = await lab.node(0, { addresses: { knownPeers: () => known, learn: () => undefined } })
+    const b = await lab.node(1, {
+      addresses: { knownPeers: () => new Map(), learn: (peer) => learnt.push(peer) },
+    })
+    await lab.connect(a.peer, b.peer)
+    await lab.time.advance(2000)
+    learnt.length = 0
+    const c = await lab.node(2)
+    await lab.connect(a.peer, c.peer)
     await lab.time.advance(2000)
     await lab.quiet()
-    expect(learnt).toHaveLength(2) // again, once those who have just connected have introduced themselves
+    expect(learnt).toEqual([c.peer])
   })
 
   it('opens its channel again when the other side closes it', async () => {

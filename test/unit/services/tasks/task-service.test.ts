@@ -5,6 +5,7 @@ import type { ClaimedRecord } from '../../../../crdt/task-record.ts'
 import { certificateBytes } from '../../../../node/services/claims/claim-certificate.ts'
 import { TaskInput } from '../../../../crdt/task.ts'
 import type { Task } from '../../../../crdt/task.ts'
+import { openPendingCompletions } from '../../../../node/services/context/pending-completions.ts'
 import { ClaimLab, codeOf, passing, PROJECT, valueOf, type LabNode } from '../../../support/claim-lab.ts'
 import { settle } from '../../../support/clock.ts'
 
@@ -174,6 +175,23 @@ describe('claiming', () => {
     expect(a.leases.held()).toHaveLength(1)
   })
 
+  it('does not take from a holder that asks again what its voters have not confirmed for a while', async () => {
+    lab = await ClaimLab.create()
+    const [voter, a] = [lab.nodes[0]!, lab.nodes[1]!]
+    const task = await create(a)
+    const held = valueOf(await claim(a, task, 'agent')).claim
+    lab.disconnect(voter)
+    while (a.leases.isValid(held!.leaseId)) await lab.pass(1000)
+    // It is shown for a moment still.
+    expect(valueOf(await a.tasks.get(task.id)).claim).toEqual(held)
+    expect(codeOf(await claim(a, task, 'agent'))).toBe('quorum_unreachable')
+    await lab.reconnect(voter)
+    await lab.pass(10_000)
+    expect(valueOf(await a.tasks.get(task.id)).claim).toEqual(held)
+    expect(valueOf(await release(a, task, 'token of agent')).status).toBe('pending')
+    expect(codeOf(await claim(voter, task, 'other'))).toBe('ok')
+  })
+
   it('names the holder, and says no to a name that another token uses', async () => {
     lab = await ClaimLab.create()
     const [a, b] = [lab.nodes[0]!, lab.nodes[1]!]
@@ -298,6 +316,17 @@ describe('ending a claim', () => {
     expect(a.leases.held()).toEqual([])
     expect(codeOf(await complete(a, task, 't1'))).toBe('task_closed')
     expect(codeOf(await claim(b, task, 'late'))).toBe('task_closed')
+  })
+
+  it('keeps in mind what is to be added to the context, whoever says again that the task is done', async () => {
+    lab = await ClaimLab.create()
+    const a = lab.nodes[0]!
+    const task = await create(a)
+    valueOf(await claim(a, task, 'agent'))
+    valueOf(await complete(a, task, 'token of agent'))
+    expect(codeOf(await complete(a, task, 'token of agent'))).toBe('task_closed')
+    const pending = { task: task.id, project: PROJECT, instance: 'agent' }
+    expect((await openPendingCompletions(a)).all()).toEqual([pending])
   })
 
   it('lets somebody else in with the fencing token and the ability, and only with both', async () => {
