@@ -35,7 +35,8 @@ async function cutFeed(deps: CutDeps, feed: Feed): Promise<void> {
   // So that whoever follows it is told what goes.
   if (!feed.live && followersOf(replica, feed).length > 0) await loader.load(feed)
   await ownWrites.quiesce(feed)
-  const limits = isVolatile(feed.doc) ? await cutsOf(replica, feed) : await keepNeeded(replica, feed)
+  const cuts = await cutsOf(replica, feed)
+  const limits = isVolatile(feed.doc) ? cuts : await keepNeeded(replica, feed, cuts)
   const authors: PeerId[] = []
   for (const [author, lastSeq] of limits) {
     const envelopes = (feed.heads.get(author)?.seq ?? 0) - lastSeq
@@ -46,6 +47,12 @@ async function cutFeed(deps: CutDeps, feed: Feed): Promise<void> {
     if (!isVolatile(feed.doc)) replica.log.warn({ doc: feed.doc, author, envelopes }, WRITES_LOST)
   }
   await loader.reload(feed)
+  feed.keptBeyondCuts = new Map(
+    [...cuts].flatMap(([author, cut]) => {
+      const kept = feed.heads.get(author)?.seq ?? 0
+      return kept > cut ? [[author, { cut, kept }]] : []
+    }),
+  )
   const snapshot = await ownWrites.settled(feed, (live) =>
     isSnapshotDue(feed, live, true) ? takeSnapshot(live, feed.heads) : undefined,
   )
@@ -56,9 +63,13 @@ async function cutFeed(deps: CutDeps, feed: Feed): Promise<void> {
 /** Somebody may have seen it: it was here before the removal. */
 const WRITES_LOST = 'what a removed member wrote, and whoever removed it had not received, was dropped'
 
+/** What others build on was looked at before, and stays: to look again is to read the whole document. */
 async function hasVoid(replica: Replica, feed: Feed): Promise<boolean> {
-  for (const [author, lastSeq] of await cutsOf(replica, feed))
-    if ((feed.heads.get(author)?.seq ?? 0) > lastSeq) return true
+  for (const [author, lastSeq] of await cutsOf(replica, feed)) {
+    const head = feed.heads.get(author)?.seq ?? 0
+    const known = feed.keptBeyondCuts.get(author)
+    if (head > lastSeq && !(known?.cut === lastSeq && known.kept === head)) return true
+  }
   return false
 }
 
@@ -78,8 +89,12 @@ async function cutsOf(replica: Replica, feed: Feed): Promise<Map<PeerId, number>
   return cuts
 }
 
-async function keepNeeded(replica: Replica, feed: Feed): Promise<Map<PeerId, number>> {
-  const limits = await cutsOf(replica, feed)
+async function keepNeeded(
+  replica: Replica,
+  feed: Feed,
+  cuts: ReadonlyMap<PeerId, number>,
+): Promise<Map<PeerId, number>> {
+  const limits = new Map(cuts)
   const envelopes: BuiltUpon[] = []
   for await (const { author, seq, prev, deps } of history(replica, feed, () => 0, new Map(feed.heads)))
     envelopes.push({ author, seq, prev, deps })

@@ -9,6 +9,8 @@ export async function forget(replica: Replica, feed: Feed, author: PeerId, lastS
     for (const { byteLength } of feed.memory.get(author)?.splice(lastSeq) ?? []) feed.memoryBytes -= byteLength
   else await replica.store.truncate(feed.doc, author, lastSeq)
   feed.hashes.delete(author)
+  // It may have been what they were kept for.
+  feed.keptBeyondCuts = new Map()
   if (last) feed.heads.set(author, { seq: lastSeq, hash: replica.crypto.sha256(last) })
   else feed.heads.delete(author)
 }

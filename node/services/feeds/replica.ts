@@ -36,6 +36,8 @@ export type Feed = {
   memoryBytes: number
   /** Feeds of it that are known to be forked: each ends before that place. Replaced as a whole when one changes. */
   forks: ReadonlyMap<PeerId, Fork>
+  /** Of authors who were removed, where their feeds end although their cuts are lower: what others build on. */
+  keptBeyondCuts: ReadonlyMap<PeerId, { readonly cut: number; readonly kept: number }>
   /** Hashes of accepted envelopes, as far as they have been of use lately. */
   readonly hashes: Map<PeerId, Map<number, Uint8Array>>
   live: LiveDoc | undefined
@@ -166,6 +168,7 @@ export function feedOf(replica: Replica, doc: DocId): Feed {
     memory: new Map(),
     memoryBytes: 0,
     forks: new Map(),
+    keptBeyondCuts: new Map(),
     hashes: new Map(),
     live: undefined,
     weight: undefined,

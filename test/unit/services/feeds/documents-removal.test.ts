@@ -162,6 +162,23 @@ describe('removal of a member', () => {
     expect(again.documents.vectors()).toEqual(a.documents.vectors())
   })
 
+  it('[M10] does not read a document again, at each change of members, for what was kept in it', async () => {
+    const { membership, b, c } = await threeReplicas()
+    await c.documents.write(PROJECT, undefined, setKey('needed', 1))
+    await sync(c, b)
+    await b.documents.write(PROJECT, undefined, setKey('honest', 2))
+    remove(membership, c.peer, new Map())
+    await b.documents.membershipChanged()
+    const read = b.store.read.bind(b.store)
+    let reads = 0
+    b.store.read = (...place) => {
+      reads++
+      return read(...place)
+    }
+    await b.documents.membershipChanged()
+    expect([reads, await contentOf(b)]).toEqual([0, { needed: 1, honest: 2 }])
+  })
+
   it('[M6] [M10] keeps of one whose admission has become void what members have built on', async () => {
     const { membership, a, b, c } = await threeReplicas()
     await c.documents.write(PROJECT, undefined, setKey('needed', 1))
