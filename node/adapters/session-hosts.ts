@@ -71,15 +71,15 @@ class Hosts implements SessionHosts {
 
   async start(session: SessionSpec): Promise<Result<HostedSession>> {
     const directory = join(this.#root, session.id)
-    makePrivate(directory)
     const spec: HostSpec = {
       v: 1,
       session: { ...session, program: { ...session.program, argv: [...session.program.argv] } },
       socket: socketPath(this.#deps.dataDir, session.id),
       timing: this.#deps.timing ?? HOST_TIMING,
     }
-    writeSpec(directory, spec)
     try {
+      makePrivate(directory)
+      writeSpec(directory, spec)
       await launchHost(directory, this.#deps.environment)
       const written = readState(directory)
       if (!written || written.state.status === 'failed') {
@@ -253,8 +253,13 @@ class Hosts implements SessionHosts {
     if (entry.state.status !== 'running') return
     const problem = 'The process that kept the session ended unexpectedly.'
     const state: ProgramState = { ...entry.state, status: 'failed', endedAtMs: Date.now(), problem }
-    if (written) writeState(entry.directory, { ...written, state })
     this.#setState(entry, state)
+    try {
+      if (written) writeState(entry.directory, { ...written, state })
+    } catch (error) {
+      // The next start finds no host that runs, and says the same again.
+      this.#deps.log.warn({ err: error, session: entry.spec.session.id }, 'the end of a session could not be kept')
+    }
   }
 
   #setState(entry: Entry, state: ProgramState): void {

@@ -218,7 +218,8 @@ export async function loadConfig(
   for (const [key, value] of flattenConfig(await readConfigFile(path))) set(key, value, 'file')
   for (const [variable, key] of Object.entries(ENVIRONMENT)) {
     const value = environment[variable]
-    if (value !== undefined) set(key, key === 'http.port' ? Number(value) : value, 'environment')
+    // Empty is how a unit or a compose file says that it is not set.
+    if (value !== undefined && value !== '') set(key, key === 'http.port' ? Number(value) : value, 'environment')
   }
   for (const [key, value] of Object.entries(flags)) if (value !== undefined) set(key, value, 'flag')
   const parsed = Config.safeParse(unflatten(values))

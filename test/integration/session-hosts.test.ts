@@ -96,6 +96,11 @@ test('a full disk ends the log of a session, not the session, and its end is tol
     expect((await consume(viewer)).last).toEqual({ type: 'exit', exitCode: 3, signal: null })
     await ended(hosts, 1)
     expect(hosts.get(sessionId(1))?.state).toMatchObject({ status: 'exited', exitCode: 3 })
+    const refused = await hosts.start(scriptSpec(2, 'exec cat'))
+    expect([refused, hosts.get(sessionId(2))]).toMatchObject([
+      { ok: false, error: { code: 'session_failed' } },
+      undefined,
+    ])
   } finally {
     rmSync(filler, { force: true })
     await hosts.remove(sessionId(1))

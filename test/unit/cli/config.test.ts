@@ -28,6 +28,8 @@ it('takes the file, then the environment, then the flags, and says which', async
   )
   expect([config.http.port, config.name, config.log.level]).toEqual([3, 'environment', 'warn'])
   expect(sources).toEqual({ 'http.port': 'flag', name: 'environment', 'log.level': 'file' })
+  const unset = await loadConfig(directory, { ROOKERY_HTTP_PORT: '', ROOKERY_NAME: '' }, {})
+  expect([unset.sources.name, unset.sources['http.port']]).not.toContain('environment')
 })
 
 it.each([
