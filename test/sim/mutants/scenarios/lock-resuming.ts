@@ -153,10 +153,10 @@ function changeStore(node: LabNode, change: (store: LabNode['store']) => void): 
 
 const Bytes = z.instanceof(Uint8Array)
 
-/** The locks that were kept, each with a certificate of nothing. */
+/** The locks that were kept, with certificates of nothing. */
 function unproven(fact: Uint8Array | undefined): Uint8Array | undefined {
   if (!fact) return undefined
-  const kept = decodeCanonical(z.array(Bytes), fact, fact.byteLength)
-  const locks = kept.map((bytes) => decodeCanonical(z.looseObject({ certificate: Bytes }), bytes, bytes.byteLength))
-  return encodeCanonical(locks.map((lock) => encodeCanonical({ ...lock, certificate: new Uint8Array(1) })))
+  const kept = decodeCanonical(z.looseObject({ certificates: z.record(z.string(), Bytes) }), fact, fact.byteLength)
+  const leases = Object.keys(kept.certificates)
+  return encodeCanonical({ ...kept, certificates: Object.fromEntries(leases.map((id) => [id, new Uint8Array(1)])) })
 }
