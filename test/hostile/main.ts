@@ -30,8 +30,8 @@ try {
   const calm: number[] = []
   const beforeMb = await siege.heldMb()
   for (const attack of attacks) {
-    // All share this machine, the attacker too: an attack on the decoy tells what that alone costs.
-    const elsewhere = siege.attack(mallory, attack, [siege.decoy])
+    // All share this machine, the attacker too: as much of an attack on the decoy tells what that alone costs.
+    const elsewhere = siege.attack(mallory, attack, [siege.decoy, siege.decoy])
     const quiet = await siege.work(ms)
     await elsewhere.stop()
     calm.push(...quiet.latencies)
