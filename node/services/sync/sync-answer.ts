@@ -1,5 +1,6 @@
 import type { PeerId } from '../../../crdt/ids.ts'
 import { batches, BATCH_BYTES, type SyncMessage, type Vectors } from '../../../protocols/sync.ts'
+import type { Clock } from '../../ports/clock.ts'
 import type { Log } from '../../ports/log.ts'
 import type { FeedExchange } from '../feeds/feed-exchange.ts'
 import type { SyncLink } from './sync-link.ts'
@@ -81,17 +82,56 @@ export async function sendRecords(
   await link.send({ t: 'records', records: [], last: true })
 }
 
+/** Whoever asks again from where it stood is sent the same again: … */
+const REST_PER_ANSWER = 20
+/** … an honest one has lost an answer, or applies it. */
+const REST_MS_MAX = 2000
+
+type Answer = (standing: Standing) => Promise<unknown>
+
 /**
- * Runs one answer at a time; of the questions that come in meanwhile only the latest is answered. Answers must not hold
- * up reading: two nodes that wait for each other to read would wait for ever.
+ * Answers where the other side stands, one at a time, as `latestOnly` does; before another answer to one that has not moved
+ * on since the last, it rests.
  */
-export function latestOnly<T>(answer: (question: T) => Promise<unknown>, log: Log): (question: T) => void {
+export function answerMoved(answer: Answer, clock: Pick<Clock, 'monoMs' | 'after'>, log: Log): (s: Standing) => void {
+  let last: Vectors = new Map()
+  let restUntilMs = -Infinity
+  const rest = ({ theirs }: Standing): Promise<void> | undefined => {
+    const ms = hasMoved(last, theirs) ? 0 : restUntilMs - clock.monoMs()
+    return ms > 0 ? new Promise((resolve) => void clock.after(ms, resolve)) : undefined
+  }
+  const timed = async (standing: Standing): Promise<void> => {
+    const startMs = clock.monoMs()
+    await answer(standing)
+    last = standing.theirs
+    restUntilMs = clock.monoMs() + Math.min(REST_MS_MAX, (clock.monoMs() - startMs) * REST_PER_ANSWER)
+  }
+  return latestOnly(timed, log, rest)
+}
+
+const hasMoved = (before: Vectors, theirs: Vectors): boolean =>
+  [...theirs].some(([doc, heads]) =>
+    [...heads].some(([author, { seq }]) => seq > (before.get(doc)?.get(author)?.seq ?? 0)),
+  )
+
+/**
+ * Runs one answer at a time; of the questions that come in meanwhile, or while it rests, only the latest is answered.
+ * Answers must not hold up reading: two nodes that wait for each other to read would wait for ever.
+ */
+export function latestOnly<T>(
+  answer: (question: T) => Promise<unknown>,
+  log: Log,
+  rest: (question: T) => Promise<void> | undefined = () => undefined,
+): (question: T) => void {
   let next: { question: T } | undefined
   let isRunning = false
   const run = async (): Promise<void> => {
     isRunning = true
     try {
       for (let current = next; current !== undefined; current = next) {
+        const resting = rest(current.question)
+        if (resting) await resting
+        if (next !== current) continue
         next = undefined
         await answer(current.question)
       }

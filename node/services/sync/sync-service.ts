@@ -15,7 +15,7 @@ import { every, type Cancel } from '../../ports/clock.ts'
 import { NO_METRICS, type Metrics } from '../../ports/metrics.ts'
 import type { Channel } from '../../ports/peer-network.ts'
 import { randomFraction } from '../../ports/random.ts'
-import { answerStanding, latestOnly, sendRecords, whereOthersAre, type Standing } from './sync-answer.ts'
+import { answerMoved, answerStanding, latestOnly, sendRecords, whereOthersAre, type Standing } from './sync-answer.ts'
 import { createSyncBudget, misconductIn, type SyncBudget } from './sync-budget.ts'
 import { createContentCheck, type ContentCheck } from './sync-content.ts'
 import { Hearing } from './hearing.ts'
@@ -178,7 +178,7 @@ class Sync implements SyncService {
     const onDrop = (): void => this.#metrics.count('rookery_sync_dropped_frames_total', {})
     const onCaughtUp = (): void => this.#beginRound(id, true)
     const link = new SyncLink({ ...this.#deps, onOpen: () => this.#greet(id), onCaughtUp, onDrop }, id)
-    const { feeds, membership, log } = this.#deps
+    const { feeds, membership, clock, log } = this.#deps
     const onSent = (n: number): void => this.#metrics.count('rookery_envelopes_sent_total', { why: 'answer' }, n)
     this.#peers.set(id, {
       link,
@@ -188,7 +188,7 @@ class Sync implements SyncService {
       hasProgressed: false,
       echoDueMs: -Infinity,
       answerHeads: latestOnly((heads) => sendRecords(membership, heads, link), log),
-      answerVectors: latestOnly((standing) => answerStanding(feeds, standing, { link, onSent }), log),
+      answerVectors: answerMoved((standing) => answerStanding(feeds, standing, { link, onSent }), clock, log),
     })
     this.#hearing.heard(id)
     link.hurry()

@@ -1,6 +1,8 @@
 import { expect, it } from 'vitest'
-import { latestOnly } from '../../../../node/services/sync/sync-answer.ts'
-import { settle } from '../../../support/clock.ts'
+import type { DocId } from '../../../../crdt/ids.ts'
+import { answerMoved, latestOnly, type Standing } from '../../../../node/services/sync/sync-answer.ts'
+import { createManualClock, settle } from '../../../support/clock.ts'
+import { peerOf } from '../../../support/libp2p-nodes.ts'
 import { createRecordedLog } from '../../../support/log.ts'
 
 it('[M16] answers the latest question, however shortly after the end of an answer it comes', async () => {
@@ -28,4 +30,39 @@ it('[M16] goes on answering after an answer that failed', async () => {
   await settle()
   expect(answered).toEqual([2])
   expect(log.lines.map(({ message }) => message)).toEqual(['a peer could not be answered'])
+})
+
+const at = (seq: number): Standing => ({
+  theirs: new Map([['mesh' as DocId, new Map([[peerOf(1), { seq, hash: new Uint8Array(32) }]])]]),
+  frozen: [],
+})
+
+it('[A-D1] rests before it sends the same again, and not before whoever has moved on', async () => {
+  const clock = createManualClock()
+  const answered: number[] = []
+  const ask = answerMoved(
+    async ({ theirs }) => {
+      answered.push([...(theirs.get('mesh' as DocId)?.values() ?? [])][0]?.seq ?? 0)
+      await clock.advance(50)
+    },
+    clock,
+    createRecordedLog(),
+  )
+  const asked = async (seq: number): Promise<number[]> => {
+    ask(at(seq))
+    await settle()
+    return answered.splice(0)
+  }
+  expect([await asked(1), await asked(2), await asked(2), await asked(2)]).toEqual([[1], [2], [], []])
+  await clock.advance(999)
+  expect(answered).toEqual([])
+  await clock.advance(1)
+  await settle()
+  expect(answered.splice(0)).toEqual([2])
+  ask(at(2))
+  await clock.advance(500)
+  ask(at(3))
+  await clock.advance(500)
+  await settle()
+  expect(answered).toEqual([3])
 })
