@@ -66,3 +66,24 @@ it('[A-D1] rests before it sends the same again, and not before whoever has move
   await settle()
   expect(answered).toEqual([3])
 })
+
+it('[A-D1] rests for two seconds at most, however long the answer took', async () => {
+  const clock = createManualClock()
+  let answers = 0
+  const ask = answerMoved(
+    async () => {
+      answers += 1
+      await clock.advance(60_000)
+    },
+    clock,
+    createRecordedLog(),
+  )
+  ask(at(1))
+  await settle()
+  ask(at(1))
+  await settle()
+  await clock.advance(1999)
+  expect(answers).toBe(1)
+  await clock.advance(1)
+  expect(answers).toBe(2)
+})
