@@ -22,6 +22,9 @@ const ms = 1000 * seconds
 const attacks = ATTACKS.filter(({ name }) => only === undefined || name.includes(only))
 
 const siege = await createSiege(1 + CONVICTIONS.length)
+// Its nodes would go on without it.
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => void siege.dispose().finally(() => process.exit(130)))
 const [mallory, ...convicts] = siege.hostile
 if (!mallory) throw new Error('nobody to attack')
 const failures: string[] = []
